@@ -1,0 +1,2 @@
+//! The sidecar program.
+fn main() {}

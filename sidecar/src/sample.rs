@@ -1,0 +1,198 @@
+//! Samples: a name, labels and a number. Everything that a source yields, and all that mapping knows.
+
+use std::ops::Range;
+
+/// A sample's number. Integer literals stay exact to 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// An integer that fits in 64 bits with sign.
+    Signed(i64),
+    /// An integer beyond `i64::MAX`.
+    Unsigned(u64),
+    /// Everything else, infinities and NaN included.
+    Float(f64),
+}
+
+impl Number {
+    /// The exact integer, where the number was written as one.
+    #[must_use]
+    pub fn as_integer(self) -> Option<i128> {
+        match self {
+            Self::Signed(v) => Some(v.into()),
+            Self::Unsigned(v) => Some(v.into()),
+            Self::Float(_) => None,
+        }
+    }
+
+    /// The nearest double.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Signed(v) => v as f64,
+            Self::Unsigned(v) => v as f64,
+            Self::Float(v) => v,
+        }
+    }
+}
+
+/// The samples of one scrape, in the order of the page, in a few allocations whatever their count.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    text: String,
+    names: Vec<Range<u32>>,
+    labels: Vec<(Range<u32>, Range<u32>)>,
+    samples: Vec<Record>,
+}
+
+#[derive(Debug, Clone)]
+struct Record {
+    name: u32,
+    labels: Range<u32>,
+    value: Number,
+}
+
+/// One sample, borrowed from its [`Samples`].
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// Its name, as `http_requests_total`.
+    pub name: &'a str,
+    /// Its labels, sorted by name.
+    pub labels: Labels<'a>,
+    /// Its value.
+    pub value: Number,
+}
+
+/// A sample's labels, sorted by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels<'a> {
+    text: &'a str,
+    labels: &'a [(Range<u32>, Range<u32>)],
+}
+
+/// The samples no longer fit: more than 4 GiB of text, or more than 2³² labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the samples take more than 4 GiB")]
+pub struct TooLarge;
+
+fn slice<'a>(text: &'a str, range: &Range<u32>) -> &'a str {
+    text.get(range.start as usize..range.end as usize).unwrap_or_default()
+}
+
+impl Samples {
+    /// No samples.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a sample. The labels need not be sorted; their names must differ.
+    ///
+    /// # Errors
+    /// [`TooLarge`], and the sample is not added.
+    pub fn push<'l>(
+        &mut self,
+        name: &str,
+        labels: impl IntoIterator<Item = (&'l str, &'l str)>,
+        value: Number,
+    ) -> Result<(), TooLarge> {
+        let name = match self.samples.last().map(|s| s.name) {
+            Some(last) if self.name(last) == name => last,
+            _ => {
+                let range = self.append(name)?;
+                self.names.push(range);
+                u32::try_from(self.names.len() - 1).map_err(|_| TooLarge)?
+            }
+        };
+        let start = self.labels.len();
+        for (label, text) in labels {
+            let label = self.append(label)?;
+            let text = self.append(text)?;
+            self.labels.push((label, text));
+        }
+        let text = &self.text;
+        if let Some(added) = self.labels.get_mut(start..) {
+            added.sort_unstable_by(|a, b| slice(text, &a.0).cmp(slice(text, &b.0)));
+        }
+        let range = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
+        let labels = range(start)?..range(self.labels.len())?;
+        self.samples.push(Record { name, labels, value });
+        Ok(())
+    }
+
+    fn append(&mut self, text: &str) -> Result<Range<u32>, TooLarge> {
+        let start = u32::try_from(self.text.len()).map_err(|_| TooLarge)?;
+        let end = u32::try_from(self.text.len() + text.len()).map_err(|_| TooLarge)?;
+        self.text.push_str(text);
+        Ok(start..end)
+    }
+
+    fn name(&self, index: u32) -> &str {
+        self.names.get(index as usize).map_or("", |range| slice(&self.text, range))
+    }
+
+    /// The samples, in the order in which they came.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample<'_>> {
+        self.samples.iter().map(|record| Sample {
+            name: self.name(record.name),
+            labels: Labels {
+                text: &self.text,
+                labels: self.labels.get(record.labels.start as usize..record.labels.end as usize).unwrap_or_default(),
+            },
+            value: record.value,
+        })
+    }
+
+    /// How many samples there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+}
+
+impl<'a> Labels<'a> {
+    /// The text of the label `name`. An absent label and an empty one are the same, as in Prometheus: `None`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let found = self.labels.binary_search_by(|(label, _)| slice(self.text, label).cmp(name)).ok()?;
+        self.labels.get(found).map(|(_, text)| slice(self.text, text)).filter(|text| !text.is_empty())
+    }
+
+    /// Names and texts, sorted by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
+        let text = self.text;
+        self.labels.iter().map(move |(label, value)| (slice(text, label), slice(text, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_come_back_as_they_were_pushed_with_their_labels_sorted() {
+        let mut samples = Samples::new();
+        samples.push("up", [], Number::Signed(1)).unwrap();
+        samples.push("http", [("path", "/"), ("code", "200")], Number::Float(0.5)).unwrap();
+        samples.push("http", [("code", ""), ("path", "/x")], Number::Unsigned(u64::MAX)).unwrap();
+        let read: Vec<_> = samples.iter().map(|s| (s.name, s.labels.iter().collect::<Vec<_>>(), s.value)).collect();
+        assert_eq!(
+            read,
+            [
+                ("up", vec![], Number::Signed(1)),
+                ("http", vec![("code", "200"), ("path", "/")], Number::Float(0.5)),
+                ("http", vec![("code", ""), ("path", "/x")], Number::Unsigned(u64::MAX)),
+            ]
+        );
+        let last = samples.iter().last().unwrap();
+        assert_eq!(last.labels.get("path"), Some("/x"));
+        assert_eq!(last.labels.get("code"), None, "an empty label is an absent one");
+        assert_eq!(last.labels.get("nope"), None);
+    }
+}
