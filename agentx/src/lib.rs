@@ -10,9 +10,9 @@
 //! | answer Get, GetNext, GetBulk without an allocation per varbind | [`RequestRef`], [`ResponseEncoder`] |
 //! | read a Response without an allocation per varbind | [`ResponseRef`] |
 //!
-//! Reading is as liberal as the RFC lets it be and no more: reserved fields, reserved flags, padding and the `include`
-//! field of an OID that starts no search range are ignored, as section 6 wants of fields "reserved for future use";
-//! every length is checked against the frame and [`Limits`]. Writing puts zeros there.
+//! Reading ignores what carries no meaning: reserved fields and flags, padding, and the `include` field of an OID that
+//! starts no search range. It checks everything else: every length against the frame and [`Limits`], and that the PDU ends
+//! where the frame does. Writing puts zeros where there is no meaning.
 
 mod code;
 pub mod decode;

@@ -7,7 +7,8 @@ use crate::{Header, Oid, PduType, SubId, Value, code::coded};
 pub struct Pdu {
     /// Byte order, session, transaction and packet.
     pub header: Header,
-    /// The SNMP context that it is about.
+    /// The SNMP context that it is about. net-snmp's master sends it also where the RFC has no field for it, as in the
+    /// Response to a Register, so any PDU can be read with one; see [`PduType::has_context`] for which are written.
     pub context: Context,
     /// What it says.
     pub body: Body,

@@ -55,11 +55,14 @@ impl WireOid<'_> {
 
     /// Replaces the arcs of `oid` by these, in the memory that it has.
     pub(crate) fn read_into(&self, oid: &mut Oid) {
-        let internet = INTERNET.into_iter().chain([SubId::from(self.prefix)]);
-        let prefix = internet.take(if self.prefix == 0 { 0 } else { INTERNET.len() + 1 });
+        oid.clear();
+        if self.prefix != 0 {
+            let [a, b, c, d] = INTERNET;
+            oid.extend([a, b, c, d, SubId::from(self.prefix)].into_iter());
+        }
         match self.byte_order {
-            ByteOrder::Big => oid.refill(prefix, self.arcs.iter().map(|arc| u32::from_be_bytes(*arc))),
-            ByteOrder::Little => oid.refill(prefix, self.arcs.iter().map(|arc| u32::from_le_bytes(*arc))),
+            ByteOrder::Big => oid.extend(self.arcs.iter().map(|arc| u32::from_be_bytes(*arc))),
+            ByteOrder::Little => oid.extend(self.arcs.iter().map(|arc| u32::from_le_bytes(*arc))),
         }
     }
 
