@@ -9,6 +9,7 @@ mod corpus;
 mod framing;
 mod hostile;
 mod layout;
+mod oid;
 mod peer;
 mod round_trip;
 mod samples;
