@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
         Ok(octets)
     }
 
-    /// The context field, if there is one. The flag alone decides: net-snmp's master sends it in Responses too.
+    /// The context field, if there is one. Its flag alone decides, whatever the PDU, as in net-snmp.
     pub(crate) fn context(&mut self, header: &FrameHeader) -> Result<&'a [u8], DecodeError> {
         if header.flags & flag::NON_DEFAULT_CONTEXT == 0 { Ok(&[]) } else { self.octets() }
     }
@@ -213,8 +213,9 @@ impl<'a> Reader<'a> {
         let WireVarBind { name, value } = self.varbind()?;
         let value = match value {
             WireValue::Oid(oid) => Value::ObjectIdentifier(oid.to_oid()),
+            // Only a long OID has no owned form, and OIDs are the other case.
             WireValue::Other(value) => {
-                value.to_value().or_else(|_| start.fail(DecodeErrorKind::OidTooLong { len: 0 }))?
+                value.to_value().or_else(|_| start.fail(DecodeErrorKind::OidTooLong { len: Oid::MAX_LEN + 1 }))?
             }
         };
         Ok(VarBind { name: name.to_oid(), value })
