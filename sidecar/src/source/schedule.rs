@@ -43,14 +43,16 @@ impl Schedule {
         if history.failures == 0 { jittered } else { jittered.min(self.patience(history)) }
     }
 
-    /// The longest time that staleness allows between two scrapes.
+    /// The longest time that staleness allows between two scrapes: one is to be made, and done, before the values go
+    /// stale, unless it is too late for that.
     fn patience(&self, history: History) -> Duration {
         let last_chance = self.stale_after.saturating_sub(self.timeout);
-        let left = match history.since_success {
-            Some(since_success) if since_success < self.stale_after => last_chance.saturating_sub(since_success),
-            _ => last_chance,
-        };
-        left.max(self.interval)
+        match history.since_success {
+            Some(since_success) if since_success + self.interval <= last_chance => {
+                last_chance.saturating_sub(since_success)
+            }
+            _ => last_chance.max(self.interval),
+        }
     }
 }
 
@@ -90,10 +92,10 @@ mod tests {
     #[case::the_first_failure(1, Some(10), 10)]
     #[case::twice(2, Some(20), 20)]
     #[case::three_times(3, Some(40), 40)]
-    #[case::many_times(4, Some(80), 40)]
-    #[case::numberless_times(u32::MAX, Some(80), 40)]
+    #[case::many_times(4, Some(86), 40)]
+    #[case::numberless_times(u32::MAX, Some(86), 40)]
     #[case::one_last_chance_before_values_go_stale(3, Some(65), 30)]
-    #[case::no_hurry_beyond_the_interval(3, Some(94), 10)]
+    #[case::too_late_for_that(3, Some(94), 40)]
     #[case::stale_already(5, Some(200), 40)]
     #[case::never_answered(1, None, 1)]
     #[case::never_answered_yet(4, None, 8)]
@@ -113,7 +115,7 @@ mod tests {
         let schedule = Schedule { interval: seconds(10), timeout: seconds(5), stale_after: seconds(30) };
         let history = |failures, since_success| History { failures, since_success: Some(seconds(since_success)) };
         assert_eq!(schedule.next(history(3, 50), 1.0), seconds(25));
-        assert_eq!(schedule.next(history(2, 20), 1.0), seconds(10));
+        assert_eq!(schedule.next(history(2, 20), 1.0), seconds(21));
     }
 
     #[test]

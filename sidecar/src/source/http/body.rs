@@ -10,7 +10,7 @@ use hyper::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
-use super::{http_error, media_type};
+use super::media_type;
 use crate::source::{Cause, Phase};
 
 /// How much compressed input is decoded at a time. It can become a thousand times as much: in between, others have
@@ -38,7 +38,7 @@ pub(super) async fn read(
     let mut received = 0;
     *phase = Phase::ReadingBody { received };
     while let Some(frame) = response.body_mut().frame().await {
-        let Ok(data) = frame.map_err(http_error)?.into_data() else { continue };
+        let Ok(data) = frame?.into_data() else { continue };
         received += data.len() as u64;
         *phase = Phase::ReadingBody { received };
         if received > limit {
@@ -54,9 +54,7 @@ pub(super) async fn read(
             }
         }
     }
-    if let Decoder::Gzip(decoder) = &mut decoder
-        && received > 0
-    {
+    if let Decoder::Gzip(decoder) = &mut decoder {
         decoder.try_finish().map_err(|error| gzip_error(decoder, &error))?;
     }
     Ok(delimited)

@@ -10,7 +10,6 @@ use hyper::{
 };
 use tokio::task::JoinHandle;
 
-use super::http_error;
 use crate::source::Cause;
 
 /// The longest head of a response, in bytes, and the most that is read ahead of a body.
@@ -29,18 +28,14 @@ pub(super) struct Connection {
 impl Connection {
     /// Speaks HTTP over `stream`.
     pub(super) async fn new(stream: impl Read + Write + Unpin + Send + 'static) -> Result<Self, Cause> {
-        let (sender, connection) = Builder::new()
-            .max_buf_size(MAX_BUFFER)
-            .max_headers(MAX_HEADERS)
-            .handshake(stream)
-            .await
-            .map_err(http_error)?;
+        let (sender, connection) =
+            Builder::new().max_buf_size(MAX_BUFFER).max_headers(MAX_HEADERS).handshake(stream).await?;
         Ok(Self { sender, driver: tokio::spawn(connection) })
     }
 
     /// Sends a request.
     pub(super) async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Cause> {
-        self.sender.send_request(request).await.map_err(http_error)
+        Ok(self.sender.send_request(request).await?)
     }
 
     /// Whether the connection can carry a further request, once the response before was read whole. Bytes that came

@@ -67,7 +67,9 @@ mod tests {
 
     fn folder(files: &[(&str, &[u8])]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, content)| std::fs::write(folder.path().join(name), content).unwrap());
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
         folder
     }
 

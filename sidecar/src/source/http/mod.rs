@@ -219,6 +219,8 @@ fn check_status(response: &Response<Incoming>) -> Result<(), Cause> {
     }
 }
 
-fn http_error(error: hyper::Error) -> Cause {
-    Cause::Http(in_full(&error))
+impl From<hyper::Error> for Cause {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(in_full(&error))
+    }
 }

@@ -1,1 +1,7 @@
-//! t
+//! Scrapes of servers on loopback, good and bad.
+
+mod authorization;
+mod faults;
+mod scrapes;
+mod server;
+mod tls;
