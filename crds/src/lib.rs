@@ -14,6 +14,7 @@ mod definition;
 mod endpoint;
 mod notification;
 mod object;
+mod quantity;
 mod source;
 mod subtree;
 mod text;
