@@ -5,9 +5,12 @@
 
 pub mod app;
 pub mod config;
+pub mod labels;
 pub mod mapping;
 pub mod mib_view;
 pub mod sample;
 pub mod session;
 pub mod source;
+pub mod state;
 pub mod subagent;
+pub mod walk;
