@@ -156,7 +156,7 @@ pub enum Scheme {
 }
 
 /// A TCP port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Port {
     /// By number.
@@ -249,7 +249,7 @@ pub struct Index {
 }
 
 /// Where an index takes its values from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum IndexKind {
     /// The pod's own index: its StatefulSet ordinal + 1, or else a hash of its name. Only as the first index.
@@ -316,7 +316,7 @@ pub enum Syntax {
 }
 
 /// What an object shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Value {
     /// Always this text, read as the object's syntax asks.

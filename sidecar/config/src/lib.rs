@@ -2,13 +2,22 @@
 //!
 //! The operator writes each document as the key [`file_name`] of the ConfigMap `snmp-sidecar`; the sidecar reads
 //! the mounted folder. Field names and nesting follow the API (`SnmpSubtree.spec`), so that the path of a
-//! [`Violation`] is true of both. All defaults are resolved by the writer.
+//! [`Violation`] is true of both but for lengths of time and names of files. All defaults are resolved by the writer.
 //!
 //! A reader ignores fields that it does not know ([`parse`]); [`parse_strict`] refuses them, for `snmp-sidecar check`.
 
+mod choice;
 mod document;
+mod fields;
+mod parse;
+mod syntax;
 mod validate;
 
 pub use agentx::{Oid, SubId};
 pub use document::*;
-pub use validate::{Valid, Violation};
+pub use parse::{ParseError, file_name, parse, parse_strict, subtree_name};
+pub use syntax::TextError;
+pub use validate::{
+    MAX_COLUMNS, MAX_CONTEXT_OCTETS, MAX_CONTEXTS, MAX_INDEXES, MAX_SCALARS, MAX_SOURCES, MAX_TABLES, RESERVED_ARCS,
+    Valid, Violation, whole_text,
+};

@@ -1,0 +1,145 @@
+//! How a text is read as a value of an object's syntax: constants, labels, values for what is missing.
+
+use std::net::Ipv4Addr;
+
+use agentx::{Oid, Value};
+
+use crate::Syntax;
+
+/// Why a text is no value of a syntax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Not a decimal integer within the syntax's range.
+    #[error("not a whole number from {min} to {max}")]
+    Integer {
+        /// The least value.
+        min: i64,
+        /// The greatest value.
+        max: u64,
+    },
+    /// Longer than the syntax allows.
+    #[error("{len} octets, more than {max}")]
+    TooLong {
+        /// The text's length.
+        len: usize,
+        /// The greatest length.
+        max: usize,
+    },
+    /// DisplayString holds ASCII alone (RFC 2579).
+    #[error("a DisplayString holds ASCII alone; OctetString takes any text")]
+    NotAscii,
+    /// Not an IPv4 address.
+    #[error("not an IPv4 address as 192.0.2.1")]
+    IpAddress,
+    /// Not an object identifier with two arcs or more.
+    #[error("not an object identifier as 1.3.6.1")]
+    ObjectIdentifier,
+    /// Not a truth value.
+    #[error("neither true nor false (nor 1 nor 2)")]
+    TruthValue,
+}
+
+impl Syntax {
+    /// The longest OctetString, in octets: longer ones do not pass AgentX and UDP.
+    pub const MAX_OCTETS: usize = 65_000;
+    /// The longest DisplayString, in octets (RFC 2579 section 2).
+    pub const MAX_DISPLAY_OCTETS: usize = 255;
+
+    /// Whether values are texts: OctetString and DisplayString.
+    #[must_use]
+    pub const fn is_string(self) -> bool {
+        matches!(self, Self::OctetString | Self::DisplayString)
+    }
+
+    /// Whether values only ever grow, and wrap: Counter32 and Counter64.
+    #[must_use]
+    pub const fn is_counter(self) -> bool {
+        matches!(self, Self::Counter32 | Self::Counter64)
+    }
+
+    /// Whether a number can be shown in it: all but IpAddress and ObjectIdentifier.
+    #[must_use]
+    pub const fn takes_numbers(self) -> bool {
+        !matches!(self, Self::IpAddress | Self::ObjectIdentifier)
+    }
+
+    /// Reads `text` as a value of this syntax. Numbers are decimal, TimeTicks hundredths of a second, truth values
+    /// `true`, `false`, `1` or `2`.
+    ///
+    /// # Errors
+    /// [`TextError`] where it is none.
+    pub fn read_text(self, text: &str) -> Result<Value, TextError> {
+        let unsigned = || text.parse().map_err(|_| TextError::Integer { min: 0, max: u32::MAX.into() });
+        let octets = |max| match text.len() {
+            len if len > max => Err(TextError::TooLong { len, max }),
+            _ => Ok(Value::OctetString(text.as_bytes().to_vec())),
+        };
+        match self {
+            Self::Integer32 => text
+                .parse()
+                .map(Value::Integer)
+                .map_err(|_| TextError::Integer { min: i32::MIN.into(), max: i32::MAX.unsigned_abs().into() }),
+            Self::Unsigned32 | Self::Gauge32 => unsigned().map(Value::Gauge32),
+            Self::Counter32 => unsigned().map(Value::Counter32),
+            Self::TimeTicks => unsigned().map(Value::TimeTicks),
+            Self::Counter64 => {
+                text.parse().map(Value::Counter64).map_err(|_| TextError::Integer { min: 0, max: u64::MAX })
+            }
+            Self::OctetString => octets(Self::MAX_OCTETS),
+            Self::DisplayString if !text.is_ascii() => Err(TextError::NotAscii),
+            Self::DisplayString => octets(Self::MAX_DISPLAY_OCTETS),
+            Self::IpAddress => {
+                text.parse::<Ipv4Addr>().map(|ip| Value::IpAddress(ip.octets())).map_err(|_| TextError::IpAddress)
+            }
+            Self::ObjectIdentifier => text
+                .parse()
+                .ok()
+                .filter(|oid: &Oid| oid.len() >= 2)
+                .map(Value::ObjectIdentifier)
+                .ok_or(TextError::ObjectIdentifier),
+            Self::TruthValue => match text {
+                "true" | "1" => Ok(Value::Integer(1)),
+                "false" | "2" => Ok(Value::Integer(2)),
+                _ => Err(TextError::TruthValue),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_their_syntax_asks() {
+        let oid = |text: &str| Value::ObjectIdentifier(text.parse().unwrap());
+        let octets = |text: &str| Value::OctetString(text.into());
+        let cases = [
+            (Syntax::Integer32, "-2147483648", Some(Value::Integer(i32::MIN))),
+            (Syntax::Integer32, "2147483648", None),
+            (Syntax::Integer32, "1.5", None),
+            (Syntax::Unsigned32, "4294967295", Some(Value::Gauge32(u32::MAX))),
+            (Syntax::Gauge32, "-1", None),
+            (Syntax::Counter32, "4294967296", None),
+            (Syntax::Counter32, "7", Some(Value::Counter32(7))),
+            (Syntax::Counter64, "18446744073709551615", Some(Value::Counter64(u64::MAX))),
+            (Syntax::Counter64, "", None),
+            (Syntax::TimeTicks, "100", Some(Value::TimeTicks(100))),
+            (Syntax::OctetString, "Zürich", Some(octets("Zürich"))),
+            (Syntax::DisplayString, "Zürich", None),
+            (Syntax::DisplayString, "acme", Some(octets("acme"))),
+            (Syntax::IpAddress, "192.0.2.1", Some(Value::IpAddress([192, 0, 2, 1]))),
+            (Syntax::IpAddress, "::1", None),
+            (Syntax::ObjectIdentifier, "1.3.6", Some(oid("1.3.6"))),
+            (Syntax::ObjectIdentifier, "1", None),
+            (Syntax::TruthValue, "true", Some(Value::Integer(1))),
+            (Syntax::TruthValue, "2", Some(Value::Integer(2))),
+            (Syntax::TruthValue, "yes", None),
+        ];
+        for (syntax, text, value) in cases {
+            assert_eq!(syntax.read_text(text).ok(), value, "{syntax:?} of {text:?}");
+        }
+        let long = "x".repeat(256);
+        assert_eq!(Syntax::DisplayString.read_text(&long), Err(TextError::TooLong { len: 256, max: 255 }));
+    }
+}

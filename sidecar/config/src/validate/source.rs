@@ -1,0 +1,127 @@
+//! Checks of sources and their endpoints.
+
+use std::collections::HashSet;
+
+use super::Checks;
+use crate::{Authorization, Endpoint, Port, Prometheus, Scheme, Source, SourceKind, Tls};
+
+/// Most sources of one subtree.
+pub const MAX_SOURCES: usize = 16;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const MAX_BODY: u64 = 1 << 30;
+const MAX_SAMPLES: u64 = 10_000_000;
+
+impl Checks {
+    pub(super) fn sources(&mut self, sources: &[Source]) {
+        self.count("sources", sources.len(), 0, MAX_SOURCES);
+        let mut seen = HashSet::new();
+        for (i, source) in sources.iter().enumerate() {
+            let path = format!("sources[{i}]");
+            self.text(&format!("{path}.name"), &source.name, 63);
+            self.unique(&mut seen, &format!("{path}.name"), source.name.as_str());
+            self.times(&path, source);
+            match &source.kind {
+                SourceKind::Prometheus(prometheus) => self.prometheus(&format!("{path}.prometheus"), prometheus),
+            }
+        }
+    }
+
+    fn times(&mut self, path: &str, source: &Source) {
+        let Source { interval_ms, timeout_ms, stale_after_ms, .. } = *source;
+        self.between(&format!("{path}.intervalMs"), interval_ms, DAY_MS);
+        self.between(&format!("{path}.timeoutMs"), timeout_ms, DAY_MS);
+        let holds = timeout_ms <= interval_ms;
+        self.refuse_unless(holds, format!("{path}.timeoutMs"), "is longer than the interval");
+        self.between(&format!("{path}.staleAfterMs"), stale_after_ms, 30 * DAY_MS);
+        let holds = stale_after_ms >= interval_ms;
+        self.refuse_unless(
+            holds,
+            format!("{path}.staleAfterMs"),
+            "is shorter than the interval: values would come and go",
+        );
+    }
+
+    fn between(&mut self, path: &str, value: u64, max: u64) {
+        self.refuse_unless((1..=max).contains(&value), path, format!("{value} is not between 1 and {max}"));
+    }
+
+    fn prometheus(&mut self, path: &str, prometheus: &Prometheus) {
+        self.endpoint(path, &prometheus.endpoint);
+        self.between(&format!("{path}.bodySizeLimit"), prometheus.body_size_limit, MAX_BODY);
+        self.between(&format!("{path}.sampleLimit"), prometheus.sample_limit, MAX_SAMPLES);
+    }
+
+    fn endpoint(&mut self, path: &str, endpoint: &Endpoint) {
+        self.refuse_unless(is_host(&endpoint.host), format!("{path}.host"), "is neither a host's name nor an address");
+        let holds = match &endpoint.port {
+            Port::Number(number) => *number != 0,
+            Port::Name(name) => is_port_name(name),
+        };
+        self.refuse_unless(
+            holds,
+            format!("{path}.port"),
+            "is neither a port's number, 1 to 65535, nor a container port's name",
+        );
+        let visible = endpoint.path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        let holds = endpoint.path.starts_with('/') && visible && endpoint.path.len() <= 2048;
+        self.refuse_unless(holds, format!("{path}.path"), "is not a path as /metrics, of visible ASCII without #");
+        let authorization = format!("{path}.authorization");
+        match &endpoint.authorization {
+            Some(Authorization::Bearer { credentials_file }) => {
+                self.file(&format!("{authorization}.bearer.credentialsFile"), credentials_file);
+            }
+            Some(Authorization::Basic { username_file, password_file }) => {
+                self.file(&format!("{authorization}.basic.usernameFile"), username_file);
+                self.file(&format!("{authorization}.basic.passwordFile"), password_file);
+            }
+            None => {}
+        }
+        if let Some(tls) = &endpoint.tls {
+            let holds = endpoint.scheme == Scheme::Https;
+            self.refuse_unless(holds, format!("{path}.tls"), "is for the scheme https alone");
+            self.tls(&format!("{path}.tls"), tls);
+        }
+    }
+
+    fn tls(&mut self, path: &str, tls: &Tls) {
+        let files = [("caFile", &tls.ca_file), ("certFile", &tls.cert_file), ("keyFile", &tls.key_file)];
+        for (field, file) in files {
+            if let Some(file) = file {
+                self.file(&format!("{path}.{field}"), file);
+            }
+        }
+        let holds = tls.cert_file.is_some() == tls.key_file.is_some();
+        self.refuse_unless(holds, path, "a client certificate and its key come together");
+        if let Some(name) = &tls.server_name {
+            self.refuse_unless(is_host(name), format!("{path}.serverName"), "is neither a host's name nor an address");
+        }
+    }
+
+    /// A file beside the document: a key of a Secret or ConfigMap, so never a path.
+    fn file(&mut self, path: &str, name: &str) {
+        let key = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let holds =
+            !name.is_empty() && name.len() <= 253 && name != "." && !name.starts_with("..") && name.bytes().all(key);
+        self.refuse_unless(holds, path, "is not a file's name: letters, digits, - _ and . alone");
+    }
+}
+
+/// A host as it can stand in a URL: a DNS name, an IPv4 address, or an IPv6 address with or without brackets.
+fn is_host(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    bare.unwrap_or(host).parse::<std::net::Ipv6Addr>().is_ok()
+        || (!host.is_empty() && host.len() <= 253 && host.bytes().all(name) && !host.starts_with(['.', '-']))
+}
+
+/// A container port's name (Kubernetes' IANA_SVC_NAME).
+fn is_port_name(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=15).contains(&name.len())
+        && name.bytes().all(inner)
+        && name.bytes().any(|b| b.is_ascii_lowercase())
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && !name.contains("--")
+}

@@ -1,0 +1,86 @@
+//! Checks of what objects show.
+
+use std::collections::HashSet;
+
+use regex_lite::{Regex, RegexBuilder};
+
+use super::{Checks, MAX_TEXT};
+use crate::{Aggregate, CounterReset, MetricValue, OnMissing, Round, Syntax, Value};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// The most memory that a compiled regular expression takes, in octets.
+const MAX_COMPILED: usize = 256 * 1024;
+
+/// Compiles the regular expression of `Matches`, which is about a label's whole text.
+///
+/// # Errors
+/// The text is no regular expression, or one that would take too much memory.
+pub fn whole_text(pattern: &str) -> Result<Regex, regex_lite::Error> {
+    let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
+    // By itself first: `a)|(b` would compile between parentheses.
+    build(pattern)?;
+    build(&format!("^(?:{pattern})$"))
+}
+
+impl Checks {
+    pub(super) fn value(&mut self, path: &str, value: &Value, syntax: Syntax, sources: &HashSet<&str>) {
+        match value {
+            Value::Constant(text) => self.constant(&format!("{path}.constant"), text, syntax),
+            Value::Metric(metric) => self.metric(path, metric, syntax, sources),
+        }
+    }
+
+    fn constant(&mut self, path: &str, text: &str, syntax: Syntax) {
+        if let Err(error) = syntax.read_text(text) {
+            self.refuse(path, format!("{text:?} as {syntax:?}: {error}"));
+        }
+    }
+
+    fn metric(&mut self, path: &str, value: &MetricValue, syntax: Syntax, sources: &HashSet<&str>) {
+        let at = |field: &str| format!("{path}.{field}");
+        let known = sources.contains(value.source.as_str());
+        self.refuse_unless(known, at("source"), format!("there is no source {:?}", value.source));
+        self.text(&at("metric"), &value.metric, MAX_TEXT);
+        self.labels(&at("matchLabels"), &value.match_labels);
+        self.requirements(&at("matchExpressions"), &value.match_expressions);
+        if let Some(label) = &value.label {
+            self.text(&at("label"), label, MAX_TEXT);
+            self.text_alone(path, value);
+        } else {
+            let message = format!("{syntax:?} holds no numbers: name a label, or a constant");
+            self.refuse_unless(syntax.takes_numbers(), at("label"), message);
+        }
+        if let Some(quantile) = value.quantile {
+            let holds = (0.0..=1.0).contains(&quantile);
+            self.refuse_unless(holds, at("quantile"), format!("{quantile} is not between 0 and 1"));
+        }
+        if let Some(rate) = value.rate_ms {
+            let holds = (1..=DAY_MS).contains(&rate);
+            self.refuse_unless(holds, at("rateMs"), format!("{rate} is not between 1 and {DAY_MS}"));
+        }
+        for (field, factor) in [("scale", value.scale), ("offset", value.offset)] {
+            let holds = factor.is_none_or(f64::is_finite);
+            self.refuse_unless(holds, at(field), "is not a finite number");
+        }
+        if let OnMissing::Constant(text) = &value.on_missing {
+            self.constant(&at("onMissing"), text, syntax);
+        }
+        let holds = syntax.is_counter() || value.counter_reset == CounterReset::default();
+        self.refuse_unless(holds, at("counterReset"), "is for Counter32 and Counter64 alone");
+    }
+
+    /// A label's text is shown as it stands: what works on numbers would be without effect.
+    fn text_alone(&mut self, path: &str, value: &MetricValue) {
+        let numeric = [
+            ("quantile", value.quantile.is_some()),
+            ("rateMs", value.rate_ms.is_some()),
+            ("aggregate", value.aggregate != Aggregate::default()),
+            ("scale", value.scale.is_some()),
+            ("offset", value.offset.is_some()),
+            ("round", value.round != Round::default()),
+        ];
+        for (field, set) in numeric {
+            self.refuse_unless(!set, format!("{path}.{field}"), "has no effect on a label's text");
+        }
+    }
+}
