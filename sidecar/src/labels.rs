@@ -66,22 +66,20 @@ fn unquote(quoted: &str) -> Result<String, Reason> {
 }
 
 fn escape(rest: &mut std::str::Chars<'_>, octets: &mut Vec<u8>) -> Result<(), Reason> {
-    let octet = match rest.next().ok_or(Reason::Quotes)? {
-        'a' => 0x07,
-        'b' => 0x08,
-        'f' => 0x0c,
-        'n' => b'\n',
-        'r' => b'\r',
-        't' => b'\t',
-        'v' => 0x0b,
-        '\\' => b'\\',
-        '"' => b'"',
-        'x' => u8::try_from(hex(rest, 2)?).map_err(|_| Reason::Escape)?,
-        'u' => return Ok(push(char::from_u32(hex(rest, 4)?).ok_or(Reason::Escape)?, octets)),
-        'U' => return Ok(push(char::from_u32(hex(rest, 8)?).ok_or(Reason::Escape)?, octets)),
+    match rest.next().ok_or(Reason::Quotes)? {
+        'x' => octets.push(u8::try_from(hex(rest, 2)?).map_err(|_| Reason::Escape)?),
+        'u' => push(char::from_u32(hex(rest, 4)?).ok_or(Reason::Escape)?, octets),
+        'U' => push(char::from_u32(hex(rest, 8)?).ok_or(Reason::Escape)?, octets),
+        'a' => octets.push(0x07),
+        'b' => octets.push(0x08),
+        't' => octets.push(b'\t'),
+        'n' => octets.push(b'\n'),
+        'v' => octets.push(0x0b),
+        'f' => octets.push(0x0c),
+        'r' => octets.push(b'\r'),
+        c @ ('\\' | '"') => push(c, octets),
         _ => return Err(Reason::Escape),
-    };
-    octets.push(octet);
+    }
     Ok(())
 }
 

@@ -134,11 +134,10 @@ impl StateFolder {
         let error = error.map(|error| error.to_string());
         let mut last = self.0.error.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != error {
-            match &error {
-                Some(error) => {
-                    tracing::error!(%error, "state cannot be saved: a restart would number rows anew");
-                }
-                None => tracing::info!("state can be saved again"),
+            if let Some(error) = &error {
+                tracing::error!(%error, "state cannot be saved: a restart would number rows anew");
+            } else {
+                tracing::info!("state can be saved again");
             }
             *last = error;
         }

@@ -71,6 +71,13 @@ impl Watch {
         Some(self.selection.insert(selection))
     }
 
+    /// The pod's labels as they were last read; none where no file of them is given.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        static NONE: Labels = Labels::new();
+        self.labels.as_ref().and_then(|labels| labels.good.as_ref()).unwrap_or(&NONE)
+    }
+
     /// Why folder or labels cannot be read, as people should see it.
     pub fn errors(&self) -> impl Iterator<Item = String> {
         let labels = self.labels.as_ref().and_then(|labels| {
