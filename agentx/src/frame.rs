@@ -30,7 +30,10 @@ impl Framer {
 
     /// Space to read into: never empty, and no more than what has come so far of a frame, or 32 KiB.
     pub fn space(&mut self) -> &mut [u8] {
-        self.make_room();
+        self.drop_taken();
+        if self.buf.len() - self.received < Self::CHUNK {
+            self.buf.resize(self.received + self.received.max(Self::CHUNK), 0);
+        }
         self.buf.get_mut(self.received..).unwrap_or_default()
     }
 
@@ -41,25 +44,22 @@ impl Framer {
 
     /// Copies `octets` in.
     pub fn feed(&mut self, octets: &[u8]) {
+        self.drop_taken();
         self.buf.truncate(self.received);
         self.buf.extend_from_slice(octets);
         self.received = self.buf.len();
     }
 
-    /// Moves what is received to the front, gives back what a long frame took, and doubles what a long frame takes.
-    fn make_room(&mut self) {
+    /// Moves what is left to the front; where nothing is, gives back what a long frame took.
+    fn drop_taken(&mut self) {
         if self.taken == self.received {
-            (self.taken, self.received) = (0, 0);
             self.buf.truncate(Self::KEPT);
             self.buf.shrink_to(Self::KEPT);
         } else if self.taken > 0 {
             self.buf.copy_within(self.taken..self.received, 0);
-            self.received -= self.taken;
-            self.taken = 0;
         }
-        if self.buf.len() - self.received < Self::CHUNK {
-            self.buf.resize(self.received + self.received.max(Self::CHUNK), 0);
-        }
+        self.received -= self.taken;
+        self.taken = 0;
     }
 
     /// The next whole frame, or none until more octets come.

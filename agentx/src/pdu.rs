@@ -135,7 +135,7 @@ coded! {
 pub struct Range {
     /// Which sub-identifier of the subtree, from 1. At most the subtree's length.
     pub position: u8,
-    /// The last value of that sub-identifier.
+    /// The last value of that sub-identifier. That it is not before the first is for the reader to check.
     pub upper_bound: SubId,
 }
 

@@ -213,8 +213,9 @@ impl<'a> Reader<'a> {
         let WireVarBind { name, value } = self.varbind()?;
         let value = match value {
             WireValue::Oid(oid) => Value::ObjectIdentifier(oid.to_oid()),
+            // Only a long OID has no owned form, and OIDs are the other case.
             WireValue::Other(value) => {
-                value.to_value().or_else(|_| start.fail(DecodeErrorKind::OidTooLong { len: 0 }))?
+                value.to_value().or_else(|_| start.fail(DecodeErrorKind::OidTooLong { len: Oid::MAX_LEN + 1 }))?
             }
         };
         Ok(VarBind { name: name.to_oid(), value })
