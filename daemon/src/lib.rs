@@ -17,7 +17,7 @@ pub fn with_env_vars(command: clap::Command, prefix: &str) -> clap::Command {
     command.mut_args(|arg| match arg.get_long() {
         Some(flag) => {
             let name = format!("{prefix}_{}", flag.replace('-', "_").to_uppercase());
-            arg.env(name)
+            arg.env(name).hide_env_values(true)
         }
         None => arg,
     })

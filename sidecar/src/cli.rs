@@ -100,15 +100,13 @@ enum Subcommands {
 /// The whole command line.
 #[must_use]
 pub fn command() -> Command {
-    let command = Command::new("snmp-sidecar")
+    let command = RunArgs::augment_args(Command::new("snmp-sidecar"))
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serve an application's metrics as SNMP objects: an AgentX subagent (RFC 2741)")
-        .after_help(
-            "Each flag can be given as an environment variable, too: --local-listen as SNMP_SIDECAR_LOCAL_LISTEN.",
-        )
+        .after_help("Each flag can also be given by its environment variable.")
         .subcommand_negates_reqs(true)
         .args_conflicts_with_subcommands(true);
-    let command = daemon::with_env_vars(RunArgs::augment_args(command), ENV_PREFIX);
+    let command = daemon::with_env_vars(command, ENV_PREFIX);
     Subcommands::augment_subcommands(command).mut_subcommand("walk", |walk| daemon::with_env_vars(walk, ENV_PREFIX))
 }
 

@@ -234,3 +234,6 @@ fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
 fn now() -> Instant {
     time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests;
