@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
         Ok(octets)
     }
 
-    /// The context field, if there is one. The flag alone decides: net-snmp's master sends it in Responses too.
+    /// The context field, if there is one. Its flag alone decides, whatever the PDU, as in net-snmp.
     pub(crate) fn context(&mut self, header: &FrameHeader) -> Result<&'a [u8], DecodeError> {
         if header.flags & flag::NON_DEFAULT_CONTEXT == 0 { Ok(&[]) } else { self.octets() }
     }

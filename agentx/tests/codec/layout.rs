@@ -77,7 +77,6 @@ fn the_reserved_octet_of_the_header_is_ignored() {
 
 #[test]
 fn a_context_is_read_wherever_its_flag_says_so() {
-    // net-snmp's master answers a Register in a context with a Response that has the context.
     let pdu = decode(&frame("12 18", "00000003 637478 00 | 00000000 0000 0000"), &Limits::default()).unwrap();
     assert_eq!(pdu.context, Context::from("ctx"));
     assert!(matches!(pdu.body, Body::Response(Response { error: ResponseError::NoError, .. })));

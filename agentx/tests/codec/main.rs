@@ -9,6 +9,7 @@ mod corpus;
 mod framing;
 mod hostile;
 mod layout;
+mod net_snmp;
 mod oid;
 mod peer;
 mod round_trip;
