@@ -83,6 +83,19 @@ impl MibView {
         Self { base, objects, ..Self::default() }
     }
 
+    /// As [`new`](Self::new), with room for so many arcs below the base and so many instances.
+    #[must_use]
+    pub fn with_capacity(base: Oid, objects: Vec<Oid>, arcs: usize, instances: usize) -> Self {
+        let view = Self::new(base, objects);
+        Self { arcs: Vec::with_capacity(arcs), entries: Vec::with_capacity(instances), ..view }
+    }
+
+    /// How many arcs and instances it holds, as [`with_capacity`](Self::with_capacity) takes them.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.arcs.len(), self.entries.len())
+    }
+
     /// Appends the instance base.`suffix`. Instances come in ascending order.
     ///
     /// # Errors

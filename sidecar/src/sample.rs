@@ -133,14 +133,24 @@ impl Samples {
 
     /// The samples, in the order in which they came.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample<'_>> {
-        self.samples.iter().map(|record| Sample {
+        self.samples.iter().map(|record| self.sample(record))
+    }
+
+    /// The sample at `position`, counted from 0.
+    #[must_use]
+    pub fn get(&self, position: usize) -> Option<Sample<'_>> {
+        self.samples.get(position).map(|record| self.sample(record))
+    }
+
+    fn sample(&self, record: &Record) -> Sample<'_> {
+        Sample {
             name: self.name(record.name),
             labels: Labels {
                 text: &self.text,
                 labels: self.labels.get(record.labels.start as usize..record.labels.end as usize).unwrap_or_default(),
             },
             value: record.value,
-        })
+        }
     }
 
     /// How many samples there are.
