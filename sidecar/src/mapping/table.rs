@@ -153,6 +153,12 @@ impl Table {
         }
     }
 
+    /// How many rows there are and are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The region of this pod's rows, where pods share the table.
     pub(super) fn region(&self, base: &[SubId]) -> Option<Region> {
         let columns: Vec<_> = self.columns.iter().map(|column| column.arc).collect();

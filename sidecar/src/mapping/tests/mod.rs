@@ -1,10 +1,10 @@
 //! The whole of mapping: documents and samples in, views out.
 
-mod bench;
 mod counters;
 mod lifetime;
 mod model;
 mod scalars;
+mod size;
 mod tables;
 
 use std::time::{Duration, Instant};
