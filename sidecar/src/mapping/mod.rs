@@ -34,7 +34,7 @@ pub use self::{
 };
 use self::{object::Object, page::Page, rows::Single, table::Table};
 use crate::{
-    mib_view::{MibView, PushError},
+    mib_view::{MibView, PushError, Size},
     sample::Samples,
 };
 
@@ -56,8 +56,8 @@ pub struct Mapper {
     counts: Counts,
     /// The first time that was observed: all others count from there.
     epoch: Option<Instant>,
-    /// The size of the last view: arcs and instances.
-    last_view: (usize, usize),
+    /// The size of the last view.
+    last_view: Size,
 }
 
 #[derive(Debug)]
@@ -129,7 +129,7 @@ impl Mapper {
             assignments: assigned,
             counts: Counts::default(),
             epoch: None,
-            last_view: (0, 0),
+            last_view: Size::default(),
             subtree,
         };
         mapper.arrange()?;
@@ -252,8 +252,7 @@ impl Mapper {
     /// All instances as they are now.
     #[must_use]
     pub fn view(&mut self, now: Instant) -> MibView {
-        let (arcs, instances) = self.last_view;
-        let mut view = MibView::with_capacity(self.subtree.oid.clone(), self.declared.clone(), arcs, instances);
+        let mut view = MibView::with_capacity(self.subtree.oid.clone(), self.declared.clone(), self.last_view);
         let fresh = |object: &Object| is_fresh(&self.sources, object, now);
         let rows: Vec<_> = self.tables.iter().map(|table| table.shown(fresh)).collect();
         let mut suffix = Vec::with_capacity(Oid::MAX_LEN);
