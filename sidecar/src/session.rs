@@ -15,7 +15,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use agentx::{Oid, SubId};
 use arc_swap::ArcSwap;
@@ -39,6 +39,20 @@ pub struct Region {
     pub subtree: Oid,
     /// Which sub-identifier of the subtree is the first of a range, from 1, and the last value of that range.
     pub range: Option<(u8, SubId)>,
+}
+
+impl fmt::Display for Region {
+    /// In dotted decimals, a range as `[first-last]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, arc) in (1_usize..).zip(self.subtree.iter()) {
+            let dot = if position == 1 { "" } else { "." };
+            match self.range {
+                Some((ranged, last)) if usize::from(ranged) == position => write!(f, "{dot}[{arc}-{last}]")?,
+                _ => write!(f, "{dot}{arc}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One subtree that is served. What it is: its context and base.

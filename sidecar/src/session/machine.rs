@@ -365,12 +365,8 @@ impl Session {
     fn ask(&mut self, context: Context, body: Body, asked: Asked, now: Instant) {
         self.packet_id = self.packet_id.wrapping_add(1);
         let packet_id = self.packet_id;
-        let header = Header {
-            byte_order: ByteOrder::Big,
-            session_id: self.session_id,
-            transaction_id: packet_id,
-            packet_id,
-        };
+        let header =
+            Header { byte_order: ByteOrder::Big, session_id: self.session_id, transaction_id: packet_id, packet_id };
         match agentx::encode(&Pdu { header, context, body }, self.output.buf()) {
             Ok(()) => self.awaited.push_back(Awaited { packet_id, sent: now, asked }),
             // What cannot even be written (a range outside its subtree) is as good as refused.
