@@ -52,6 +52,11 @@ impl Assignments {
         self.indexes.get(index)?.numbers.get(text).copied()
     }
 
+    /// How many texts have a number, by index.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.indexes.iter().map(|(index, numbers)| (index.as_str(), numbers.numbers.len()))
+    }
+
     /// Keeps these indexes alone, and makes what was read from a file sound: numbers from 1, none twice, all at most
     /// the highest, no more texts than are remembered.
     pub(super) fn keep(&mut self, indexes: &[String]) {

@@ -1,5 +1,7 @@
 //! What to register with the master.
 
+use std::fmt;
+
 use agentx::{Oid, SubId};
 
 /// A region of the tree, as a Register PDU names it (RFC 2741 section 6.2.3).
@@ -25,5 +27,19 @@ impl Region {
         let subtree = Oid::new([entry, &[first, pod]].concat()).ok()?;
         let position = u8::try_from(entry.len() + 1).ok()?;
         Some(Self { subtree, range: (first < last).then_some((position, last)) })
+    }
+}
+
+impl fmt::Display for Region {
+    /// In dotted decimals, a range as `[first-last]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, arc) in (1_usize..).zip(self.subtree.iter()) {
+            let dot = if position == 1 { "" } else { "." };
+            match self.range {
+                Some((ranged, last)) if usize::from(ranged) == position => write!(f, "{dot}[{arc}-{last}]")?,
+                _ => write!(f, "{dot}{arc}")?,
+            }
+        }
+        Ok(())
     }
 }
