@@ -36,11 +36,8 @@ use self::{object::Object, page::Page, rows::Single, table::Table};
 use crate::{
     mib_view::{MibView, PushError, Size},
     sample::Samples,
+    source::HEALTH_METRICS,
 };
-
-/// Names of the sidecar's own samples about a source: they come with every report, and never go stale.
-const HEALTH_METRICS: &[&str] =
-    &["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_age_seconds", "scrape_error"];
 
 /// One subtree: its objects, and all that is remembered of its samples.
 #[derive(Debug)]
