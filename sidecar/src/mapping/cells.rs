@@ -141,6 +141,17 @@ impl Cells {
         }
     }
 
+    /// Ends a scrape: gives back the room that growing has left over.
+    pub(super) fn end(&mut self) {
+        let room = self.states.len() + self.states.len() / 8;
+        self.states.shrink_to(room);
+        match &mut self.values {
+            Values::Words(words) => words.shrink_to(room),
+            Values::Counts(counts) => counts.shrink_to(room),
+            Values::Owned(values) => values.shrink_to(room),
+        }
+    }
+
     /// Follows the rows to their new numbers.
     pub(super) fn renumber(&mut self, rows: &Renumbering) {
         rows.keep(&mut self.states);

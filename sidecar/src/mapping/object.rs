@@ -175,6 +175,7 @@ impl Object {
                 ledger.quantiles(samples, histograms, *quantile, *shape);
             }
         }
+        cells.end();
     }
 
     /// Whether the latest scrape has samples for the row; where it is too old to be `fresh`, only what is held counts.

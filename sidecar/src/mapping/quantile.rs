@@ -3,8 +3,15 @@
 /// The cumulative buckets of one histogram, or of several added up: bucket by bucket, by equal `le`.
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
-    /// Upper bound and count, in the order in which they came.
-    buckets: Vec<(f64, f64)>,
+    /// In the order in which they came.
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    upper_bound: f64,
+    /// Of all observations up to the bound.
+    count: f64,
 }
 
 /// Why a histogram has no quantile.
@@ -20,7 +27,7 @@ impl Histogram {
     /// Adds a bucket. Counts that are not finite are left out.
     pub(super) fn add(&mut self, upper_bound: f64, count: f64) {
         if !upper_bound.is_nan() && count.is_finite() {
-            self.buckets.push((upper_bound, count));
+            self.buckets.push(Bucket { upper_bound, count });
         }
     }
 
@@ -38,39 +45,40 @@ impl Histogram {
             return Err(NoQuantile::Empty);
         }
         let rank = quantile * total;
-        // An empty bucket is never the one, or the quantile 0 would be 0 / 0.
-        let mut below = (0.0, 0.0);
-        for (i, &(upper_bound, count)) in finite.iter().enumerate() {
-            let within = count - below.1;
-            if count >= rank && within > 0.0 {
-                if i == 0 && upper_bound <= 0.0 {
-                    return Ok(upper_bound);
+        let mut below = Bucket { upper_bound: 0.0, count: 0.0 };
+        for (i, bucket) in finite.iter().enumerate() {
+            let within = bucket.count - below.count;
+            // An empty bucket is never the one, or the quantile 0 would be 0 / 0.
+            if bucket.count >= rank && within > 0.0 {
+                if i == 0 && bucket.upper_bound <= 0.0 {
+                    return Ok(bucket.upper_bound);
                 }
-                return Ok(below.0 + (upper_bound - below.0) * ((rank - below.1) / within));
+                let share = (rank - below.count) / within;
+                return Ok(below.upper_bound + (bucket.upper_bound - below.upper_bound) * share);
             }
-            below = (upper_bound, count);
+            below = *bucket;
         }
-        Ok(below.0)
+        Ok(below.upper_bound)
     }
 
     /// Sorts, joins equal bounds and mends counts that fall. The finite buckets, and the count of all observations.
-    fn cumulative(&mut self) -> Result<(&[(f64, f64)], f64), NoQuantile> {
-        self.buckets.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    fn cumulative(&mut self) -> Result<(&[Bucket], f64), NoQuantile> {
+        self.buckets.sort_unstable_by(|a, b| a.upper_bound.total_cmp(&b.upper_bound));
         self.buckets.dedup_by(|later, kept| {
-            // Not bit for bit: -0 and 0 are one bound.
-            let same = !(kept.0 < later.0);
+            // By value, not bit for bit: -0 and 0 are one bound.
+            let same = later.upper_bound <= kept.upper_bound;
             if same {
-                kept.1 += later.1;
+                kept.count += later.count;
             }
             same
         });
         let mut most = 0.0_f64;
-        for (_, count) in &mut self.buckets {
-            most = most.max(*count);
-            *count = most;
+        for bucket in &mut self.buckets {
+            most = most.max(bucket.count);
+            bucket.count = most;
         }
         match self.buckets.split_last() {
-            Some(((bound, total), finite)) if *bound == f64::INFINITY && !finite.is_empty() => Ok((finite, *total)),
+            Some((last, finite)) if last.upper_bound == f64::INFINITY && !finite.is_empty() => Ok((finite, last.count)),
             _ => Err(NoQuantile::Malformed),
         }
     }

@@ -45,7 +45,7 @@ pub(super) struct Rows {
     room: usize,
     hasher: RandomState,
     by_hash: HashMap<u64, u32>,
-    rows: Vec<Row>,
+    known: Vec<Row>,
     /// Of each row the label texts, each followed by [`END`].
     keys: Vec<u8>,
     /// Of each row the index.
@@ -82,7 +82,7 @@ pub(super) struct Renumbering(Vec<Option<u32>>);
 
 impl Renumbering {
     /// The row's new number, if it is still there.
-    pub(super) fn new(&self, row: u32) -> Option<u32> {
+    pub(super) fn number(&self, row: u32) -> Option<u32> {
         self.0.get(row as usize).copied().flatten()
     }
 
@@ -116,7 +116,7 @@ impl Rows {
             room: agentx::Oid::MAX_LEN.saturating_sub(prefix),
             hasher: RandomState::new(),
             by_hash: HashMap::new(),
-            rows: Vec::new(),
+            known: Vec::new(),
             keys: Vec::new(),
             arcs: Vec::new(),
             order: Vec::new(),
@@ -124,16 +124,16 @@ impl Rows {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.rows.len()
+        self.known.len()
     }
 
     /// The row's index.
     pub(super) fn index(&self, row: u32) -> &[SubId] {
-        self.rows.get(row as usize).map(|row| slice(&self.arcs, &row.arcs)).unwrap_or_default()
+        self.known.get(row as usize).map(|row| slice(&self.arcs, &row.arcs)).unwrap_or_default()
     }
 
     fn key(&self, row: u32) -> &[u8] {
-        self.rows.get(row as usize).map(|row| slice(&self.keys, &row.key)).unwrap_or_default()
+        self.known.get(row as usize).map(|row| slice(&self.keys, &row.key)).unwrap_or_default()
     }
 
     /// The label texts of a row, the pod's own index left out.
@@ -152,7 +152,7 @@ impl Rows {
         let start = self.keys.len();
         let found = self.find(start, labels, assignments);
         if found.is_err()
-            || found.is_ok_and(|row| self.rows.get(row as usize).is_some_and(|row| row.key.start as usize != start))
+            || found.is_ok_and(|row| self.known.get(row as usize).is_some_and(|row| row.key.start as usize != start))
         {
             self.keys.truncate(start);
         }
@@ -201,12 +201,12 @@ impl Rows {
             return Err(Reason::RowTooLong);
         }
         let full = |_| Reason::ViewFull;
-        let row = u32::try_from(self.rows.len()).map_err(full)?;
+        let row = u32::try_from(self.known.len()).map_err(full)?;
         let arcs_start = u32::try_from(self.arcs.len()).map_err(full)?;
         let arcs_end = u32::try_from(self.arcs.len() + arcs.len()).map_err(full)?;
         let key = u32::try_from(key_start).map_err(full)?..u32::try_from(self.keys.len()).map_err(full)?;
         self.arcs.extend(arcs);
-        self.rows.push(Row { hash, key, arcs: arcs_start..arcs_end, unseen: 0 });
+        self.known.push(Row { hash, key, arcs: arcs_start..arcs_end, unseen: 0 });
         self.by_hash.insert(hash, row);
         Ok(row)
     }
@@ -214,20 +214,20 @@ impl Rows {
     /// The texts that all rows have at one part of the index.
     fn texts_of_part(&self, part: usize) -> HashSet<String> {
         let label = self.parts.iter().take(part).filter(|part| matches!(part, Part::Label { .. })).count();
-        let rows = 0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let rows = 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         rows.filter_map(|row| Some(String::from_utf8_lossy(self.texts(row).nth(label)?).into_owned())).collect()
     }
 
     /// Ends a scrape after which these rows are there. Of those gone no more are remembered than are there, or [`GONE`];
     /// where some are forgotten, the others' new numbers.
     pub(super) fn end(&mut self, there: &[bool]) -> Option<Renumbering> {
-        for (i, row) in self.rows.iter_mut().enumerate() {
+        for (i, row) in self.known.iter_mut().enumerate() {
             row.unseen = if there.get(i).is_some_and(|there| *there) { 0 } else { row.unseen.saturating_add(1) };
         }
         let limit = there.iter().filter(|there| **there).count().max(GONE);
         let renumbering =
-            series::patience(self.rows.iter().map(|row| row.unseen), limit).map(|patience| self.forget(patience));
-        if self.order.len() != self.rows.len() || renumbering.is_some() {
+            series::patience(self.known.iter().map(|row| row.unseen), limit).map(|patience| self.forget(patience));
+        if self.order.len() != self.known.len() || renumbering.is_some() {
             self.sort();
         }
         renumbering
@@ -236,16 +236,16 @@ impl Rows {
     fn forget(&mut self, patience: u16) -> Renumbering {
         let keys = std::mem::take(&mut self.keys);
         let arcs = std::mem::take(&mut self.arcs);
-        let old = std::mem::take(&mut self.rows);
+        let old = std::mem::take(&mut self.known);
         self.by_hash.clear();
         let new = old.into_iter().map(|row| {
             let kept = row.unseen <= patience;
             kept.then(|| {
-                let number = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+                let number = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
                 let key = append(&mut self.keys, slice(&keys, &row.key));
                 let arcs = append(&mut self.arcs, slice(&arcs, &row.arcs));
                 self.by_hash.insert(row.hash, number);
-                self.rows.push(Row { key, arcs, ..row });
+                self.known.push(Row { key, arcs, ..row });
                 number
             })
         });
@@ -253,7 +253,7 @@ impl Rows {
     }
 
     fn sort(&mut self) {
-        let mut order: Vec<_> = (0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX)).collect();
+        let mut order: Vec<_> = (0..u32::try_from(self.known.len()).unwrap_or(u32::MAX)).collect();
         order.sort_unstable_by(|a, b| {
             self.index(*a).cmp(self.index(*b)).then_with(|| self.texts(*a).cmp(self.texts(*b)))
         });

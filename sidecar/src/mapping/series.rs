@@ -114,7 +114,7 @@ impl<T> Series<T> {
     /// Follows the rows to their new numbers, and forgets the series of those that are gone.
     pub(super) fn renumber(&mut self, rows: &Renumbering) {
         self.entries.retain_mut(|entry| {
-            let new = rows.new(entry.row);
+            let new = rows.number(entry.row);
             entry.row = new.unwrap_or(entry.row);
             new.is_some()
         });
