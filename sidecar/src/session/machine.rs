@@ -228,7 +228,13 @@ impl Session {
         self.behind && self.output.pending().len() < OUTPUT_FULL
     }
 
-    /// When to give [`Input::Time`] at the latest. It may come earlier, and never harms.
+    /// Whether PDUs are waiting that will be handled once some of what is to be sent has been.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.behind && self.output.pending().len() >= OUTPUT_FULL
+    }
+
+    /// When to give [`Input::Time`] at the latest: later than the last input. It may come earlier, and never harms.
     #[must_use]
     pub fn wakeup(&self) -> Option<Instant> {
         let silence = self.awaited.front().map(|oldest| self.patience(oldest));
@@ -236,7 +242,7 @@ impl Session {
         let own = match self.state {
             State::Ended(_) => return None,
             State::Closing { until } => return Some(until),
-            State::Open { .. } if self.awaited.is_empty() => Some(self.last_heard + IDLE),
+            State::Open { .. } if self.awaited.is_empty() && self.may_ask() => Some(self.last_heard + IDLE),
             State::Open { .. } | State::Opening => None,
         };
         let retry = self.registrations.deadline().filter(|_| self.may_ask());

@@ -79,8 +79,19 @@ pub(super) enum Ended {
 enum Exchanged {
     /// This much was received.
     Received(usize),
-    /// The session has PDUs left to handle.
-    Behind,
+    /// The session can go on with what it has received already.
+    GoOn,
+}
+
+/// When a session can go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// At once.
+    Now,
+    /// When something has been sent or received.
+    OnceSent,
+    /// When something has been received.
+    OnceReceived,
 }
 
 /// What a conversation goes on with.
@@ -196,13 +207,17 @@ impl Link {
                 timer.as_mut().reset(wakeup);
             }
             let closing = matches!(session.state(), State::Closing { .. });
-            let behind = session.is_behind();
+            let readiness = match () {
+                () if session.is_behind() => Readiness::Now,
+                () if session.is_held_back() => Readiness::OnceSent,
+                () => Readiness::OnceReceived,
+            };
             let event = tokio::select! {
                 biased;
                 () = stopped(&mut self.stop), if !closing => Event::Stop,
                 () = changed(&mut self.exports) => Event::Exports,
                 () = &mut timer => Event::Time,
-                exchanged = exchange(&mut stream, session.output(), &mut received, behind) => match exchanged {
+                exchanged = exchange(&mut stream, session.output(), &mut received, readiness) => match exchanged {
                     Ok(exchanged) => Event::Connection(exchanged),
                     Err(ended) => return ended,
                 },
@@ -212,7 +227,7 @@ impl Link {
                 Event::Exports => Input::Exports(self.exports.borrow_and_update().clone()),
                 Event::Time => Input::Time,
                 Event::Connection(Exchanged::Received(len)) => Input::Received(received.get(..len).unwrap_or_default()),
-                Event::Connection(Exchanged::Behind) => {
+                Event::Connection(Exchanged::GoOn) => {
                     // A flood of requests leaves the others on this thread their turns.
                     yield_now().await;
                     Input::Time
@@ -235,7 +250,7 @@ impl Link {
     }
 }
 
-/// Sends what can be sent, and waits until something is received; does not wait if the session is `behind`.
+/// Sends what can be sent at once, and more while it waits until the session can go on.
 ///
 /// Reading never waits for writing: a master that writes before it reads would wait for us for ever. Nothing is lost
 /// if the wait is given up.
@@ -243,19 +258,23 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     output: &mut Output,
     received: &mut [u8],
-    behind: bool,
+    readiness: Readiness,
 ) -> Result<Exchanged, Ended> {
     poll_fn(|cx| {
+        let mut sent_any = false;
         while !output.is_empty() {
             match Pin::new(&mut *stream).poll_write(cx, output.pending()) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
-                Poll::Ready(Ok(sent)) => output.advance(sent),
+                Poll::Ready(Ok(sent)) => {
+                    output.advance(sent);
+                    sent_any = true;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => break,
             }
         }
-        if behind {
-            return Poll::Ready(Ok(Exchanged::Behind));
+        if readiness == Readiness::Now || (readiness == Readiness::OnceSent && sent_any) {
+            return Poll::Ready(Ok(Exchanged::GoOn));
         }
         let mut buf = ReadBuf::new(received);
         ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf))?;

@@ -314,24 +314,24 @@ async fn every_address_of_a_host_has_a_session_and_one_that_vanishes_is_closed()
     let (names, watched) = watch::channel(Err("unused".to_owned()));
     let running = start(&format!("tcp://master.test:{port}"), Some(Names(watched)));
 
-    names.send_replace(Err("no such name yet".to_owned()));
+    _ = names.send_replace(Err("no such name yet".to_owned()));
     eventually(&running.status, "the error shows", |s| s.resolve_error().is_some()).await;
-    names.send_replace(Ok([one.into(), two.into()].into()));
+    _ = names.send_replace(Ok([one.into(), two.into()].into()));
     let (mut peer_one, mut peer_two) = (tcp_peer(&first).await, tcp_peer(&second).await);
     peer_one.grant(A).await;
     peer_two.grant(A).await;
     assert_eq!(running.status.resolve_error(), None);
 
-    names.send_replace(Err("the name servers are down".to_owned()));
+    _ = names.send_replace(Err("the name servers are down".to_owned()));
     eventually(&running.status, "the error shows", |s| s.resolve_error().is_some()).await;
     assert_eq!(peer_one.get_next(A).await, value(A, b"xxx"), "what is known is kept");
 
-    names.send_replace(Ok([two.into()].into()));
+    _ = names.send_replace(Ok([two.into()].into()));
     peer_one.expect_close().await;
     assert_eq!(peer_two.get_next(A).await, value(A, b"xxx"));
     let addresses: Vec<String> = running.status.sessions().into_iter().map(|session| session.address).collect();
     assert_eq!(addresses, [format!("127.0.0.2:{port}")]);
-    names.send_replace(Ok([one.into(), two.into()].into()));
+    _ = names.send_replace(Ok([one.into(), two.into()].into()));
     tcp_peer(&first).await.grant(A).await;
     running.stop().await;
 }

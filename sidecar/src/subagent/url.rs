@@ -1,6 +1,6 @@
 //! Where a master is: `unix:/path` or `tcp://host:port`.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
 
 /// AgentX's TCP port (RFC 2741 section 8.1.1).
 const TCP_PORT: u16 = 705;
@@ -55,10 +55,7 @@ impl FromStr for MasterUrl {
             return Err(MasterUrlError::Tls(url.to_owned()));
         }
         let authority = url.strip_prefix("tcp://").ok_or_else(|| MasterUrlError::Scheme(url.to_owned()))?;
-        let (host, port) = split_port(authority);
-        if !is_host(host) {
-            return Err(MasterUrlError::Host(url.to_owned()));
-        }
+        let (host, port) = split(authority).ok_or_else(|| MasterUrlError::Host(url.to_owned()))?;
         let port = match port.map(str::parse) {
             None => TCP_PORT,
             Some(Ok(port)) if port > 0 => port,
@@ -68,21 +65,16 @@ impl FromStr for MasterUrl {
     }
 }
 
-/// `host:port` or `[v6]:port`, the port where there is one.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    if let Some((host, rest)) = authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-        return match rest.strip_prefix(':') {
-            // Anything else behind the bracket is refused as a port.
-            None if !rest.is_empty() => (host, Some(rest)),
-            port => (host, port),
-        };
+/// The host, and the text of the port where there is one, of `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn split(authority: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let (host, rest) = bracketed.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        return if rest.is_empty() { Some((host, None)) } else { Some((host, Some(rest.strip_prefix(':')?))) };
     }
-    authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
-}
-
-fn is_host(host: &str) -> bool {
-    let name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
-    host.parse::<std::net::IpAddr>().is_ok() || (!host.is_empty() && host.len() <= 253 && host.bytes().all(name))
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
+    (!host.is_empty() && host.len() <= 253 && host.bytes().all(of_name)).then_some((host, port))
 }
 
 impl fmt::Display for MasterUrl {
@@ -131,7 +123,7 @@ mod tests {
     #[case("tcp://host:65536", "not a number")]
     #[case("tcp://host:", "not a number")]
     #[case("tcp://::1", "no host")]
-    #[case("tcp://[::1]705", "not a number")]
+    #[case("tcp://[::1]705", "no host")]
     #[case("tls://host:7705", "AgentX over TLS is not served yet")]
     fn what_is_no_address_is_refused_by_name(#[case] text: &str, #[case] why: &str) {
         let error = text.parse::<MasterUrl>().unwrap_err().to_string();

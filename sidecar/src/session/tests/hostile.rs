@@ -74,6 +74,7 @@ fn a_master_that_writes_and_never_reads_is_closed_with_its_memory_bounded() {
     let flood = flood(&mut rig);
     for _ in 0..1000 {
         rig.give_octets(&flood);
+        assert!(rig.session.wakeup().is_none_or(|wakeup| wakeup > rig.now));
         assert!(rig.session.output().pending().len() < 2 << 20, "{}", rig.session.output().pending().len());
         assert!(!rig.session.is_behind(), "reading goes on");
         if rig.session.state() == State::Ended(End::NotReading) {
@@ -189,6 +190,7 @@ proptest! {
             rig.now += Duration::from_millis(wait);
             rig.session.handle(Input::Time, rig.now);
             prop_assert!(rig.session.output().pending().len() < 2 << 20);
+            prop_assert!(rig.session.wakeup().is_none_or(|wakeup| wakeup > rig.now));
             if reads {
                 // What is sent is always whole, well-formed PDUs.
                 rig.sent();
