@@ -1,1 +1,48 @@
-//! API types.
+//! The API types of the group `snmp-operator.dev`, their CustomResourceDefinitions, and what an API server would
+//! say of an object ([`Admission`]).
+//!
+//! Rules that one object can decide by itself are in the schemas: bounds and patterns, and CEL where those do not
+//! reach. Every list and string is bounded, which keeps CEL within an API server's budget.
+
+#![allow(unreachable_pub, reason = "KubeSchema copies each public type into the body of a function")]
+#![allow(clippy::duplicated_attributes, reason = "every printcolumn has a type")]
+
+mod access;
+mod admission;
+mod context;
+mod definition;
+mod endpoint;
+mod notification;
+mod object;
+mod quantity;
+mod source;
+mod subtree;
+mod text;
+mod trap_target;
+mod value;
+
+pub use access::{Access, ConfigMapKey, SecretKey, SecretRef, SecurityLevel, User};
+pub use admission::{Admission, Fault};
+pub use context::{
+    AllowedNamespaces, Community, ContextUser, FromNamespaces, SnmpContext, SnmpContextSpec, SnmpContextStatus,
+    SystemGroup,
+};
+pub use definition::{GROUP, VERSION, definitions, manifests};
+pub use endpoint::{Authorization, BasicAuth, Port, Scheme, SecretOrConfigMap, TlsConfig};
+pub use notification::{Clear, Notification, Severity, When};
+pub use object::{Column, Index, IndexEncoding, Length, PodIndex, Range, Scalar, Syntax, Table};
+pub use source::{
+    ConfigMapSource, JsonMetric, JsonSource, PrometheusSource, Source, SqlDriver, SqlQuery, SqlSource, SystemSource,
+};
+pub use subtree::{Mib, Pods, SnmpSubtree, SnmpSubtreeSpec, SnmpSubtreeStatus};
+pub use text::{
+    Address, Arc, BaseOid, Cidr, ConfigMapName, ContextName, ContextRef, DataKey, Descriptor, Duration, Host, HttpPath,
+    HttpUrl, LabelKey, LabelValue, MetricName, ModuleName, Prose, RelativeOid, Shown, Size, SourceName, UserName,
+};
+pub use trap_target::{SnmpTrapTarget, SnmpTrapTargetSpec, SnmpTrapTargetStatus, SnmpVersion, TrapKind};
+pub use value::{
+    Aggregate, CounterReset, HttpMethod, HttpWrite, LabelOperator, LabelRequirement, LabelSelector, OnMissing, Round,
+    SampleOperator, SampleRequirement, Value, Write,
+};
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -1,1 +1,11 @@
-//! The operator.
+//! snmp-operator: turns the objects of `snmp-operator.dev` into configuration.
+//!
+//! [`plan`] is pure: objects in, documents and refusals out. Around it, [`manifest`] reads files and [`output`]
+//! writes them.
+
+pub mod app;
+pub mod cli;
+pub mod config_map;
+pub mod manifest;
+pub mod output;
+pub mod plan;

@@ -1,2 +1,16 @@
 //! The operator program.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use operator::{app, cli::Cli};
+
+fn main() -> ExitCode {
+    match app::run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

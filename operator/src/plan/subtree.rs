@@ -1,0 +1,178 @@
+//! One SnmpSubtree: its document, or all that is wrong with it.
+
+use crds::SnmpSubtree;
+use sidecar_config::{Column, Index, IndexKind, Oid, Scalar, SubId, Subtree, Table, VERSION};
+
+use super::{
+    FieldRefusal, Planned, Reason, Settings,
+    api_path::api_path,
+    context::Contexts,
+    oid_space::OidSpace,
+    source::Translation,
+    value::{encoding, selector, syntax},
+};
+
+/// Plans one subtree, and gives it its OIDs in `space` if it is served.
+///
+/// # Errors
+/// All that is wrong with it, not sorted.
+pub(super) fn plan(
+    subtree: &SnmpSubtree,
+    contexts: &Contexts<'_>,
+    space: &mut OidSpace,
+    settings: Settings,
+) -> Result<Planned, Vec<FieldRefusal>> {
+    let namespace = subtree.metadata.namespace.clone().unwrap_or_default();
+    let name = subtree.metadata.name.clone().unwrap_or_default();
+    let holder = format!("{namespace}/{name}");
+    let mut translation = Translation::default();
+    let base = translation.oid("spec.oid", &subtree.spec.oid);
+    if base.len() < settings.minimum_arcs && !base.is_empty() {
+        let message = format!("{base} has {} arcs; a subtree has at least {}", base.len(), settings.minimum_arcs);
+        translation.refusals.push(FieldRefusal::new(Reason::Invalid, "spec.oid", message));
+    }
+    let admitted = translation.contexts(subtree, contexts, space, &base);
+    let document = translation.document(subtree, base.clone(), admitted);
+    let Translation { credentials, mut refusals } = translation;
+    let contexts_refused = refusals.iter().any(|refusal| refusal.path.starts_with("spec.contextRefs"));
+    match document.validate() {
+        Ok(document) if refusals.is_empty() => {
+            for context in &document.contexts {
+                space.hold(context, &base, &holder);
+            }
+            return Ok(Planned { document, credentials });
+        }
+        Ok(_) => {}
+        Err(violations) => {
+            for violation in violations {
+                let path = api_path(&violation.path);
+                // What cannot be read was refused above; its stand-in says nothing of its own.
+                let said = refusals.iter().any(|refusal| refusal.path == path)
+                    || (contexts_refused && path.starts_with("spec.contextRefs"));
+                if !said {
+                    refusals.push(FieldRefusal::new(Reason::Invalid, path, violation.message));
+                }
+            }
+        }
+    }
+    Err(refusals)
+}
+
+impl Translation {
+    /// The SNMP names of the contexts that admit the subtree and where no one holds its OIDs.
+    fn contexts(
+        &mut self,
+        subtree: &SnmpSubtree,
+        contexts: &Contexts<'_>,
+        space: &OidSpace,
+        base: &Oid,
+    ) -> Vec<String> {
+        let namespace = subtree.metadata.namespace.as_deref().unwrap_or_default();
+        let mut admitted = Vec::new();
+        for (i, name) in subtree.spec.context_refs.iter().enumerate() {
+            let path = format!("spec.contextRefs[{i}]");
+            match contexts.admit(name, namespace, base) {
+                Ok(context) => {
+                    if let Some((oid, holder)) = space.holder(context, base) {
+                        let message =
+                            format!("{base} overlaps {oid} in SnmpContext {name}, which SnmpSubtree {holder} holds");
+                        self.refusals.push(FieldRefusal::new(Reason::Conflict, "spec.oid", message));
+                    }
+                    admitted.push(context.to_owned());
+                }
+                Err((reason, message)) => self.refusals.push(FieldRefusal::new(reason, path, message)),
+            }
+        }
+        admitted
+    }
+
+    fn document(&mut self, subtree: &SnmpSubtree, oid: Oid, contexts: Vec<String>) -> Subtree {
+        let spec = &subtree.spec;
+        for (i, _) in spec.notifications.iter().enumerate() {
+            self.refusals.push(FieldRefusal::not_served(format!("spec.notifications[{i}]"), "notifications are"));
+        }
+        Subtree {
+            version: VERSION,
+            namespace: subtree.metadata.namespace.clone().unwrap_or_default(),
+            name: subtree.metadata.name.clone().unwrap_or_default(),
+            module: spec.mib.as_ref().map(|mib| mib.module.0.clone()),
+            selector: selector(&spec.selector),
+            oid,
+            contexts,
+            sources: spec
+                .sources
+                .iter()
+                .enumerate()
+                .map(|(i, source)| self.source(&format!("spec.sources[{i}]"), source))
+                .collect(),
+            scalars: spec
+                .scalars
+                .iter()
+                .enumerate()
+                .map(|(i, scalar)| self.scalar(&format!("spec.scalars[{i}]"), scalar))
+                .collect(),
+            tables: spec
+                .tables
+                .iter()
+                .enumerate()
+                .map(|(i, table)| self.table(&format!("spec.tables[{i}]"), table))
+                .collect(),
+        }
+    }
+
+    fn scalar(&mut self, path: &str, scalar: &crds::Scalar) -> Scalar {
+        if scalar.write.is_some() {
+            self.refusals.push(FieldRefusal::not_served(format!("{path}.write"), "writing is"));
+        }
+        Scalar {
+            name: scalar.name.0.clone(),
+            oid: self.oid(&format!("{path}.oid"), &scalar.oid),
+            syntax: syntax(scalar.syntax),
+            value: self.value(&format!("{path}.value"), &scalar.value),
+        }
+    }
+
+    fn table(&mut self, path: &str, table: &crds::Table) -> Table {
+        let index = table.index.iter().enumerate().map(|(i, index)| {
+            let path = format!("{path}.index[{i}]");
+            let oid = match &index.oid {
+                Some(oid) => self.arc(&format!("{path}.oid"), oid),
+                None => SubId::try_from(i + 1).unwrap_or(SubId::MAX),
+            };
+            let kind = match (&index.label, index.encoding) {
+                (Some(label), Some(as_)) => IndexKind::Label { label: label.0.clone(), encoding: encoding(as_) },
+                _ => IndexKind::Pod {},
+            };
+            Index { name: index.name.0.clone(), oid, kind }
+        });
+        let index = index.collect();
+        let columns = table.columns.iter().enumerate().map(|(i, column)| {
+            let path = format!("{path}.columns[{i}]");
+            Column {
+                name: column.name.0.clone(),
+                oid: self.arc(&format!("{path}.oid"), &column.oid),
+                syntax: syntax(column.syntax),
+                value: self.value(&format!("{path}.value"), &column.value),
+            }
+        });
+        let columns = columns.collect();
+        Table { name: table.name.0.clone(), oid: self.oid(&format!("{path}.oid"), &table.oid), index, columns }
+    }
+
+    /// The OID; one that cannot be read is refused, and the empty one takes its place.
+    fn oid(&mut self, path: &str, text: &str) -> Oid {
+        text.parse().unwrap_or_else(|error| {
+            self.refusals.push(FieldRefusal::new(Reason::Invalid, path, format!("{error}")));
+            Oid::default()
+        })
+    }
+
+    /// The arc; one that cannot be read is refused, and 0 takes its place.
+    fn arc(&mut self, path: &str, text: &str) -> SubId {
+        text.parse().unwrap_or_else(|_| {
+            let message = format!("{text:?} is not a number from 1 to 4294967295");
+            self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
+            0
+        })
+    }
+}
