@@ -52,7 +52,7 @@ const DRAIN: Duration = Duration::from_millis(970);
 /// The longest time without a sign of life from the sessions: less than it takes snmpd to give up a session.
 const SESSION_LIMIT: Duration = Duration::from_secs(3);
 /// The same from the main thread, where a large mapping takes its time.
-const MAIN_LIMIT: Duration = Duration::from_secs(60);
+const MAIN_LIMIT: Duration = Duration::from_mins(1);
 
 /// Does what was asked for.
 ///

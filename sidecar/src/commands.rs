@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -92,7 +92,7 @@ pub async fn walk(args: &WalkArgs) -> anyhow::Result<ExitCode> {
     let mut watch = Watch::new(args.config.clone(), args.labels.clone());
     // Twice: in the first look at files that were just written, faults are not told yet.
     let selection = watch.poll(SystemTime::now()).cloned();
-    let selection = watch.poll(SystemTime::now() + std::time::Duration::from_secs(60)).cloned().or(selection);
+    let selection = watch.poll(SystemTime::now() + Duration::from_mins(1)).cloned().or(selection);
     let Some(selection) = selection else {
         anyhow::bail!("{}", watch.errors().collect::<Vec<_>>().join("\n"));
     };

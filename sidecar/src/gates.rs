@@ -5,7 +5,7 @@ use daemon::readiness::{Block, Readiness};
 use crate::{
     exports::ExportTable,
     status::Status,
-    subagent::{RegistrationState, SessionState, SessionStatus},
+    subagent::{MasterStatus, RegistrationState, SessionState, SessionStatus},
 };
 
 /// Readiness, and what keeps it from being. Configuration and sources count at the start alone; the session counts
@@ -41,7 +41,7 @@ impl Gates {
             self.sources = None;
         }
         let wanted = exports.regions();
-        let registered = status.masters().iter().flat_map(|master| master.sessions()).any(|s| has_all(&s, wanted));
+        let registered = status.masters().iter().flat_map(MasterStatus::sessions).any(|s| has_all(&s, wanted));
         if registered {
             self.session = None;
         } else if self.session.is_none() {

@@ -133,6 +133,8 @@ struct Master {
     sessions: Vec<SessionStatus>,
 }
 
+// serde hands fields over by reference.
+#[allow(clippy::ref_option)]
 fn age<S: Serializer>(at: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(|at| at.elapsed().as_secs_f64()).serialize(serializer)
 }

@@ -138,7 +138,7 @@ mod tests {
         "scalars": [{"name": "x", "oid": "1", "syntax": "Gauge32", "value": {"constant": "5"}}]}"#;
 
     fn later() -> SystemTime {
-        SystemTime::now() + Duration::from_secs(60)
+        SystemTime::now() + Duration::from_mins(1)
     }
 
     #[test]
