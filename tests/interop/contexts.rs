@@ -26,7 +26,8 @@ fn a_context_is_read_by_v3_and_by_its_community_and_from_nowhere_else() -> Resul
 fn one_oid_shows_other_values_in_another_context() -> Result<()> {
     let sandbox = Sandbox::new()?;
     let (ours, theirs) = (Exporter::with_page("requests_total 1\n")?, Exporter::with_page("requests_total 2\n")?);
-    let objects = "  scalars:\n  - {name: requests, oid: '1', syntax: Counter64, value: {source: app, metric: requests_total}}\n";
+    let objects =
+        "  scalars:\n  - {name: requests, oid: '1', syntax: Counter64, value: {source: app, metric: requests_total}}\n";
     let first = Manifest { port: ours.port(), objects, ..Manifest::default() };
     let second = Manifest { name: "other", contexts: &["acme"], port: theirs.port(), objects, ..Manifest::default() };
     let config = render_in(&sandbox, "config", &[context("acme"), first.yaml(), second.yaml()])?;

@@ -1,5 +1,7 @@
 //! Every kind of request through snmpd.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use harness::{Exporter, Sidecar, Walk, parse_rows};
 
@@ -117,9 +119,11 @@ fn every_syntax_reaches_the_nms_as_its_type() -> Result<()> {
     let mut expected = String::new();
     for (number, (syntax, value, shown)) in (1..).zip(cases) {
         let source = if value.starts_with("metric") { "source: app, " } else { "" };
-        objects += &format!("  - {{name: s{number}, oid: '{number}', syntax: {syntax}, value: {{{source}{value}}}}}\n");
+        let value = format!("{{{source}{value}}}");
+        // Writing to a string cannot fail.
+        let _ = writeln!(objects, "  - {{name: s{number}, oid: '{number}', syntax: {syntax}, value: {value}}}");
         if let Some(shown) = shown {
-            expected += &format!("{BASE}.{number}.0 = {shown}\n");
+            let _ = writeln!(expected, "{BASE}.{number}.0 = {shown}");
         }
     }
     let world = World::serve(Exporter::with_page(page)?, Manifest { objects: &objects, ..Manifest::default() })?;
@@ -137,6 +141,9 @@ fn a_long_octet_string_arrives_whole() -> Result<()> {
     let rows = world.snmpd.v2c().get(&[&oid("3.0")])?;
     // DisplayString ends at 255 octets (RFC 2579).
     assert_eq!(rows[0].text()?.trim_start_matches('x'), "");
-    assert_eq!(rows, Sidecar::walk_once(&world.config, &[])?.into_iter().filter(|row| row.oid == rows[0].oid).collect::<Vec<_>>());
+    assert_eq!(
+        rows,
+        Sidecar::walk_once(&world.config, &[])?.into_iter().filter(|row| row.oid == rows[0].oid).collect::<Vec<_>>()
+    );
     Ok(())
 }

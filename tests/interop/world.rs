@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, oids_and_types, render};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// The namespace of the tests' manifests.
 pub(crate) const NAMESPACE: &str = "acme";
@@ -58,7 +58,7 @@ pub(crate) fn rows_under(base: &str, rows: &[&str]) -> Vec<Row> {
 }
 
 /// One subtree with one Prometheus source, as a team writes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Manifest<'a> {
     pub(crate) name: &'a str,
     pub(crate) oid: &'a str,
@@ -150,7 +150,8 @@ impl World {
         let config = render_in(&sandbox, "config", &[context("acme"), manifest.yaml()])?;
         let snmpd = Snmpd::start(&sandbox)?;
         let masters = vec![url(&snmpd)];
-        let sidecar = Sidecar::start(&sandbox, SidecarOptions { config: config.clone(), masters, ..Default::default() })?;
+        let sidecar =
+            Sidecar::start(&sandbox, SidecarOptions { config: config.clone(), masters, ..Default::default() })?;
         Ok(Self { sidecar, snmpd, exporter, config, sandbox })
     }
 
@@ -175,7 +176,7 @@ impl World {
 pub(crate) fn wait_for_value(sandbox: &Sandbox, client: &Client, row: &str) -> Result<()> {
     let expected = rows_under(BASE, &[row]);
     let oid = expected[0].oid.to_string();
-    let client = client.clone().patience(2, 1);
+    let client = client.clone().patience(Duration::from_secs(2), 1);
     sandbox.wait_for(row, || {
         let seen = client.get(&[&oid])?;
         ensure!(seen == expected, "{seen:?}");

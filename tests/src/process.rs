@@ -128,3 +128,54 @@ impl Drop for Process {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str, folder: &std::path::Path) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Process::start("script", &command, folder.join("script.log")).unwrap()
+    }
+
+    /// Waits until the script has written something: its traps and children are there.
+    fn wait_for_output(folder: &std::path::Path) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while std::fs::read_to_string(folder.join("script.log")).unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "the script wrote nothing");
+            thread::sleep(POLL);
+        }
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = start("sleep 1000 & echo ready; wait", folder.path());
+        wait_for_output(folder.path());
+        let group = process.pid().unwrap();
+        drop(process);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while test_kill_process_group(group).is_ok() {
+            assert!(Instant::now() < deadline, "the child runs on");
+            thread::sleep(POLL);
+        }
+    }
+
+    #[test]
+    fn one_that_left_a_child_behind_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = start("sleep 1000 & trap 'exit 0' TERM; echo ready; wait", folder.path());
+        wait_for_output(folder.path());
+        let error = process.stop().expect_err("its child runs on").to_string();
+        assert!(error.contains("left a process behind"), "{error}");
+    }
+
+    #[test]
+    fn how_one_ended_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = start("trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done", folder.path());
+        wait_for_output(folder.path());
+        assert_eq!(process.stop().unwrap().0.code(), Some(3));
+    }
+}

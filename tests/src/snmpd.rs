@@ -95,7 +95,7 @@ impl Snmpd {
             .args(["-f", "-C", "-Lo", "-c"])
             .arg(self.sandbox.path(&format!("{}.conf", self.name)));
         let mut process = self.sandbox.start(&self.name, &command)?;
-        let client = self.v2c().patience(1, 0);
+        let client = self.v2c().patience(Duration::from_millis(100), 0);
         self.sandbox.wait_for("snmpd to answer", || {
             process.running()?;
             client.get(&["1.3.6.1.2.1.1.2.0"])
