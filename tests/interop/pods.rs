@@ -30,6 +30,14 @@ fn start_pod(
     Ok((Sidecar::start_unready(sandbox, options)?, exporter))
 }
 
+fn wait_for_stand_by(sandbox: &Sandbox, sidecar: &Sidecar) -> Result<()> {
+    sandbox.wait_for("the pod to stand by", || {
+        let status = sidecar.status()?.to_string();
+        ensure!(status.to_lowercase().contains("standing"), "{status}");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_second_pod_stands_by_and_takes_over() -> Result<()> {
     let sandbox = Sandbox::new()?;
@@ -38,22 +46,14 @@ fn a_second_pod_stands_by_and_takes_over() -> Result<()> {
     let (mut first, _exporter) = start_pod(&sandbox, &snmpd, 0, "requests 1\n", SCALAR)?;
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 1")?;
     let (mut second, _exporter) = start_pod(&sandbox, &snmpd, 1, "requests 2\n", SCALAR)?;
-    sandbox.wait_for("the second pod to stand by", || {
-        let status = second.status()?.to_string();
-        ensure!(status.to_lowercase().contains("standing"), "{status}");
-        Ok(())
-    })?;
+    wait_for_stand_by(&sandbox, &second)?;
     assert_eq!(client.walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Gauge32: 1"]));
 
     first.kill()?;
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 2")?;
     // Back again, the first one waits for its turn.
     first.start_again()?;
-    sandbox.wait_for("the first pod to stand by", || {
-        let status = first.status()?.to_string();
-        ensure!(status.to_lowercase().contains("standing"), "{status}");
-        Ok(())
-    })?;
+    wait_for_stand_by(&sandbox, &first)?;
     assert_eq!(client.walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Gauge32: 2"]));
 
     second.stop()?;

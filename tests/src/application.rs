@@ -31,11 +31,7 @@ impl Application {
         let port = free_port()?;
         let mut command = Command::new(debian("prometheus-node-exporter", "prometheus-node-exporter")?);
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
-        let mut process = sandbox.start("node-exporter", &command)?;
-        sandbox.wait_for("node_exporter's page", || {
-            process.running()?;
-            http::get(port, "/metrics")
-        })?;
+        let process = start(sandbox, "node-exporter", &command, || http::get(port, "/metrics"))?;
         Ok(Self { label: "node-exporter", port_name: "metrics", port, processes: vec![process] })
     }
 
@@ -44,11 +40,7 @@ impl Application {
         let port = free_port()?;
         let mut command = Command::new(debian("python3", "python3")?);
         command.arg(example("web-app").join("app.py")).args(["--port", &port.to_string()]);
-        let mut process = sandbox.start("web-app", &command)?;
-        sandbox.wait_for("the web application", || {
-            process.running()?;
-            http::get(port, "/healthz")
-        })?;
+        let process = start(sandbox, "web-app", &command, || http::get(port, "/healthz"))?;
         Ok(Self { label: "web-app", port_name: "http", port, processes: vec![process] })
     }
 
@@ -59,9 +51,7 @@ impl Application {
         let mut command = Command::new(debian("prometheus-postgres-exporter", "prometheus-postgres-exporter")?);
         let server = format!("host={} user=postgres dbname=postgres sslmode=disable", socket.display());
         command.env("DATA_SOURCE_NAME", server).arg(format!("--web.listen-address=127.0.0.1:{port}"));
-        let mut exporter = sandbox.start("postgres-exporter", &command)?;
-        sandbox.wait_for("postgres_exporter to see the database", || {
-            exporter.running()?;
+        let exporter = start(sandbox, "postgres-exporter", &command, || {
             let page = http::get(port, "/metrics")?;
             ensure!(page.lines().any(|line| line == "pg_up 1"), "no pg_up 1 on its page");
             Ok(())
@@ -84,6 +74,16 @@ impl Application {
         };
         Sidecar::start(sandbox, options)
     }
+}
+
+/// Starts a program, and waits until `ready` succeeds.
+fn start<T>(sandbox: &Sandbox, name: &str, command: &Command, ready: impl Fn() -> Result<T>) -> Result<Process> {
+    let mut process = sandbox.start(name, command)?;
+    sandbox.wait_for(name, || {
+        process.running()?;
+        ready()
+    })?;
+    Ok(process)
 }
 
 /// The folder of an example.
