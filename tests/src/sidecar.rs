@@ -125,6 +125,19 @@ impl Sidecar {
         Ok(serde_json::from_str(&http::get(self.local_port, "/status")?)?)
     }
 
+    /// A counter of its sessions, over all of its masters, as `/status` has it.
+    pub fn count(&self, counter: &str) -> Result<u64> {
+        fn sum(status: &serde_json::Value, counter: &str) -> u64 {
+            let below: u64 = match status {
+                serde_json::Value::Object(fields) => fields.values().map(|field| sum(field, counter)).sum(),
+                serde_json::Value::Array(items) => items.iter().map(|item| sum(item, counter)).sum(),
+                _ => 0,
+            };
+            below + status.get(counter).and_then(serde_json::Value::as_u64).unwrap_or_default()
+        }
+        Ok(sum(&self.status()?, counter))
+    }
+
     /// What `/metrics` says.
     pub fn metrics(&self) -> Result<String> {
         http::get(self.port, "/metrics")
