@@ -52,7 +52,8 @@ pub(crate) fn still(rows: usize, columns: usize) -> Result<Exporter> {
 fn a_big_table_is_walked_whole_while_its_values_change() -> Result<()> {
     let exporter = Exporter::start(Reply::made(|number| page(number, ROWS, COLUMNS)))?;
     let objects = objects(COLUMNS);
-    let world = World::serve(exporter, Manifest { objects: &objects, source: "interval: 2s", ..Manifest::default() })?;
+    let world =
+        World::serve(exporter, Manifest { objects: &objects, endpoint: "interval: 2s", ..Manifest::default() })?;
     let whole = Sidecar::walk_once(&world.config, &[])?;
     assert_eq!(whole.len(), ROWS * COLUMNS);
     let client = world.snmpd.v2c();

@@ -15,7 +15,10 @@ const COLUMNS: usize = 8;
 
 fn world() -> Result<World> {
     let objects = objects(COLUMNS);
-    World::serve(still(ROWS, COLUMNS)?, Manifest { objects: &objects, source: "interval: 10s", ..Manifest::default() })
+    World::serve(
+        still(ROWS, COLUMNS)?,
+        Manifest { objects: &objects, endpoint: "interval: 10s", ..Manifest::default() },
+    )
 }
 
 /// A walk of the whole table, well begun.

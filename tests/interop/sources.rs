@@ -16,11 +16,9 @@ const OBJECTS: &str = "
 /// The source fails in this way: its values hold, then they are gone, and they come back with it.
 fn fails_and_comes_back(failure: Reply) -> Result<()> {
     let name = format!("{failure:?}");
-    let source = "interval: 1s, scrapeTimeout: 1s, staleAfter: 8s";
-    let world = World::serve(
-        Exporter::with_page("requests 7\n")?,
-        Manifest { objects: OBJECTS, source, ..Manifest::default() },
-    )?;
+    let endpoint = "interval: 1s, scrapeTimeout: 1s";
+    let manifest = Manifest { objects: OBJECTS, endpoint, stale_after: "8s", ..Manifest::default() };
+    let world = World::serve(Exporter::with_page("requests 7\n")?, manifest)?;
     world.wait_for_value("1.0 = Gauge32: 7")?;
     world.wait_for_value("2.0 = INTEGER: 1")?;
     world.exporter.set(failure);

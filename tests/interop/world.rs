@@ -66,22 +66,34 @@ pub(crate) struct Manifest<'a> {
     pub(crate) contexts: &'a [&'a str],
     /// Where its page is.
     pub(crate) port: u16,
-    /// More fields of its Prometheus source.
-    pub(crate) source: &'a str,
+    /// More fields of its Prometheus endpoint.
+    pub(crate) endpoint: &'a str,
+    /// How long its values stand; the default where empty.
+    pub(crate) stale_after: &'a str,
     /// Its scalars and tables.
     pub(crate) objects: &'a str,
 }
 
 impl Default for Manifest<'_> {
     fn default() -> Self {
-        Self { name: "app", oid: BASE, contexts: &["default"], port: 0, source: "interval: 1s", objects: OBJECTS }
+        Self {
+            name: "app",
+            oid: BASE,
+            contexts: &["default"],
+            port: 0,
+            endpoint: "interval: 1s",
+            stale_after: "",
+            objects: OBJECTS,
+        }
     }
 }
 
 impl Manifest<'_> {
     /// It as YAML.
     pub(crate) fn yaml(&self) -> String {
-        let Self { name, oid, port, source, objects, .. } = self;
+        let Self { name, oid, port, endpoint, objects, .. } = self;
+        let stale_after =
+            if self.stale_after.is_empty() { String::new() } else { format!("staleAfter: {}", self.stale_after) };
         let contexts = self.contexts.join(", ");
         format!(
             "apiVersion: snmp-operator.dev/v1alpha1
@@ -93,7 +105,8 @@ spec:
   selector: {{matchLabels: {{app: {name}}}}}
   sources:
   - name: app
-    prometheus: {{port: {port}, {source}}}
+    {stale_after}
+    prometheus: {{port: {port}, {endpoint}}}
 {objects}"
         )
     }
