@@ -62,7 +62,8 @@
 //!
 //! Of series and of rows that are gone as many are remembered as are there, at least 1,024, the latest first. What is
 //! forgotten leaves its contribution with the row; should it come back after that, it counts as new. All of this lives as
-//! long as the [`Mapper`] does: when the sidecar restarts, counters begin at what the page says.
+//! long as the [`Mapper`] and those that [inherit](Mapper::inherit) it: when the sidecar restarts, counters begin at what
+//! the page says.
 //!
 //! # Tables
 //!
@@ -80,7 +81,8 @@
 //! | Assigned | 1, 2, 3, … in the order of first appearance: by the page, metric after metric; see [`Assignments`] |
 //! | Pod | the pod's own, [`pod_index`] |
 //!
-//! An instance of more than 128 sub-identifiers is withheld with its row. Of rows with the same index, as when two texts
+//! An instance of more than 128 sub-identifiers is withheld with its row, and so is a row with an index text of more than
+//! 1,024 octets. Of rows with the same index, as when two texts
 //! have one hash, the first in text order is shown and the others are withheld. All of it is [counted](Counts).
 //!
 //! # Sources
@@ -114,7 +116,7 @@ use std::{
 };
 
 use agentx::{DisplayArcs, Oid, SubId, ValueRef};
-use sidecar_config::{Valid, Violation};
+use sidecar_config::{Subtree, Valid, Value, Violation};
 
 pub use self::{
     assigned::Assignments,
@@ -268,6 +270,52 @@ impl Mapper {
         }
     }
 
+    /// Takes over what the mapper of the same subtree `before` a change remembers, as far as the change leaves it alone:
+    /// the values of scalars and tables that are declared as they were, from sources that are as they were. Neither do
+    /// these vanish until the next scrape, nor do counters fall. For the same pod only.
+    pub fn inherit(&mut self, before: Self) {
+        let (old, new) = (before.subtree, &self.subtree);
+        if old.oid != new.oid {
+            return;
+        }
+        let same_source = |name: &str| {
+            let find = |subtree: &Subtree| subtree.sources.iter().find(|source| source.name == name).cloned();
+            find(&old).map(|source| source.kind) == find(new).map(|source| source.kind)
+        };
+        let same_value = |value: &Value| match value {
+            Value::Constant(_) => true,
+            Value::Metric(value) => same_source(&value.source),
+        };
+        for (source, declared) in self.sources.iter_mut().zip(&new.sources) {
+            let mut known = before.sources.iter().zip(&old.sources);
+            if let Some((known, _)) =
+                known.find(|(_, known)| known.name == declared.name && known.kind == declared.kind)
+            {
+                source.last_success = known.last_success;
+            }
+        }
+        for (scalar, was) in before.scalars.into_iter().zip(&old.scalars).filter(|(_, was)| same_value(&was.value)) {
+            if let Some(position) = new.scalars.iter().position(|is| is == was)
+                && let Some(heir) = self.scalars.get_mut(position)
+            {
+                let source = heir.object.source();
+                heir.object = scalar.object;
+                heir.object.set_source(source);
+            }
+        }
+        for (table, was) in before.tables.into_iter().zip(&old.tables) {
+            if was.columns.iter().all(|column| same_value(&column.value))
+                && let Some(position) = new.tables.iter().position(|is| is == was)
+                && let Some(heir) = self.tables.get_mut(position)
+            {
+                heir.inherit(table);
+            }
+        }
+        self.counts = before.counts;
+        self.epoch = before.epoch;
+        self.last_view = before.last_view;
+    }
+
     /// The subtree that it maps.
     #[must_use]
     pub fn subtree(&self) -> &Valid {
@@ -288,6 +336,7 @@ impl Mapper {
         let since = at.saturating_duration_since(*self.epoch.get_or_insert(at));
         let Some(known) = self.sources.get_mut(source) else { return };
         self.counts.begin();
+        self.assignments.begin();
         let (of_health, of_page) = (known.health.clone(), known.page.clone());
         if samples.is_some() {
             known.last_success = Some(at);
