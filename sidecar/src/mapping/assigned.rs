@@ -1,4 +1,4 @@
-//! Numbers assigned to texts in the order in which they come, and kept.
+//! Numbering assigned to texts in the order in which they come, and kept.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,7 +19,7 @@ const REMEMBERED: usize = 1 << 17;
 #[serde(default)]
 pub struct Assignments {
     /// By table and index object, as `connTable.connIndex`.
-    indexes: BTreeMap<String, Numbers>,
+    indexes: BTreeMap<String, Numbering>,
     #[serde(skip)]
     changed: bool,
 }
@@ -27,11 +27,14 @@ pub struct Assignments {
 /// One index's numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Numbers {
+struct Numbering {
     /// The highest number given so far.
     highest: SubId,
     /// By text.
     numbers: BTreeMap<String, SubId>,
+    /// Whether this scrape has found that nothing can make room.
+    #[serde(skip)]
+    full: bool,
 }
 
 impl Assignments {
@@ -70,6 +73,13 @@ impl Assignments {
         }
     }
 
+    /// Begins a scrape.
+    pub(super) fn begin(&mut self) {
+        for numbers in self.indexes.values_mut() {
+            numbers.full = false;
+        }
+    }
+
     /// The number of `text` in `index`, given now if it has none. Where there is no room, numbers of texts that are not
     /// `used` are forgotten. `None`: no number is left.
     pub(super) fn assign(&mut self, index: &str, text: &str, used: impl FnOnce() -> HashSet<String>) -> Option<SubId> {
@@ -84,13 +94,16 @@ impl Assignments {
         used: impl FnOnce() -> HashSet<String>,
     ) -> Option<SubId> {
         if !self.indexes.contains_key(index) {
-            self.indexes.insert(index.to_owned(), Numbers::default());
+            self.indexes.insert(index.to_owned(), Numbering::default());
         }
         let numbers = self.indexes.get_mut(index)?;
         if let Some(number) = numbers.numbers.get(text) {
             return Some(*number);
         }
-        if numbers.highest >= HIGHEST || (numbers.numbers.len() >= limit && !numbers.make_room(&used())) {
+        if numbers.numbers.len() >= limit && !numbers.full {
+            numbers.full = !numbers.make_room(&used());
+        }
+        if numbers.full || numbers.highest >= HIGHEST {
             return None;
         }
         numbers.highest += 1;
@@ -100,7 +113,7 @@ impl Assignments {
     }
 }
 
-impl Numbers {
+impl Numbering {
     /// Forgets an eighth of the texts, of those not `used` the ones with the lowest numbers. Whether there is room now.
     fn make_room(&mut self, used: &HashSet<String>) -> bool {
         let mut unused: Vec<_> =
@@ -172,5 +185,9 @@ mod tests {
         let used = || HashSet::from(["a".to_owned()]);
         assert_eq!(full.assign_within(1, "t.i", "a", used), Some(1));
         assert_eq!(full.assign_within(1, "t.i", "b", used), None, "nothing can make room");
+        let not_again = || unreachable!("it was looked for in this scrape");
+        assert_eq!(full.assign_within(1, "t.i", "c", not_again), None);
+        full.begin();
+        assert_eq!(full.assign_within(1, "t.i", "c", HashSet::new), Some(2), "the next scrape has room");
     }
 }

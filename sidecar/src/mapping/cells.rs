@@ -141,8 +141,15 @@ impl Cells {
         }
     }
 
-    /// Ends a scrape: gives back the room that growing has left over.
-    pub(super) fn end(&mut self) {
+    /// Ends a scrape: gives back the room that growing has left over and, unless values are held, the texts of rows that
+    /// are gone.
+    pub(super) fn end(&mut self, hold: bool) {
+        if let (Values::Owned(values), false) = (&mut self.values, hold) {
+            for (value, state) in values.iter_mut().zip(&mut self.states).filter(|(_, state)| state.now == Now::Absent)
+            {
+                (*value, state.ever) = (Value::Null, false);
+            }
+        }
         let room = self.states.len() + self.states.len() / 8;
         self.states.shrink_to(room);
         match &mut self.values {
@@ -203,6 +210,7 @@ mod tests {
             assert_eq!((cells.now(2), cells.last(2)), (Now::Absent, None), "{syntax:?}");
             assert_eq!((cells.now(4), cells.last(4)), (Now::Absent, None), "{syntax:?}");
             cells.begin();
+            cells.end(true);
             assert_eq!((cells.now(3), cells.last(3)), (Now::Absent, Some(value.as_ref())), "{syntax:?} is remembered");
         }
     }

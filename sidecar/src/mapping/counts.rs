@@ -32,7 +32,8 @@ pub enum Reason {
     NoIndexLabel,
     /// A label's text that does not encode as the index asks: the sample makes no row.
     BadIndex,
-    /// An instance would have more than 128 sub-identifiers: the row is withheld.
+    /// An instance would have more than 128 sub-identifiers, or an index label's text has more than 1,024 octets: the row
+    /// is withheld.
     RowTooLong,
     /// Two rows with one index, as when two texts have one hash: all but the first in text order are withheld.
     IndexCollision,
@@ -84,7 +85,9 @@ impl fmt::Display for Reason {
             Self::Duplicate => "the same series came twice",
             Self::NoIndexLabel => "a sample lacks an index label",
             Self::BadIndex => "a label's text does not encode as an index",
-            Self::RowTooLong => "the instance would have more than 128 sub-identifiers",
+            Self::RowTooLong => {
+                "the index is too long: more than 128 sub-identifiers, or a text of more than 1,024 octets"
+            }
             Self::IndexCollision => "another row has the same index",
             Self::AssignmentsFull => "no number is left to assign",
             Self::ViewFull => "the view is full",

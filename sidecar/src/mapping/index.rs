@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use agentx::{Oid, SubId};
+use agentx::SubId;
 use sidecar_config::IndexEncoding;
 
 /// The highest value of an integer index.
@@ -24,15 +24,14 @@ pub(super) fn hash(text: &str) -> SubId {
 
 /// Appends the sub-identifiers of `text`. `assign` gives the number for [`IndexEncoding::Assigned`].
 ///
-/// Returns whether the text has any in this encoding. Of a text that is longer than any OID only so much is appended
-/// as to make the OID too long.
+/// Returns whether the text has any in this encoding.
 pub(super) fn encode(
     encoding: IndexEncoding,
     text: &str,
     assign: impl FnOnce() -> Option<SubId>,
     arcs: &mut Vec<SubId>,
 ) -> bool {
-    let octets = || text.bytes().take(Oid::MAX_LEN + 1).map(SubId::from);
+    let octets = || text.bytes().map(SubId::from);
     match encoding {
         IndexEncoding::Integer => return push(integer(text), arcs),
         IndexEncoding::Hash => arcs.push(hash(text)),
@@ -91,12 +90,5 @@ mod tests {
             assert_eq!(u64::from(hash(text)), fnv % 2_147_483_647 + 1, "{text:?}");
         }
         assert_eq!(hash("eth0"), 39_686_857);
-    }
-
-    #[test]
-    fn a_text_of_any_length_takes_bounded_room() {
-        let mut arcs = Vec::new();
-        assert!(encode(IndexEncoding::String, &"x".repeat(1_000_000), || None, &mut arcs));
-        assert!(arcs.len() > Oid::MAX_LEN && arcs.len() < 200);
     }
 }

@@ -136,6 +136,13 @@ impl Object {
         self.metric().map(|metric| metric.source)
     }
 
+    /// Follows its source to another number.
+    pub(super) fn set_source(&mut self, source: Option<usize>) {
+        if let (Kind::Metric(metric), Some(source)) = (&mut self.kind, source) {
+            metric.source = source;
+        }
+    }
+
     fn metric(&self) -> Option<&Metric> {
         match &self.kind {
             Kind::Constant(_) => None,
@@ -162,7 +169,7 @@ impl Object {
     /// Takes the samples of a scrape at the time `at`.
     pub(super) fn observe(&mut self, page: &Page<'_>, at: Duration, rows: &mut impl Locate, counts: &mut Counts) {
         let Kind::Metric(metric) = &mut self.kind else { return };
-        let Metric { name, matcher, take, cells, .. } = metric.as_mut();
+        let Metric { name, matcher, take, missing, cells, .. } = metric.as_mut();
         cells.begin();
         let mut ledger = Ledger { object: &self.name, syntax: self.syntax, rows, cells, counts };
         let samples = page.named(name).filter(|sample| matcher.matches(&sample.labels));
@@ -175,7 +182,7 @@ impl Object {
                 ledger.quantiles(samples, histograms, *quantile, *shape);
             }
         }
-        cells.end();
+        cells.end(matches!(missing, Missing::Hold));
     }
 
     /// Whether the latest scrape has samples for the row; where it is too old to be `fresh`, only what is held counts.

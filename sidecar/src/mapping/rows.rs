@@ -15,6 +15,9 @@ use crate::sample::Labels;
 /// Rows that are gone and yet remembered, so that their counters go on when they come back, at the least.
 const GONE: usize = 1024;
 
+/// The longest label text that makes a row, in octets: bounds what is remembered of rows that are gone.
+const LONGEST: usize = 1024;
+
 /// Finds the row that a sample belongs to.
 pub(super) trait Locate {
     /// The row's number. `None`: the sample makes no row, which is counted.
@@ -162,7 +165,11 @@ impl Rows {
     fn find(&mut self, start: usize, labels: &Labels<'_>, assignments: &mut Assignments) -> Result<u32, Reason> {
         for part in &self.parts {
             if let Part::Label { label, .. } = part {
-                self.keys.extend_from_slice(labels.get(label).ok_or(Reason::NoIndexLabel)?.as_bytes());
+                let text = labels.get(label).ok_or(Reason::NoIndexLabel)?;
+                if text.len() > LONGEST {
+                    return Err(Reason::RowTooLong);
+                }
+                self.keys.extend_from_slice(text.as_bytes());
                 self.keys.push(END);
             }
         }

@@ -83,6 +83,16 @@ impl Table {
         &self.columns
     }
 
+    /// Takes over rows and values of a table that was declared as this one is.
+    pub(super) fn inherit(&mut self, before: Self) {
+        let before_columns = before.columns.into_iter().map(|column| column.object);
+        for (column, mut object) in self.columns.iter_mut().zip(before_columns) {
+            object.set_source(column.object.source());
+            column.object = object;
+        }
+        self.rows = before.rows;
+    }
+
     /// Takes the samples that one column has in a scrape.
     pub(super) fn observe(
         &mut self,

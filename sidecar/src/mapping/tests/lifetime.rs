@@ -8,7 +8,7 @@ fn values_stand_through_failed_scrapes_until_they_are_stale() {
     assert_eq!(bed.value(), None, "nothing before the first scrape");
     assert_eq!(bed.mapper.next_change(bed.now), None);
     bed.observe(0, "m 5");
-    let stale = bed.now + Duration::from_secs(60);
+    let stale = bed.now + Duration::from_mins(1);
     bed.wait(59).fail(0);
     assert_eq!((bed.value().as_deref(), bed.mapper.next_change(bed.now)), (Some("5"), Some(stale)));
     bed.wait(1);
@@ -22,10 +22,10 @@ fn each_source_goes_stale_by_itself_and_the_first_is_the_next_change() {
     let mut bed = Bed::new(json!([scalar("a", "1", "app"), scalar("b", "2", "db")]), json!([]));
     let start = bed.now;
     bed.observe(0, "m 1").observe(1, "m 2");
-    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_secs(60)));
+    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_mins(1)));
     bed.wait(60);
     assert_eq!(bed.walk(), ["2.0 2"]);
-    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_secs(300)));
+    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_mins(5)));
     bed.wait(240);
     assert_eq!(bed.walk(), [""; 0]);
 }
@@ -95,4 +95,51 @@ fn a_source_that_is_not_there_and_a_clock_that_goes_back_are_harmless() {
 fn the_subtree_can_be_asked_for() {
     let bed = Bed::scalar("Gauge32", "m", json!({}));
     assert_eq!(bed.mapper.subtree().name, "web");
+}
+
+/// A counter, a table of counters, and what a change adds: another scalar and another source before them.
+fn changing(changed: bool, metric: &str) -> Bed {
+    let scalar = |name: &str, oid: &str, metric: &str| json!({"name": name, "oid": oid, "syntax": "Counter64", "value": {"source": "app", "metric": metric}});
+    let mut scalars = vec![scalar("a", "3", metric)];
+    if changed {
+        scalars.insert(0, scalar("b", "1", "m"));
+    }
+    let value = json!({"source": "app", "metric": "n"});
+    let mut bed = Bed::new(
+        json!(scalars),
+        json!([{
+            "name": "t", "oid": "2", "index": [{"name": "i", "oid": 9, "label": "d", "as": "Integer"}],
+            "columns": [{"name": "c", "oid": 1, "syntax": "Counter64", "value": value}],
+        }]),
+    );
+    if changed {
+        let mut whole = Subtree::clone(&bed.mapper.subtree);
+        whole.sources.reverse();
+        bed.mapper = Mapper::new(whole.validate().unwrap(), 7, Assignments::default()).unwrap();
+    }
+    bed
+}
+
+#[test]
+fn a_change_of_the_subtree_leaves_alone_what_it_does_not_change() {
+    let mut before = changing(false, "m");
+    before.observe(0, "m 10\nn d=1 100").observe(0, "m 4\nn d=1 40");
+    assert_eq!(before.walk(), ["2.1.1.1 140", "3.0 14"]);
+    let mut after = changing(true, "m");
+    after.now = before.now;
+    after.mapper.inherit(before.mapper);
+    assert_eq!(after.walk(), ["2.1.1.1 140", "3.0 14"], "nothing vanishes, and what is new has no value yet");
+    assert_eq!(after.observe(1, "m 5\nn d=1 41").walk(), ["1.0 5", "2.1.1.1 141", "3.0 15"]);
+    assert_eq!(after.wait(60).walk(), [""; 0], "and all goes stale as ever");
+}
+
+#[test]
+fn what_a_change_does_touch_begins_anew() {
+    let mut before = changing(false, "m");
+    before.observe(0, "m 10\nn d=1 100");
+    let mut after = changing(true, "other");
+    after.now = before.now;
+    after.mapper.inherit(before.mapper);
+    assert_eq!(after.walk(), ["2.1.1.1 100"]);
+    assert_eq!(after.observe(1, "m 5\nother 7\nn d=1 1").walk(), ["1.0 5", "2.1.1.1 101", "3.0 7"]);
 }

@@ -289,3 +289,22 @@ fn only_the_samples_that_are_shown_are_wanted() {
     assert_eq!(wanted(1), ["n"], "health is the sidecar's own");
     assert_eq!(wanted(2), [""; 0]);
 }
+
+#[test]
+fn a_text_beyond_reason_makes_no_row_whatever_the_encoding() {
+    for encoding in ["Hash", "Assigned"] {
+        let mut bed = bed(&[("d", encoding)], json!([gauge(1, "m")]));
+        assert_eq!(bed.app(&format!("m d={} 1\nm d={} 2", "x".repeat(1025), "y".repeat(1024))).walk().len(), 1);
+        assert_eq!(bed.reasons(), [Reason::RowTooLong]);
+    }
+}
+
+#[test]
+fn a_text_that_comes_back_is_shown_again() {
+    let name = column("name", 1, "DisplayString", json!({"source": "app", "metric": "m", "label": "n"}));
+    let mut bed = bed(&[("d", "Integer")], json!([name]));
+    assert_eq!(bed.app("m d=1 n=a 1").walk(), [r#"2.1.1.1 "a""#]);
+    assert_eq!(bed.app("").walk(), [""; 0]);
+    assert_eq!(bed.app("m d=1 1").walk(), [""; 0], "the row is there, the text is not");
+    assert_eq!(bed.app("m d=1 n=b 1").walk(), [r#"2.1.1.1 "b""#]);
+}
