@@ -1,10 +1,8 @@
 //! Writes PDUs to the end of a buffer.
 
 use crate::{
-    Body, EncodeError, FrameHeader, Header, Oid, Pdu, PduType, Range, ResponseError, SearchRange, SubId, ValueRef,
-    VarBind,
-    header::flag,
-    reader::{INTERNET, padding},
+    Body, ByteOrder, EncodeError, FrameHeader, Header, Oid, Pdu, PduType, Range, ResponseError, SearchRange, SubId,
+    ValueRef, VarBind, header::flag, reader::padding,
 };
 
 /// Appends `pdu` to `buf`.
@@ -89,8 +87,8 @@ impl<'b> Writer<'b> {
     pub(crate) fn begin(buf: &'b mut Vec<u8>, header: Header, pdu_type: PduType, flags: u8) -> Self {
         let start = buf.len();
         let order = match header.byte_order {
-            crate::ByteOrder::Big => flag::NETWORK_BYTE_ORDER,
-            crate::ByteOrder::Little => 0,
+            ByteOrder::Big => flag::NETWORK_BYTE_ORDER,
+            ByteOrder::Little => 0,
         };
         let mut writer = Self { buf, start, header };
         writer.bytes(&[FrameHeader::VERSION, pdu_type.code(), flags | order, 0]);
@@ -154,16 +152,28 @@ impl<'b> Writer<'b> {
 
     /// An Object Identifier (RFC 2741 section 5.1).
     pub(crate) fn oid(&mut self, arcs: &[SubId], include: bool) -> Result<(), EncodeError> {
-        if arcs.len() > Oid::MAX_LEN {
-            return Err(EncodeError::OidTooLong { len: arcs.len() });
-        }
-        let (prefix, arcs) = compress(arcs);
-        let len = u8::try_from(arcs.len()).map_err(|_| EncodeError::OidTooLong { len: arcs.len() })?;
-        self.bytes(&[len, prefix, u8::from(include), 0]);
-        for arc in arcs {
-            self.u32(*arc);
-        }
+        let (head, arcs) = compress(arcs, include)?;
+        self.bytes(&head);
+        self.arcs(arcs);
         Ok(())
+    }
+
+    fn arcs(&mut self, arcs: &[SubId]) {
+        match self.header.byte_order {
+            ByteOrder::Big => self.arcs_by(arcs, u32::to_be_bytes),
+            ByteOrder::Little => self.arcs_by(arcs, u32::to_le_bytes),
+        }
+    }
+
+    fn arcs_by(&mut self, arcs: &[SubId], put: impl Fn(SubId) -> [u8; 4]) {
+        // Four at a time takes half as long as one at a time, and arcs are most of what a walk's Responses say.
+        let (fours, rest) = arcs.as_chunks::<4>();
+        for four in fours {
+            self.bytes(four.map(&put).as_flattened());
+        }
+        for arc in rest {
+            self.bytes(&put(*arc));
+        }
     }
 
     /// An Octet String (RFC 2741 section 5.3).
@@ -203,9 +213,10 @@ impl<'b> Writer<'b> {
 
     /// A VarBind (RFC 2741 section 5.4).
     pub(crate) fn varbind(&mut self, name: &[SubId], value: ValueRef<'_>) -> Result<(), EncodeError> {
-        self.u16(value.type_code());
-        self.u16(0);
-        self.oid(name, false)?;
+        let [t0, t1] = self.header.byte_order.put_u16(value.type_code());
+        let ([arcs, prefix, include, reserved], rest) = compress(name, false)?;
+        self.bytes(&[t0, t1, 0, 0, arcs, prefix, include, reserved]);
+        self.arcs(rest);
         match value {
             ValueRef::Integer(v) => self.u32(v.cast_unsigned()),
             ValueRef::Counter32(v) | ValueRef::Gauge32(v) | ValueRef::TimeTicks(v) => self.u32(v),
@@ -219,12 +230,16 @@ impl<'b> Writer<'b> {
     }
 }
 
-/// The prefix that stands for the first five arcs, or 0, and the arcs that are written.
-fn compress(arcs: &[SubId]) -> (u8, &[SubId]) {
-    if let Some((&prefix, rest)) = arcs.strip_prefix(&INTERNET).and_then(<[SubId]>::split_first)
-        && let Ok(prefix @ 1..) = u8::try_from(prefix)
-    {
-        return (prefix, rest);
+/// An Object Identifier's first four octets, and the arcs that follow them (RFC 2741 section 5.1).
+fn compress(arcs: &[SubId], include: bool) -> Result<([u8; 4], &[SubId]), EncodeError> {
+    let too_long = EncodeError::OidTooLong { len: arcs.len() };
+    if arcs.len() > Oid::MAX_LEN {
+        return Err(too_long);
     }
-    (0, arcs)
+    let (prefix, written) = match arcs {
+        [1, 3, 6, 1, prefix @ 1..=255, rest @ ..] => (u8::try_from(*prefix).map_err(|_| too_long)?, rest),
+        arcs => (0, arcs),
+    };
+    let len = u8::try_from(written.len()).map_err(|_| too_long)?;
+    Ok(([len, prefix, u8::from(include), 0], written))
 }

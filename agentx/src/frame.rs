@@ -19,6 +19,8 @@ pub struct Framer {
 impl Framer {
     /// The least space that is offered to read into.
     const CHUNK: usize = 16 << 10;
+    /// The most memory that is kept while nothing is in it.
+    const KEPT: usize = 2 * Self::CHUNK;
 
     /// A framer at the start of a stream.
     #[must_use]
@@ -26,13 +28,12 @@ impl Framer {
         Self { limits, buf: Vec::new(), taken: 0, received: 0, broken: None }
     }
 
-    /// Space to read into: never empty. It doubles as long as one frame fills it.
+    /// Space to read into: never empty, and no more than what has come so far of a frame, or 32 KiB.
     pub fn space(&mut self) -> &mut [u8] {
-        self.buf.copy_within(self.taken..self.received, 0);
-        self.received -= self.taken;
-        self.taken = 0;
-        let wanted = self.received.saturating_add(self.received.max(Self::CHUNK));
-        self.buf.resize(wanted, 0);
+        self.drop_taken();
+        if self.buf.len() - self.received < Self::CHUNK {
+            self.buf.resize(self.received + self.received.max(Self::CHUNK), 0);
+        }
         self.buf.get_mut(self.received..).unwrap_or_default()
     }
 
@@ -42,14 +43,23 @@ impl Framer {
     }
 
     /// Copies `octets` in.
-    pub fn feed(&mut self, mut octets: &[u8]) {
-        while !octets.is_empty() {
-            let space = self.space();
-            let (now, later) = octets.split_at(octets.len().min(space.len()));
-            space.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
-            self.filled(now.len());
-            octets = later;
+    pub fn feed(&mut self, octets: &[u8]) {
+        self.drop_taken();
+        self.buf.truncate(self.received);
+        self.buf.extend_from_slice(octets);
+        self.received = self.buf.len();
+    }
+
+    /// Moves what is left to the front; where nothing is, gives back what a long frame took.
+    fn drop_taken(&mut self) {
+        if self.taken == self.received {
+            self.buf.truncate(Self::KEPT);
+            self.buf.shrink_to(Self::KEPT);
+        } else if self.taken > 0 {
+            self.buf.copy_within(self.taken..self.received, 0);
         }
+        self.received -= self.taken;
+        self.taken = 0;
     }
 
     /// The next whole frame, or none until more octets come.

@@ -10,9 +10,38 @@
 //! | answer Get, GetNext, GetBulk without an allocation per varbind | [`RequestRef`], [`ResponseEncoder`] |
 //! | read a Response without an allocation per varbind | [`ResponseRef`] |
 //!
-//! Reading is as liberal as the RFC lets it be and no more: reserved fields, reserved flags, padding and the `include`
-//! field of an OID that starts no search range are ignored, as section 6 wants of fields "reserved for future use";
-//! every length is checked against the frame and [`Limits`]. Writing puts zeros there.
+//! Reading ignores what carries no meaning: reserved fields and flags, padding, and the `include` field of an OID that
+//! starts no search range. It checks everything else: every length against the frame and [`Limits`], and that the PDU ends
+//! where the frame does. Writing puts zeros where there is no meaning.
+//!
+//! ```
+//! use agentx::{Framer, Limits, RequestRef, ResponseEncoder, ResponseError, SearchRange, ValueRef};
+//! # use agentx::{Body, ByteOrder, Context, Header, Pdu};
+//!
+//! /// Answers a GetNext: in each range there is one instance.
+//! fn answer(frame: &[u8], output: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+//!     let request = RequestRef::parse(frame, &Limits::default())?;
+//!     let mut response = ResponseEncoder::begin(output, request.header, 0);
+//!     let (mut ranges, mut range) = (request.ranges(), SearchRange::default());
+//!     while ranges.next_into(&mut range) {
+//!         response.varbind(&range.start.join(&[0])?, ValueRef::Gauge32(42))?;
+//!     }
+//!     Ok(response.finish(ResponseError::NoError, 0)?)
+//! }
+//! # let header = Header { byte_order: ByteOrder::Big, session_id: 1, transaction_id: 2, packet_id: 3 };
+//! # let range = SearchRange { start: "1.3.6.1.4.1.99999.1".parse()?, ..SearchRange::default() };
+//! # let mut octets = Vec::new();
+//! # agentx::encode(&Pdu { header, context: Context::default(), body: Body::GetNext(vec![range]) }, &mut octets)?;
+//!
+//! let mut framer = Framer::new(Limits::default());
+//! framer.feed(&octets);
+//! let mut output = Vec::new();
+//! while let Some(frame) = framer.next_frame()? {
+//!     answer(frame, &mut output)?;
+//! }
+//! # assert_eq!(agentx::ResponseRef::parse(&output, &Limits::default())?.varbinds().remaining(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod code;
 pub mod decode;

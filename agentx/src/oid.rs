@@ -57,11 +57,8 @@ impl Oid {
         Self(Vec::with_capacity(len))
     }
 
-    /// Replaces the arcs by `prefix` and then `arcs`, keeping the memory that they were in. The caller has checked that
-    /// they are at most [`Oid::MAX_LEN`].
-    pub(crate) fn refill(&mut self, prefix: impl Iterator<Item = SubId>, arcs: impl Iterator<Item = SubId>) {
-        self.0.clear();
-        self.0.extend(prefix);
+    /// Appends arcs. The caller has checked that there will be at most [`Oid::MAX_LEN`].
+    pub(crate) fn extend(&mut self, arcs: impl Iterator<Item = SubId>) {
         self.0.extend(arcs);
     }
 

@@ -7,7 +7,8 @@ use crate::{Header, Oid, PduType, SubId, Value, code::coded};
 pub struct Pdu {
     /// Byte order, session, transaction and packet.
     pub header: Header,
-    /// The SNMP context that it is about.
+    /// The SNMP context that it is about. It is read wherever its flag is set, and written only where the RFC has a field
+    /// for it ([`PduType::has_context`]).
     pub context: Context,
     /// What it says.
     pub body: Body,
@@ -134,7 +135,7 @@ coded! {
 pub struct Range {
     /// Which sub-identifier of the subtree, from 1. At most the subtree's length.
     pub position: u8,
-    /// The last value of that sub-identifier.
+    /// The last value of that sub-identifier. That it is not before the first is for the reader to check.
     pub upper_bound: SubId,
 }
 
@@ -236,7 +237,8 @@ pub struct Response {
     pub error: ResponseError,
     /// Which varbind or search range went wrong, from 1; 0: none.
     pub index: u16,
-    /// The answer to a Get, GetNext, GetBulk, IndexAllocate or IndexDeallocate; in others there are none.
+    /// The answer to a Get, GetNext, GetBulk, IndexAllocate or IndexDeallocate. Others need none, and what they have means
+    /// nothing: net-snmp's master repeats there what it was asked.
     pub varbinds: Vec<VarBind>,
 }
 

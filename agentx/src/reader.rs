@@ -55,11 +55,14 @@ impl WireOid<'_> {
 
     /// Replaces the arcs of `oid` by these, in the memory that it has.
     pub(crate) fn read_into(&self, oid: &mut Oid) {
-        let internet = INTERNET.into_iter().chain([SubId::from(self.prefix)]);
-        let prefix = internet.take(if self.prefix == 0 { 0 } else { INTERNET.len() + 1 });
+        oid.clear();
+        if self.prefix != 0 {
+            let [a, b, c, d] = INTERNET;
+            oid.extend([a, b, c, d, SubId::from(self.prefix)].into_iter());
+        }
         match self.byte_order {
-            ByteOrder::Big => oid.refill(prefix, self.arcs.iter().map(|arc| u32::from_be_bytes(*arc))),
-            ByteOrder::Little => oid.refill(prefix, self.arcs.iter().map(|arc| u32::from_le_bytes(*arc))),
+            ByteOrder::Big => oid.extend(self.arcs.iter().map(|arc| u32::from_be_bytes(*arc))),
+            ByteOrder::Little => oid.extend(self.arcs.iter().map(|arc| u32::from_le_bytes(*arc))),
         }
     }
 
@@ -169,7 +172,7 @@ impl<'a> Reader<'a> {
         Ok(octets)
     }
 
-    /// The context field, if there is one. The flag alone decides: net-snmp's master sends it in Responses too.
+    /// The context field, if there is one. Its flag alone decides, whatever the PDU, as in net-snmp.
     pub(crate) fn context(&mut self, header: &FrameHeader) -> Result<&'a [u8], DecodeError> {
         if header.flags & flag::NON_DEFAULT_CONTEXT == 0 { Ok(&[]) } else { self.octets() }
     }
@@ -210,8 +213,9 @@ impl<'a> Reader<'a> {
         let WireVarBind { name, value } = self.varbind()?;
         let value = match value {
             WireValue::Oid(oid) => Value::ObjectIdentifier(oid.to_oid()),
+            // Only a long OID has no owned form, and OIDs are the other case.
             WireValue::Other(value) => {
-                value.to_value().or_else(|_| start.fail(DecodeErrorKind::OidTooLong { len: 0 }))?
+                value.to_value().or_else(|_| start.fail(DecodeErrorKind::OidTooLong { len: Oid::MAX_LEN + 1 }))?
             }
         };
         Ok(VarBind { name: name.to_oid(), value })

@@ -80,14 +80,8 @@ impl SearchRanges<'_> {
 
     /// How many ranges are left.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.remaining
-    }
-
-    /// Whether no range is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.remaining == 0
     }
 }
 

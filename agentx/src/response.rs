@@ -189,13 +189,7 @@ impl<'a> VarBinds<'a> {
 
     /// How many varbinds are left.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.remaining
-    }
-
-    /// Whether no varbind is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.remaining == 0
     }
 }

@@ -42,7 +42,7 @@ pub struct Samples {
     text: String,
     names: Vec<Range<u32>>,
     labels: Vec<(Range<u32>, Range<u32>)>,
-    samples: Vec<Record>,
+    records: Vec<Record>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,18 +96,15 @@ impl Samples {
         labels: impl IntoIterator<Item = (&'l str, &'l str)>,
         value: Number,
     ) -> Result<(), TooLarge> {
-        let name = match self.samples.last().map(|s| s.name) {
-            Some(last) if self.name(last) == name => last,
-            _ => {
-                let range = self.append(name)?;
-                self.names.push(range);
-                u32::try_from(self.names.len() - 1).map_err(|_| TooLarge)?
-            }
-        };
+        let name = self.intern(name)?;
+        // Neighbours on a page mostly have the same label names, and many of the same values: share their text.
+        let neighbour = self.records.last().map_or(0..0, |s| s.labels.start as usize..s.labels.end as usize);
         let start = self.labels.len();
-        for (label, text) in labels {
-            let label = self.append(label)?;
-            let text = self.append(text)?;
+        for (position, (label, text)) in (neighbour.start..).zip(labels) {
+            let shared = self.labels.get(position).filter(|_| neighbour.contains(&position)).cloned();
+            let (shared_label, shared_text) = shared.unzip();
+            let label = self.share(label, shared_label)?;
+            let text = self.share(text, shared_text)?;
             self.labels.push((label, text));
         }
         let text = &self.text;
@@ -116,8 +113,32 @@ impl Samples {
         }
         let range = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
         let labels = range(start)?..range(self.labels.len())?;
-        self.samples.push(Record { name, labels, value });
+        self.records.push(Record { name, labels, value });
         Ok(())
+    }
+
+    /// The number of the name, which is stored once for a run of samples, also where a few names take turns, as
+    /// those of a histogram do.
+    fn intern(&mut self, name: &str) -> Result<u32, TooLarge> {
+        const TURNS: usize = 4;
+        let mut recent = self.names.iter().enumerate().rev().take(TURNS);
+        let found = recent.find(|(_, range)| slice(&self.text, range) == name).map(|(index, _)| index);
+        let index = if let Some(index) = found {
+            index
+        } else {
+            let range = self.append(name)?;
+            self.names.push(range);
+            self.names.len() - 1
+        };
+        u32::try_from(index).map_err(|_| TooLarge)
+    }
+
+    /// `candidate` if it holds this text, or else a new copy.
+    fn share(&mut self, text: &str, candidate: Option<Range<u32>>) -> Result<Range<u32>, TooLarge> {
+        match candidate {
+            Some(range) if slice(&self.text, &range) == text => Ok(range),
+            _ => self.append(text),
+        }
     }
 
     fn append(&mut self, text: &str) -> Result<Range<u32>, TooLarge> {
@@ -133,26 +154,30 @@ impl Samples {
 
     /// The samples, in the order in which they came.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample<'_>> {
-        self.samples.iter().map(|record| Sample {
-            name: self.name(record.name),
-            labels: Labels {
-                text: &self.text,
-                labels: self.labels.get(record.labels.start as usize..record.labels.end as usize).unwrap_or_default(),
-            },
-            value: record.value,
-        })
+        self.records.iter().map(|record| self.sample(record))
+    }
+
+    /// The sample at `index`, counted from 0 in the order in which they came.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Sample<'_>> {
+        self.records.get(index).map(|record| self.sample(record))
+    }
+
+    fn sample(&self, record: &Record) -> Sample<'_> {
+        let labels = self.labels.get(record.labels.start as usize..record.labels.end as usize).unwrap_or_default();
+        Sample { name: self.name(record.name), labels: Labels { text: &self.text, labels }, value: record.value }
     }
 
     /// How many samples there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.samples.len()
+        self.records.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
+        self.records.is_empty()
     }
 }
 
