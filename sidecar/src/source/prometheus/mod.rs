@@ -15,6 +15,7 @@
 mod cursor;
 mod distinct;
 mod error;
+mod fuzz;
 mod metadata;
 mod number;
 mod sample_line;
@@ -23,6 +24,8 @@ mod sample_line;
 mod tests;
 
 pub use error::{Excerpt, Found, ParseError, Reason};
+#[doc(hidden)]
+pub use fuzz::fuzz;
 
 use crate::{sample::Samples, source::NameFilter};
 use cursor::{Cursor, Fault, continues_name};

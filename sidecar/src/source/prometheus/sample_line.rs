@@ -24,7 +24,7 @@ struct Label {
     name: Token,
     value: Token,
     /// Where the line has it.
-    at: usize,
+    at: u32,
 }
 
 impl SampleLine {
@@ -94,7 +94,7 @@ impl SampleLine {
                 cursor.expect(b'=', "=")?;
                 skip_blanks(cursor);
                 let value = cursor.quoted("a quoted label value", &mut self.unescaped)?;
-                self.labels.push(Label { name, value, at: start.at });
+                self.labels.push(Label { name, value, at: u32::try_from(start.at).unwrap_or(u32::MAX) });
                 skip_blanks(cursor);
             }
             if cursor.peek() != b'}' {
@@ -115,7 +115,10 @@ impl SampleLine {
         let twice =
             labels.iter().zip(labels.iter().skip(1)).find(|(a, b)| name(a) == name(b)).map(|(_, second)| second);
         match twice.or_else(|| labels.iter().find(|label| name(label) == METRIC_NAME_LABEL)) {
-            Some(label) => Err(Fault { at: label.at, reason: Reason::DuplicateLabel(Excerpt::new(name(label))) }),
+            Some(label) => {
+                let place = Cursor { text, at: label.at as usize };
+                Err(place.fault(Reason::DuplicateLabel(Excerpt::new(name(label)))))
+            }
             None => Ok(()),
         }
     }

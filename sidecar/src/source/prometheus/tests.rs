@@ -370,6 +370,15 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn the_fuzz_corpus_holds() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/exposition");
+    let inputs: Vec<_> =
+        std::fs::read_dir(corpus).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(inputs.len() >= 10);
+    inputs.iter().for_each(|input| super::fuzz(input));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -399,6 +408,11 @@ proptest! {
         let fed = cuts.windows(2).try_for_each(|cut| parser.feed(&page[cut[0]..cut[1]]));
         let split = fed.and_then(|()| parser.finish());
         prop_assert_eq!(split.map(|s| show(&s)), whole.map(|s| show(&s)));
+    }
+
+    #[test]
+    fn no_bytes_break_it(page in any_bytes()) {
+        super::fuzz(&page);
     }
 
     #[test]
