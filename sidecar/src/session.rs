@@ -15,9 +15,9 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use agentx::{Oid, SubId};
+use agentx::Oid;
 use arc_swap::ArcSwap;
 
 pub use answer::Responder;
@@ -30,30 +30,7 @@ pub use output::Output;
 pub use registrations::{Command, Progress, Registration, Registrations};
 pub use set::{SetTransaction, Step, Verdict};
 
-use crate::mib_view::MibView;
-
-/// What to register at a master (RFC 2741 section 6.2.3).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Region {
-    /// The region, or its first subtree if there is a range.
-    pub subtree: Oid,
-    /// Which sub-identifier of the subtree is the first of a range, from 1, and the last value of that range.
-    pub range: Option<(u8, SubId)>,
-}
-
-impl fmt::Display for Region {
-    /// In dotted decimals, a range as `[first-last]`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, arc) in (1_usize..).zip(self.subtree.iter()) {
-            let dot = if position == 1 { "" } else { "." };
-            match self.range {
-                Some((ranged, last)) if usize::from(ranged) == position => write!(f, "{dot}[{arc}-{last}]")?,
-                _ => write!(f, "{dot}{arc}")?,
-            }
-        }
-        Ok(())
-    }
-}
+use crate::{mapping::Region, mib_view::MibView};
 
 /// One subtree that is served. What it is: its context and base.
 #[derive(Debug, Clone)]

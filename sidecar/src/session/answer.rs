@@ -69,7 +69,7 @@ impl Responder {
                     answer.put_next(snapshot.next(&range.start, range.include, &range.end), &range.start, name)
                 })
                 .and_then(|()| {
-                    let count = ranges.len();
+                    let count = ranges.remaining();
                     self.repeaters.resize_with(count.max(self.repeaters.len()), Repeater::default);
                     let repeaters = self.repeaters.get_mut(..count).unwrap_or_default();
                     for repeater in &mut *repeaters {

@@ -13,9 +13,10 @@ use agentx::{
 };
 
 use super::{
-    Capabilities, Capability, Catalogue, Command, Counters, Declaration, Exports, Jitter, Output, Progress, Region,
+    Capabilities, Capability, Catalogue, Command, Counters, Declaration, Exports, Jitter, Output, Progress,
     Registration, Registrations, Responder, SetTransaction, Step,
 };
+use crate::mapping::Region;
 
 /// A master that has said nothing for this long is asked whether it is there.
 const IDLE: Duration = Duration::from_secs(5);
@@ -23,7 +24,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// connection is noticed in 13 s.
 const SILENCE: Duration = Duration::from_secs(8);
 /// A master that goes on talking, but does not answer, is given up after this long.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 /// A master that has taken none of what is to be sent for this long does not read.
 const STALLED: Duration = Duration::from_secs(10);
 /// How long a Close may wait for its answer.
@@ -318,9 +319,8 @@ impl Session {
             _ => Some((sent, now)),
         };
         match self.state {
-            State::Ended(_) => {}
             State::Closing { until } if now >= until => self.end(End::Shutdown),
-            State::Closing { .. } => {}
+            State::Closing { .. } | State::Ended(_) => {}
             State::Opening | State::Open { .. } => {
                 if self.backlog > BACKLOG_FULL || self.progress.is_some_and(|(_, at)| now >= at + STALLED) {
                     self.end(End::NotReading);
@@ -355,12 +355,15 @@ impl Session {
             }
             let Some(command) = self.registrations.next(now) else { break };
             self.revision += 1;
-            let (registration, body, asked): (_, fn(&Region) -> Body, fn(Registration) -> Asked) = match command {
-                Command::Register(registration) => (registration, register, Asked::Register),
-                Command::Unregister(registration) => (registration, unregister, Asked::Unregister),
-            };
-            let context = registration.context.as_str().into();
-            self.ask(context, body(&registration.region), asked(registration), now);
+            let context = |registration: &Registration| registration.context.as_str().into();
+            match command {
+                Command::Register(wanted) => {
+                    self.ask(context(&wanted), register(&wanted.region), Asked::Register(wanted), now);
+                }
+                Command::Unregister(gone) => {
+                    self.ask(context(&gone), unregister(&gone.region), Asked::Unregister(gone), now);
+                }
+            }
         }
         if self.may_ask() && self.awaited.is_empty() && now >= self.last_heard + IDLE {
             self.ask(Context::default(), Body::Ping, Asked::Ping, now);

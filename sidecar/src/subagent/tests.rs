@@ -27,8 +27,9 @@ use super::{
     link::{Address, Ended, Link},
 };
 use crate::{
+    mapping::Region,
     mib_view::MibView,
-    session::{End, Export, Exports, Jitter, Region},
+    session::{End, Export, Exports, Jitter},
 };
 
 const A: &str = "1.3.6.1.4.1.9999.1";

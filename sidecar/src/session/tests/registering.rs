@@ -5,7 +5,10 @@ use std::time::Duration;
 use agentx::{AddAgentCaps, Body, Pdu, Range, Register, RemoveAgentCaps, ResponseError};
 
 use super::rig::{Rig, exports, oid, registered, small};
-use crate::session::{Export, Input, Progress, Region, State};
+use crate::{
+    mapping::Region,
+    session::{Export, Input, Progress, State},
+};
 
 const A: &str = "1.3.6.1.4.1.9999.1";
 const B: &str = "1.3.6.1.4.1.9999.2";

@@ -12,8 +12,9 @@ use agentx::{
 use arc_swap::ArcSwap;
 
 use crate::{
+    mapping::Region,
     mib_view::MibView,
-    session::{Counters, Counts, Export, Exports, Input, Jitter, Progress, Region, Session},
+    session::{Counters, Counts, Export, Exports, Input, Jitter, Progress, Session},
 };
 
 pub(super) const SESSION: u32 = 7;
