@@ -123,7 +123,8 @@ enum Asked {
 /// connection once it is [`State::Ended`]. It never blocks, and holds at most some megabytes whatever the master does.
 pub struct Session {
     state: State,
-    session_id: u32,
+    /// As the master numbered it; 0 until it has.
+    id: u32,
     packet_id: u32,
     catalogue: Catalogue,
     registrations: Registrations,
@@ -172,7 +173,7 @@ impl Session {
     pub fn new(description: &str, exports: &Exports, jitter: Jitter, counters: Arc<Counters>, now: Instant) -> Self {
         let mut session = Self {
             state: State::Opening,
-            session_id: 0,
+            id: 0,
             packet_id: 0,
             catalogue: Catalogue::default(),
             registrations: Registrations::default(),
@@ -341,7 +342,7 @@ impl Session {
     /// Sends what is to be told: capabilities, what is no longer wanted, what is; a Ping if there is nothing else.
     fn send_commands(&mut self, now: Instant) {
         while self.may_ask() {
-            if let Some(declaration) = self.capabilities.next() {
+            if let Some(declaration) = self.capabilities.take() {
                 let (context, body) = match declaration {
                     Declaration::Add(Capability { context, id }, description) => {
                         (context, Body::AddAgentCaps(AddAgentCaps { id, description: description.into_bytes() }))
@@ -374,12 +375,11 @@ impl Session {
     fn ask(&mut self, context: Context, body: Body, asked: Asked, now: Instant) {
         self.packet_id = self.packet_id.wrapping_add(1);
         let packet_id = self.packet_id;
-        let header =
-            Header { byte_order: ByteOrder::Big, session_id: self.session_id, transaction_id: packet_id, packet_id };
+        let header = Header { byte_order: ByteOrder::Big, session_id: self.id, transaction_id: packet_id, packet_id };
         match agentx::encode(&Pdu { header, context, body }, self.output.buf()) {
             Ok(()) => self.awaited.push_back(Awaited { packet_id, sent: now, asked }),
             // What cannot even be written (a range outside its subtree) is as good as refused.
-            Err(_) => self.answered(asked, ResponseError::ProcessingError, self.session_id, now),
+            Err(_) => self.answered(asked, ResponseError::ProcessingError, self.id, now),
         }
     }
 
@@ -411,7 +411,7 @@ impl Session {
 
     fn take_frame(&mut self, frame: &[u8], now: Instant) {
         let Ok(FrameHeader { header, pdu_type, .. }) = FrameHeader::parse(frame) else { return };
-        let ours = header.session_id == self.session_id && !matches!(self.state, State::Opening);
+        let ours = header.session_id == self.id && !matches!(self.state, State::Opening);
         match pdu_type {
             PduType::Response => self.take_response(header, frame, now),
             // After our Close the master waits for no answer to what it asked before.
@@ -495,7 +495,7 @@ impl Session {
     fn answered(&mut self, asked: Asked, error: ResponseError, session_id: u32, now: Instant) {
         match (asked, error) {
             (Asked::Open, ResponseError::NoError) => {
-                self.session_id = session_id;
+                self.id = session_id;
                 self.state = State::Open { since: now };
             }
             (Asked::Open, error) => self.state = State::Ended(End::Refused(error)),
