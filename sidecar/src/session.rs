@@ -30,8 +30,7 @@ pub use output::Output;
 pub use registrations::{Command, Progress, Registration, Registrations};
 pub use set::{SetTransaction, Step, Verdict};
 
-pub use crate::mapping::Region;
-use crate::mib_view::MibView;
+use crate::{mapping::Region, mib_view::MibView};
 
 /// One subtree that is served. What it is: its context and base.
 #[derive(Debug, Clone)]

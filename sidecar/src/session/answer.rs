@@ -161,15 +161,12 @@ impl Answer<'_> {
     fn finish(self, written: Result<(), EncodeError>) {
         let Self { encoder, counters } = self;
         let varbinds = encoder.len();
-        let (error, index) = match written {
-            Ok(()) => {
-                counters.varbinds.add(varbinds as u64);
-                (ResponseError::NoError, 0)
-            }
-            Err(_) => {
-                counters.oversized.one();
-                (ResponseError::GenErr, u16::try_from(varbinds + 1).unwrap_or(u16::MAX))
-            }
+        let (error, index) = if let Ok(()) = written {
+            counters.varbinds.add(varbinds as u64);
+            (ResponseError::NoError, 0)
+        } else {
+            counters.oversized.one();
+            (ResponseError::GenErr, u16::try_from(varbinds + 1).unwrap_or(u16::MAX))
         };
         if encoder.finish(error, index).is_ok() {
             counters.answers.one();

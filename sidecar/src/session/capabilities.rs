@@ -47,7 +47,7 @@ impl Capabilities {
     }
 
     /// What to tell next; it counts as told.
-    pub fn next(&mut self) -> Option<Declaration> {
+    pub fn take(&mut self) -> Option<Declaration> {
         self.queue.pop_front()
     }
 }
@@ -65,7 +65,7 @@ mod tests {
     }
 
     fn told(capabilities: &mut Capabilities) -> Vec<Declaration> {
-        std::iter::from_fn(|| capabilities.next()).collect()
+        std::iter::from_fn(|| capabilities.take()).collect()
     }
 
     #[test]

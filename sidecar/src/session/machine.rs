@@ -13,9 +13,10 @@ use agentx::{
 };
 
 use super::{
-    Capabilities, Capability, Catalogue, Command, Counters, Declaration, Exports, Jitter, Output, Progress, Region,
+    Capabilities, Capability, Catalogue, Command, Counters, Declaration, Exports, Jitter, Output, Progress,
     Registration, Registrations, Responder, SetTransaction, Step,
 };
+use crate::mapping::Region;
 
 /// A master that has said nothing for this long is asked whether it is there.
 const IDLE: Duration = Duration::from_secs(5);
@@ -23,7 +24,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// connection is noticed in 13 s.
 const SILENCE: Duration = Duration::from_secs(8);
 /// A master that goes on talking, but does not answer, is given up after this long.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 /// A master that has taken none of what is to be sent for this long does not read.
 const STALLED: Duration = Duration::from_secs(10);
 /// How long a Close may wait for its answer.
@@ -122,7 +123,8 @@ enum Asked {
 /// connection once it is [`State::Ended`]. It never blocks, and holds at most some megabytes whatever the master does.
 pub struct Session {
     state: State,
-    session_id: u32,
+    /// As the master numbered it; 0 until it has.
+    id: u32,
     packet_id: u32,
     catalogue: Catalogue,
     registrations: Registrations,
@@ -171,7 +173,7 @@ impl Session {
     pub fn new(description: &str, exports: &Exports, jitter: Jitter, counters: Arc<Counters>, now: Instant) -> Self {
         let mut session = Self {
             state: State::Opening,
-            session_id: 0,
+            id: 0,
             packet_id: 0,
             catalogue: Catalogue::default(),
             registrations: Registrations::default(),
@@ -318,9 +320,8 @@ impl Session {
             _ => Some((sent, now)),
         };
         match self.state {
-            State::Ended(_) => {}
             State::Closing { until } if now >= until => self.end(End::Shutdown),
-            State::Closing { .. } => {}
+            State::Closing { .. } | State::Ended(_) => {}
             State::Opening | State::Open { .. } => {
                 if self.backlog > BACKLOG_FULL || self.progress.is_some_and(|(_, at)| now >= at + STALLED) {
                     self.end(End::NotReading);
@@ -341,7 +342,7 @@ impl Session {
     /// Sends what is to be told: capabilities, what is no longer wanted, what is; a Ping if there is nothing else.
     fn send_commands(&mut self, now: Instant) {
         while self.may_ask() {
-            if let Some(declaration) = self.capabilities.next() {
+            if let Some(declaration) = self.capabilities.take() {
                 let (context, body) = match declaration {
                     Declaration::Add(Capability { context, id }, description) => {
                         (context, Body::AddAgentCaps(AddAgentCaps { id, description: description.into_bytes() }))
@@ -355,12 +356,15 @@ impl Session {
             }
             let Some(command) = self.registrations.next(now) else { break };
             self.revision += 1;
-            let (registration, body, asked): (_, fn(&Region) -> Body, fn(Registration) -> Asked) = match command {
-                Command::Register(registration) => (registration, register, Asked::Register),
-                Command::Unregister(registration) => (registration, unregister, Asked::Unregister),
-            };
-            let context = registration.context.as_str().into();
-            self.ask(context, body(&registration.region), asked(registration), now);
+            let context = |registration: &Registration| registration.context.as_str().into();
+            match command {
+                Command::Register(wanted) => {
+                    self.ask(context(&wanted), register(&wanted.region), Asked::Register(wanted), now);
+                }
+                Command::Unregister(gone) => {
+                    self.ask(context(&gone), unregister(&gone.region), Asked::Unregister(gone), now);
+                }
+            }
         }
         if self.may_ask() && self.awaited.is_empty() && now >= self.last_heard + IDLE {
             self.ask(Context::default(), Body::Ping, Asked::Ping, now);
@@ -371,12 +375,11 @@ impl Session {
     fn ask(&mut self, context: Context, body: Body, asked: Asked, now: Instant) {
         self.packet_id = self.packet_id.wrapping_add(1);
         let packet_id = self.packet_id;
-        let header =
-            Header { byte_order: ByteOrder::Big, session_id: self.session_id, transaction_id: packet_id, packet_id };
+        let header = Header { byte_order: ByteOrder::Big, session_id: self.id, transaction_id: packet_id, packet_id };
         match agentx::encode(&Pdu { header, context, body }, self.output.buf()) {
             Ok(()) => self.awaited.push_back(Awaited { packet_id, sent: now, asked }),
             // What cannot even be written (a range outside its subtree) is as good as refused.
-            Err(_) => self.answered(asked, ResponseError::ProcessingError, self.session_id, now),
+            Err(_) => self.answered(asked, ResponseError::ProcessingError, self.id, now),
         }
     }
 
@@ -408,7 +411,7 @@ impl Session {
 
     fn take_frame(&mut self, frame: &[u8], now: Instant) {
         let Ok(FrameHeader { header, pdu_type, .. }) = FrameHeader::parse(frame) else { return };
-        let ours = header.session_id == self.session_id && !matches!(self.state, State::Opening);
+        let ours = header.session_id == self.id && !matches!(self.state, State::Opening);
         match pdu_type {
             PduType::Response => self.take_response(header, frame, now),
             // After our Close the master waits for no answer to what it asked before.
@@ -492,7 +495,7 @@ impl Session {
     fn answered(&mut self, asked: Asked, error: ResponseError, session_id: u32, now: Instant) {
         match (asked, error) {
             (Asked::Open, ResponseError::NoError) => {
-                self.session_id = session_id;
+                self.id = session_id;
                 self.state = State::Open { since: now };
             }
             (Asked::Open, error) => self.state = State::Ended(End::Refused(error)),

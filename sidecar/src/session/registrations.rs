@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::{Duration, Instant},
 };
 
 use agentx::ResponseError;
 
-use super::{Jitter, Region};
+use super::Jitter;
+use crate::mapping::Region;
 
 /// After a duplicateRegistration another pod holds the region: it is asked for again after this long at least,
 const STAND_BY_LEAST: Duration = Duration::from_secs(1);
@@ -16,7 +18,7 @@ const STAND_BY_MOST: Duration = Duration::from_secs(2);
 /// After any other refusal: this long the first time,
 const REFUSED_FIRST: Duration = Duration::from_secs(5);
 /// then twice as long every time, up to this.
-const REFUSED_MOST: Duration = Duration::from_secs(60);
+const REFUSED_MOST: Duration = Duration::from_mins(1);
 
 /// One region in one context. Orders by OID first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +27,20 @@ pub struct Registration {
     pub region: Region,
     /// In which context; empty is the default context.
     pub context: String,
+}
+
+impl fmt::Display for Region {
+    /// In dotted decimals, a range as `[first-last]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, arc) in (1_usize..).zip(self.subtree.iter()) {
+            let dot = if position == 1 { "" } else { "." };
+            match self.range {
+                Some((ranged, last)) if usize::from(ranged) == position => write!(f, "{dot}[{arc}-{last}]")?,
+                _ => write!(f, "{dot}{arc}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How far a registration has come.

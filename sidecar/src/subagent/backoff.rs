@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_master_that_is_away_for_long_is_tried_rarely_but_always_again() {
-        let waits = waits(&mut Backoff::network(Jitter::new(1)), Duration::from_secs(24 * 3600));
+        let waits = waits(&mut Backoff::network(Jitter::new(1)), Duration::from_hours(24));
         assert!(waits.len() < 24 * 3600 / 6, "{} attempts in a day", waits.len());
         assert!(waits.iter().all(|wait| *wait <= MOST));
         assert!(waits.iter().any(|wait| *wait > MOST * 9 / 10));
@@ -93,14 +93,14 @@ mod tests {
 
     #[test]
     fn a_unix_socket_is_tried_often_for_ever() {
-        let waits = waits(&mut Backoff::unix(Jitter::new(1)), Duration::from_secs(3600));
+        let waits = waits(&mut Backoff::unix(Jitter::new(1)), Duration::from_hours(1));
         assert!(waits.iter().all(|wait| *wait <= UNIX_MOST));
     }
 
     #[test]
     fn only_a_session_that_lasted_starts_the_waits_anew() {
         let mut backoff = Backoff::network(Jitter::new(1));
-        let away = Duration::from_secs(3600);
+        let away = Duration::from_hours(1);
         waits(&mut backoff, away);
         let later = Instant::now() + away;
         backoff.ended(Duration::from_secs(1));

@@ -29,7 +29,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How much is read at a time, in octets: all that a master pipelines, usually.
 const READ: usize = 32 << 10;
 /// A session without anything to wait for looks at the time this often.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

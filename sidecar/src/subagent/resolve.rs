@@ -41,15 +41,14 @@ impl SystemResolver {
 
     /// Reads the system's configuration when it is first needed, and again until it can be read.
     fn resolver(&mut self) -> Result<&TokioResolver, NetError> {
-        let resolver = match self.resolver.take() {
-            Some(resolver) => resolver,
-            None => {
-                let mut builder = TokioResolver::builder_tokio()?;
-                let options = builder.options_mut();
-                options.positive_max_ttl = Some(LOOK_UP);
-                options.negative_max_ttl = Some(LOOK_UP_FAILED);
-                builder.build()?
-            }
+        let resolver = if let Some(resolver) = self.resolver.take() {
+            resolver
+        } else {
+            let mut builder = TokioResolver::builder_tokio()?;
+            let options = builder.options_mut();
+            options.positive_max_ttl = Some(LOOK_UP);
+            options.negative_max_ttl = Some(LOOK_UP_FAILED);
+            builder.build()?
         };
         Ok(self.resolver.insert(resolver))
     }

@@ -27,8 +27,9 @@ use super::{
     link::{Address, Ended, Link},
 };
 use crate::{
+    mapping::Region,
     mib_view::MibView,
-    session::{End, Export, Exports, Jitter, Region},
+    session::{End, Export, Exports, Jitter},
 };
 
 const A: &str = "1.3.6.1.4.1.9999.1";
@@ -207,8 +208,7 @@ async fn a_master_on_a_unix_socket_is_served_and_told_when_it_ends() {
     let mut peer = unix_peer(&listener).await;
     peer.grant(A).await;
     assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
-    let (stopped, ()) = tokio::join!(running.stop(), peer.expect_close());
-    stopped
+    tokio::join!(running.stop(), peer.expect_close());
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn the_session_goes_on_when_no_one_is_left_to_change_the_exports() {
 
 #[tokio::test]
 async fn every_address_of_a_host_has_a_session_and_one_that_vanishes_is_closed() {
-    let (one, two) = (Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2));
+    let (one, two) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
     let first = TcpListener::bind((one, 0)).await.unwrap();
     let port = first.local_addr().unwrap().port();
     let second = TcpListener::bind((two, port)).await.unwrap();
@@ -408,7 +408,7 @@ async fn an_idle_session_stays_for_hours() {
     let master = async {
         peer.grant(A).await;
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(3 * 3600) {
+        while start.elapsed() < Duration::from_hours(3) {
             let ping = peer.receive().await.unwrap();
             assert_eq!(ping.body, Body::Ping);
             peer.answer(&ping, ResponseError::NoError).await;

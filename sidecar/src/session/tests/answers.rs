@@ -174,9 +174,13 @@ fn pipelined_requests_are_answered_in_order() {
     let mut rig = rig();
     let requests: Vec<_> = (0..50).map(|_| rig.request("", get(&[&format!("{A}.1.0")]))).collect();
     let mut octets = Vec::new();
-    requests.iter().for_each(|request| agentx::encode(request, &mut octets).unwrap());
+    for request in &requests {
+        agentx::encode(request, &mut octets).unwrap();
+    }
     // In pieces that end anywhere.
-    octets.chunks(33).for_each(|piece| rig.give_octets(piece));
+    for piece in octets.chunks(33) {
+        rig.give_octets(piece);
+    }
     let answered: Vec<u32> = rig.sent().iter().map(|answer| answer.header.packet_id).collect();
     assert_eq!(answered, requests.iter().map(|request| request.header.packet_id).collect::<Vec<_>>());
 }

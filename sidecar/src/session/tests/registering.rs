@@ -5,7 +5,10 @@ use std::time::Duration;
 use agentx::{AddAgentCaps, Body, Pdu, Range, Register, RemoveAgentCaps, ResponseError};
 
 use super::rig::{Rig, exports, oid, registered, small};
-use crate::session::{Export, Input, Progress, Region, State};
+use crate::{
+    mapping::Region,
+    session::{Export, Input, Progress, State},
+};
 
 const A: &str = "1.3.6.1.4.1.9999.1";
 const B: &str = "1.3.6.1.4.1.9999.2";
@@ -36,7 +39,7 @@ fn rows_of_a_shared_table_are_registered_by_range() {
         instance: false,
     };
     assert_eq!(sent[0].body, Body::Register(ranged));
-    sent.iter().for_each(|pdu| rig.answer(pdu, ResponseError::NoError));
+    rig.answer_all(&sent, ResponseError::NoError);
     assert_eq!(rig.progress("1.3.6.1.4.1.9999.1.2.1.[1-4].7"), Some(Progress::Registered));
     assert_eq!(rig.progress(A), Some(Progress::Registered));
 }
@@ -58,7 +61,7 @@ fn no_more_than_64_registrations_are_unanswered_at_a_time() {
     let mut all = Vec::new();
     while !sent.is_empty() {
         assert!(sent.len() <= 64, "{}", sent.len());
-        sent.iter().for_each(|pdu| rig.answer(pdu, ResponseError::NoError));
+        rig.answer_all(&sent, ResponseError::NoError);
         all.extend(registered(&sent));
         sent = rig.sent();
     }
@@ -92,7 +95,7 @@ fn a_duplicate_registration_stands_by_in_the_same_session_and_takes_over() {
 fn sidecars_that_stand_by_do_not_ask_in_step() {
     let bases: Vec<String> = (1..=40).map(|i| format!("{A}.{i}")).collect();
     let (mut rig, sent) = Rig::opened(&exports(bases.iter().map(|base| small("", base))));
-    sent.iter().for_each(|pdu| rig.answer(pdu, ResponseError::DuplicateRegistration));
+    rig.answer_all(&sent, ResponseError::DuplicateRegistration);
     let mut moments = 0;
     for _ in 0..100 {
         rig.pass(Duration::from_millis(20));
@@ -143,7 +146,7 @@ fn a_subtree_added_changed_or_removed_leaves_the_others_alone() {
         .collect();
     // What goes makes room first.
     assert_eq!(told, [("-", "".into(), oid(B)), ("+", "".into(), oid(C)), ("+", "acme".into(), oid(B))]);
-    sent.iter().for_each(|pdu| rig.answer(pdu, ResponseError::NoError));
+    rig.answer_all(&sent, ResponseError::NoError);
     let expected = [("", A), ("acme", B), ("", C)];
     assert_eq!(
         rig.registrations(),
@@ -213,7 +216,7 @@ fn capabilities_are_told_first_and_their_failure_harms_nothing() {
     assert_eq!((sent[0].context.clone(), sent[0].body.clone()), ("acme".into(), Body::AddAgentCaps(caps)));
     assert_eq!(registered(&sent[1..]), [(String::new(), oid(B)), ("acme".to_owned(), oid(A))]);
     rig.answer(&sent[0], ResponseError::ProcessingError);
-    sent[1..].iter().for_each(|pdu| rig.answer(pdu, ResponseError::NoError));
+    rig.answer_all(&sent[1..], ResponseError::NoError);
     assert!(rig.registrations().iter().all(|(_, _, progress)| *progress == Progress::Registered));
     assert_eq!(rig.counts().refusals, 1);
 }

@@ -12,8 +12,9 @@ use agentx::{
 use arc_swap::ArcSwap;
 
 use crate::{
+    mapping::Region,
     mib_view::MibView,
-    session::{Counters, Counts, Export, Exports, Input, Jitter, Progress, Region, Session},
+    session::{Counters, Counts, Export, Exports, Input, Jitter, Progress, Session},
 };
 
 pub(super) const SESSION: u32 = 7;
@@ -87,7 +88,7 @@ impl Rig {
     pub(super) fn serving(exports: &Exports) -> Self {
         let (mut rig, mut sent) = Self::opened(exports);
         while !sent.is_empty() {
-            sent.iter().for_each(|pdu| rig.answer(pdu, ResponseError::NoError));
+            rig.answer_all(&sent, ResponseError::NoError);
             sent = rig.sent();
         }
         rig
@@ -124,6 +125,13 @@ impl Rig {
         let header = Header { session_id: SESSION, ..pdu.header };
         let body = Body::Response(Response { sys_up_time: 1, error, index: 0, varbinds: Vec::new() });
         self.give(&Pdu { header, context: Context::default(), body });
+    }
+
+    /// Answers several PDUs of the session's alike.
+    pub(super) fn answer_all(&mut self, pdus: &[Pdu], error: ResponseError) {
+        for pdu in pdus {
+            self.answer(pdu, error);
+        }
     }
 
     /// Time passes; the session is woken whenever it wants to be.
