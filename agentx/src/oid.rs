@@ -34,6 +34,34 @@ impl Oid {
         Self::new([self.as_slice(), arcs].concat())
     }
 
+    /// Replaces the arcs, keeping the memory that they were in.
+    ///
+    /// # Errors
+    /// [`OidError::TooLong`] for more than [`Oid::MAX_LEN`] arcs; the OID is as it was.
+    pub fn assign(&mut self, arcs: &[SubId]) -> Result<(), OidError> {
+        if arcs.len() > Self::MAX_LEN {
+            return Err(OidError::TooLong { len: arcs.len() });
+        }
+        self.0.clear();
+        self.0.extend_from_slice(arcs);
+        Ok(())
+    }
+
+    /// Makes this the null OID, keeping the memory of its arcs.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The null OID, with room for `len` arcs.
+    pub(crate) fn with_capacity(len: usize) -> Self {
+        Self(Vec::with_capacity(len))
+    }
+
+    /// Appends arcs. The caller has checked that there will be at most [`Oid::MAX_LEN`].
+    pub(crate) fn extend(&mut self, arcs: impl Iterator<Item = SubId>) {
+        self.0.extend(arcs);
+    }
+
     /// The arcs.
     #[must_use]
     pub fn as_slice(&self) -> &[SubId] {

@@ -1,6 +1,6 @@
 //! Values of variables: owned ([`Value`]) and borrowed ([`ValueRef`]).
 
-use crate::{Oid, SubId};
+use crate::{Oid, OidError, SubId};
 
 /// A variable's value, its bytes and arcs owned (RFC 2741 section 5.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,28 @@ impl Value {
 }
 
 impl ValueRef<'_> {
+    /// The same value, owned.
+    ///
+    /// # Errors
+    /// [`OidError::TooLong`] for an OID of more than [`Oid::MAX_LEN`] arcs.
+    pub fn to_value(&self) -> Result<Value, OidError> {
+        Ok(match *self {
+            Self::Integer(v) => Value::Integer(v),
+            Self::OctetString(v) => Value::OctetString(v.to_vec()),
+            Self::Null => Value::Null,
+            Self::ObjectIdentifier(v) => Value::ObjectIdentifier(Oid::try_from(v)?),
+            Self::IpAddress(v) => Value::IpAddress(v),
+            Self::Counter32(v) => Value::Counter32(v),
+            Self::Gauge32(v) => Value::Gauge32(v),
+            Self::TimeTicks(v) => Value::TimeTicks(v),
+            Self::Opaque(v) => Value::Opaque(v.to_vec()),
+            Self::Counter64(v) => Value::Counter64(v),
+            Self::NoSuchObject => Value::NoSuchObject,
+            Self::NoSuchInstance => Value::NoSuchInstance,
+            Self::EndOfMibView => Value::EndOfMibView,
+        })
+    }
+
     /// The type's code on the wire, as in the `v.type` field (RFC 2741 section 5.4).
     #[must_use]
     pub const fn type_code(&self) -> u16 {

@@ -1,2 +1,13 @@
 //! The sidecar program.
-fn main() {}
+
+use std::process::ExitCode;
+
+use sidecar::{app, cli};
+
+fn main() -> ExitCode {
+    let invocation = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    app::start(invocation).unwrap_or_else(|error| {
+        eprintln!("snmp-sidecar: {error:#}");
+        ExitCode::FAILURE
+    })
+}

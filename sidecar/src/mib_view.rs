@@ -1,40 +1,34 @@
 //! An immutable, sorted snapshot of one subtree's objects: what requests are answered from.
 //!
-//! All instances lie below the subtree's base OID, so only what follows it is stored: one arena of
-//! sub-identifiers, one of octets, and a fixed-size entry per instance, found by binary search.
+//! All instances lie below the subtree's base OID, so only what follows it is stored, in a few flat lists, and found
+//! by binary search.
+
+mod store;
+
+use std::cmp::Ordering;
 
 use agentx::{Oid, SubId, ValueRef};
+
+use self::store::{Entry, Store};
 
 /// A subtree's instances and values, sorted by OID.
 #[derive(Debug, Clone, Default)]
 pub struct MibView {
     base: Oid,
-    /// Declared objects, as OIDs below the base (a scalar's or a column's), sorted.
+    /// Declared objects, as OIDs below the base (a scalar's or a column's), sorted; none lies within another.
     objects: Vec<Oid>,
-    arcs: Vec<SubId>,
-    octets: Vec<u8>,
-    entries: Vec<Entry>,
+    store: Store,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    arcs_start: u32,
-    arcs_len: u8,
-    value: Stored,
-}
-
-/// A value whose octets or arcs, if any, are in an arena: start and length.
-#[derive(Debug, Clone, Copy)]
-enum Stored {
-    Integer(i32),
-    OctetString(u32, u32),
-    ObjectIdentifier(u32, u8),
-    IpAddress([u8; 4]),
-    Counter32(u32),
-    Gauge32(u32),
-    TimeTicks(u32),
-    Opaque(u32, u32),
-    Counter64(u64),
+/// How much a view holds: what the next one of the same subtree is likely to need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Arcs of instances, below the base, and of values.
+    pub arcs: usize,
+    /// Octets of values.
+    pub octets: usize,
+    /// Instances.
+    pub instances: usize,
 }
 
 /// One instance: its OID is the view's base followed by `suffix`.
@@ -54,6 +48,11 @@ impl Instance<'_> {
         oid.clear();
         oid.extend_from_slice(self.base);
         oid.extend_from_slice(self.suffix);
+    }
+
+    /// Whether it lies before the `end` of a search range; an empty one ends nothing.
+    fn is_before(&self, end: &[SubId]) -> bool {
+        end.is_empty() || self.base.iter().chain(self.suffix).lt(end)
     }
 }
 
@@ -75,72 +74,37 @@ pub enum PushError {
 }
 
 impl MibView {
-    /// An empty view of the subtree at `base` with these declared objects (OIDs below the base).
+    /// An empty view of the subtree at `base` with these declared objects (OIDs below the base, none within another).
     #[must_use]
-    pub fn new(base: Oid, mut objects: Vec<Oid>) -> Self {
+    pub fn new(base: Oid, objects: Vec<Oid>) -> Self {
+        Self::with_capacity(base, objects, Size::default())
+    }
+
+    /// As [`new`](Self::new), with room for so much.
+    #[must_use]
+    pub fn with_capacity(base: Oid, mut objects: Vec<Oid>, size: Size) -> Self {
         objects.sort();
         objects.dedup();
-        Self { base, objects, ..Self::default() }
+        Self { base, objects, store: Store::with_capacity(size.arcs, size.octets, size.instances) }
+    }
+
+    /// How much it holds.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        let (arcs, octets, instances) = self.store.size();
+        Size { arcs, octets, instances }
     }
 
     /// Appends the instance base.`suffix`. Instances come in ascending order.
     ///
     /// # Errors
-    /// [`PushError`], and the instance is not added.
+    /// [`PushError`], and the view is as it was.
     pub fn push(&mut self, suffix: &[SubId], value: ValueRef<'_>) -> Result<(), PushError> {
         let len = self.base.len() + suffix.len();
         if len > Oid::MAX_LEN {
             return Err(PushError::TooLong(len));
         }
-        if self.entries.last().is_some_and(|last| self.suffix(last) >= suffix) {
-            return Err(PushError::Order);
-        }
-        let arcs_start = u32::try_from(self.arcs.len()).map_err(|_| PushError::Full)?;
-        let arcs_len = u8::try_from(suffix.len()).map_err(|_| PushError::TooLong(len))?;
-        let value = self.store(value)?;
-        // A value's arcs, if it has any, were stored first: the suffix lies behind them.
-        let arcs_start = match value {
-            Stored::ObjectIdentifier(_, value_len) => arcs_start + u32::from(value_len),
-            _ => arcs_start,
-        };
-        self.arcs.extend_from_slice(suffix);
-        self.entries.push(Entry { arcs_start, arcs_len, value });
-        Ok(())
-    }
-
-    fn store(&mut self, value: ValueRef<'_>) -> Result<Stored, PushError> {
-        Ok(match value {
-            ValueRef::Integer(v) => Stored::Integer(v),
-            ValueRef::OctetString(v) => {
-                let (start, len) = self.store_octets(v)?;
-                Stored::OctetString(start, len)
-            }
-            ValueRef::Opaque(v) => {
-                let (start, len) = self.store_octets(v)?;
-                Stored::Opaque(start, len)
-            }
-            ValueRef::ObjectIdentifier(v) => {
-                let start = u32::try_from(self.arcs.len()).map_err(|_| PushError::Full)?;
-                let len = u8::try_from(v.len()).map_err(|_| PushError::TooLong(v.len()))?;
-                self.arcs.extend_from_slice(v);
-                Stored::ObjectIdentifier(start, len)
-            }
-            ValueRef::IpAddress(v) => Stored::IpAddress(v),
-            ValueRef::Counter32(v) => Stored::Counter32(v),
-            ValueRef::Gauge32(v) => Stored::Gauge32(v),
-            ValueRef::TimeTicks(v) => Stored::TimeTicks(v),
-            ValueRef::Counter64(v) => Stored::Counter64(v),
-            ValueRef::Null | ValueRef::NoSuchObject | ValueRef::NoSuchInstance | ValueRef::EndOfMibView => {
-                return Err(PushError::Type);
-            }
-        })
-    }
-
-    fn store_octets(&mut self, octets: &[u8]) -> Result<(u32, u32), PushError> {
-        let start = u32::try_from(self.octets.len()).map_err(|_| PushError::Full)?;
-        let len = u32::try_from(octets.len()).map_err(|_| PushError::Full)?;
-        self.octets.extend_from_slice(octets);
-        Ok((start, len))
+        self.store.push(suffix, value)
     }
 
     /// The subtree's base OID.
@@ -152,23 +116,25 @@ impl MibView {
     /// How many instances there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.store.entries().len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.store.entries().is_empty()
     }
 
     /// The value at exactly `oid`: the instance's, or the exception that a Get gets (RFC 2741 section 7.2.3.1).
     #[must_use]
     pub fn get(&self, oid: &[SubId]) -> ValueRef<'_> {
         let Some(suffix) = oid.strip_prefix(self.base.as_slice()) else { return ValueRef::NoSuchObject };
-        match self.entries.binary_search_by(|entry| self.suffix(entry).cmp(suffix)) {
-            Ok(found) => self.entries.get(found).map_or(ValueRef::NoSuchInstance, |entry| self.value(entry)),
-            Err(_) if self.declares(suffix) => ValueRef::NoSuchInstance,
-            Err(_) => ValueRef::NoSuchObject,
+        let entries = self.store.entries();
+        let found = entries.binary_search_by(|entry| self.store.suffix(entry).cmp(suffix));
+        match found.ok().and_then(|found| entries.get(found)) {
+            Some(entry) => self.store.value(entry),
+            None if self.declares(suffix) => ValueRef::NoSuchInstance,
+            None => ValueRef::NoSuchObject,
         }
     }
 
@@ -178,58 +144,217 @@ impl MibView {
         behind.checked_sub(1).and_then(|i| self.objects.get(i)).is_some_and(|object| suffix.starts_with(object))
     }
 
-    /// The first instance behind `start`, or at it where `include` says so, and before `end` where that is not
-    /// empty: an AgentX search range (RFC 2741 section 5.2).
+    /// The first instance behind `start`, or at it where `include` says so, and before `end` where that is not empty: an
+    /// AgentX search range (RFC 2741 section 5.2).
     #[must_use]
     pub fn next(&self, start: &[SubId], include: bool, end: &[SubId]) -> Option<Instance<'_>> {
+        let entry = self.from(start, include).first()?;
+        Some(self.instance(entry)).filter(|instance| instance.is_before(end))
+    }
+
+    /// All instances in an AgentX search range, of which [`next`](Self::next) gives the first.
+    pub fn range<'a>(&'a self, start: &[SubId], include: bool, end: &'a [SubId]) -> impl Iterator<Item = Instance<'a>> {
+        let entries = self.from(start, include).iter();
+        entries.map(|entry| self.instance(entry)).take_while(move |instance| instance.is_before(end))
+    }
+
+    /// The entries behind `start`, or from it on.
+    fn from(&self, start: &[SubId], include: bool) -> &[Entry] {
+        let entries = self.store.entries();
         let first = match start.strip_prefix(self.base.as_slice()) {
-            Some(suffix) => self.entries.partition_point(|entry| match self.suffix(entry).cmp(suffix) {
-                std::cmp::Ordering::Less => true,
-                std::cmp::Ordering::Equal => !include,
-                std::cmp::Ordering::Greater => false,
+            Some(suffix) => entries.partition_point(|entry| match self.store.suffix(entry).cmp(suffix) {
+                Ordering::Less => true,
+                Ordering::Equal => !include,
+                Ordering::Greater => false,
             }),
             None if start < self.base.as_slice() => 0,
-            None => return None,
+            None => entries.len(),
         };
-        let instance = self.instance(self.entries.get(first)?);
-        let before_end = end.is_empty() || instance.base.iter().chain(instance.suffix).lt(end);
-        before_end.then_some(instance)
+        entries.get(first..).unwrap_or_default()
     }
 
     /// All instances, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Instance<'_>> {
-        self.entries.iter().map(|entry| self.instance(entry))
+        self.store.entries().iter().map(|entry| self.instance(entry))
     }
 
     fn instance(&self, entry: &Entry) -> Instance<'_> {
-        Instance { base: &self.base, suffix: self.suffix(entry), value: self.value(entry) }
+        Instance { base: &self.base, suffix: self.store.suffix(entry), value: self.store.value(entry) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use agentx::Value;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn oid(text: &str) -> Oid {
+        text.parse().unwrap()
     }
 
-    fn suffix(&self, entry: &Entry) -> &[SubId] {
-        self.arcs(entry.arcs_start, entry.arcs_len)
+    /// Base 1.3.6; objects 1 and 2.1.1; instances 1.0, 2.1.1.5 and 2.1.1.7.
+    fn view() -> MibView {
+        let mut view = MibView::new(oid("1.3.6"), vec![oid("2.1.1"), oid("1")]);
+        for (suffix, value) in [("1.0", 10), ("2.1.1.5", 15), ("2.1.1.7", 17)] {
+            view.push(&oid(suffix), ValueRef::Integer(value)).unwrap();
+        }
+        view
     }
 
-    fn arcs(&self, start: u32, len: u8) -> &[SubId] {
-        let start = start as usize;
-        self.arcs.get(start..start + usize::from(len)).unwrap_or_default()
+    #[test]
+    fn a_get_gets_the_instance_or_the_exception_that_is_due() {
+        let view = view();
+        for (at, value) in [
+            ("1.3.6.1.0", ValueRef::Integer(10)),
+            ("1.3.6.2.1.1.7", ValueRef::Integer(17)),
+            ("1.3.6.1", ValueRef::NoSuchInstance),
+            ("1.3.6.1.0.0", ValueRef::NoSuchInstance),
+            ("1.3.6.2.1.1", ValueRef::NoSuchInstance),
+            ("1.3.6.2.1.1.6", ValueRef::NoSuchInstance),
+            ("1.3.6.2.1.1.8.8", ValueRef::NoSuchInstance),
+            ("1.3.6.2.1", ValueRef::NoSuchObject),
+            ("1.3.6.2.1.2.5", ValueRef::NoSuchObject),
+            ("1.3.6", ValueRef::NoSuchObject),
+            ("1.3", ValueRef::NoSuchObject),
+            ("1.3.7.1.0", ValueRef::NoSuchObject),
+        ] {
+            assert_eq!(view.get(&oid(at)), value, "{at}");
+        }
+        assert_eq!(view.get(&[]), ValueRef::NoSuchObject);
     }
 
-    fn octets(&self, start: u32, len: u32) -> &[u8] {
-        let start = start as usize;
-        self.octets.get(start..start + len as usize).unwrap_or_default()
+    #[test]
+    fn a_search_begins_behind_its_start_and_ends_before_its_end() {
+        let view = view();
+        for (start, include, end, found) in [
+            ("1.3.6.1.0", false, "", Some(15)),
+            ("1.3.6.1.0", true, "", Some(10)),
+            ("1.3.6", false, "", Some(10)),
+            ("1.3.6", true, "", Some(10)),
+            ("1.3", false, "", Some(10)),
+            ("0.0", false, "", Some(10)),
+            ("1.3.6.2.1.1.6", true, "", Some(17)),
+            ("1.3.6.2.1.1.7", false, "", None),
+            ("1.3.7", true, "", None),
+            ("2.0", true, "", None),
+            ("1.3.6.1.0", false, "1.3.6.2.1.1.5", None),
+            ("1.3.6.1.0", false, "1.3.6.2.1.1.5.0", Some(15)),
+            ("1.3.6.1.0", false, "1.3.6.2", None),
+            ("1.3.6.1.0", false, "1.3.7", Some(15)),
+            ("1.3.6.1.0", true, "1.3.6.1.0", None),
+        ] {
+            let end: Oid = if end.is_empty() { Oid::default() } else { oid(end) };
+            let next = view.next(&oid(start), include, &end).map(|instance| instance.value);
+            assert_eq!(next, found.map(ValueRef::Integer), "from {start} to {end}, include: {include}");
+        }
+        assert_eq!(view.next(&[], false, &[]).unwrap().value, ValueRef::Integer(10));
     }
 
-    fn value(&self, entry: &Entry) -> ValueRef<'_> {
-        match entry.value {
-            Stored::Integer(v) => ValueRef::Integer(v),
-            Stored::OctetString(start, len) => ValueRef::OctetString(self.octets(start, len)),
-            Stored::ObjectIdentifier(start, len) => ValueRef::ObjectIdentifier(self.arcs(start, len)),
-            Stored::IpAddress(v) => ValueRef::IpAddress(v),
-            Stored::Counter32(v) => ValueRef::Counter32(v),
-            Stored::Gauge32(v) => ValueRef::Gauge32(v),
-            Stored::TimeTicks(v) => ValueRef::TimeTicks(v),
-            Stored::Opaque(start, len) => ValueRef::Opaque(self.octets(start, len)),
-            Stored::Counter64(v) => ValueRef::Counter64(v),
+    #[test]
+    fn a_range_gives_all_that_a_search_would_find_one_by_one() {
+        let view = view();
+        let (start, end) = (oid("1.3.6.1.0"), oid("1.3.7"));
+        let values: Vec<_> = view.range(&start, false, &end).map(|instance| instance.value).collect();
+        assert_eq!(values, [ValueRef::Integer(15), ValueRef::Integer(17)]);
+    }
+
+    #[test]
+    fn an_instance_knows_its_whole_oid() {
+        let view = view();
+        let mut whole = vec![9, 9, 9];
+        view.iter().last().unwrap().write_oid(&mut whole);
+        assert_eq!(whole, [1, 3, 6, 2, 1, 1, 7]);
+    }
+
+    #[test]
+    fn a_push_that_fails_leaves_the_view_as_it_was() {
+        let mut view = view();
+        let before = view.size();
+        let long = vec![9; 126];
+        let arcs = vec![1; 256];
+        for (suffix, value, error) in [
+            (&[2, 1, 1, 7][..], ValueRef::Integer(0), PushError::Order),
+            (&[1, 1], ValueRef::ObjectIdentifier(&[1, 3]), PushError::Order),
+            (&[], ValueRef::OctetString(b"x"), PushError::Order),
+            (&long, ValueRef::OctetString(b"x"), PushError::TooLong(129)),
+            (&[3], ValueRef::ObjectIdentifier(&arcs), PushError::TooLong(256)),
+            (&[3], ValueRef::Null, PushError::Type),
+            (&[3], ValueRef::NoSuchObject, PushError::Type),
+            (&[3], ValueRef::NoSuchInstance, PushError::Type),
+            (&[3], ValueRef::EndOfMibView, PushError::Type),
+        ] {
+            assert_eq!(view.push(suffix, value), Err(error));
+            assert_eq!(view.size(), before);
+        }
+        view.push(&[3], ValueRef::ObjectIdentifier(&[1, 3, 6])).unwrap();
+        assert_eq!(view.get(&[1, 3, 6, 3]), ValueRef::ObjectIdentifier(&[1, 3, 6]));
+        assert_eq!(view.get(&[1, 3, 6, 2, 1, 1, 7]), ValueRef::Integer(17));
+    }
+
+    #[test]
+    fn an_empty_view_has_nothing_anywhere() {
+        let view = MibView::default();
+        assert!(view.is_empty());
+        assert_eq!(view.get(&[1, 3]), ValueRef::NoSuchObject);
+        assert_eq!(view.next(&[], true, &[]), None);
+    }
+
+    fn suffix() -> impl Strategy<Value = Vec<SubId>> {
+        prop::collection::vec(prop_oneof![0..4_u32, Just(SubId::MAX)], 0..5)
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<i32>().prop_map(Value::Integer),
+            prop::collection::vec(any::<u8>(), 0..5).prop_map(Value::OctetString),
+            suffix().prop_map(|arcs| Value::ObjectIdentifier(Oid::new(arcs).unwrap())),
+            any::<[u8; 4]>().prop_map(Value::IpAddress),
+            any::<u32>().prop_map(Value::Counter32),
+            any::<u32>().prop_map(Value::Gauge32),
+            any::<u32>().prop_map(Value::TimeTicks),
+            prop::collection::vec(any::<u8>(), 0..5).prop_map(Value::Opaque),
+            any::<u64>().prop_map(Value::Counter64),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_view_is_a_sorted_map(
+            base in suffix(),
+            model in prop::collection::btree_map(suffix(), value(), 0..40),
+            asked in prop::collection::vec((suffix(), suffix(), any::<bool>(), any::<bool>(), any::<bool>()), 20),
+        ) {
+            let mut view = MibView::new(Oid::new(base.clone()).unwrap(), vec![]);
+            for (suffix, value) in &model {
+                view.push(suffix, value.as_ref()).unwrap();
+            }
+            let whole: BTreeMap<Vec<SubId>, Value> =
+                model.into_iter().map(|(suffix, value)| ([base.as_slice(), &suffix].concat(), value)).collect();
+            prop_assert_eq!(view.len(), whole.len());
+            let mut oid = Vec::new();
+            for (instance, (at, value)) in view.iter().zip(&whole) {
+                instance.write_oid(&mut oid);
+                prop_assert_eq!((&oid, instance.value), (at, value.as_ref()));
+            }
+            for (start, end, include, start_below, end_below) in asked {
+                let below = |arcs: Vec<SubId>, below| if below { [base.as_slice(), &arcs].concat() } else { arcs };
+                let (start, end) = (below(start, start_below), below(end, end_below));
+                let expected: Vec<_> = whole
+                    .iter()
+                    .filter(|(at, _)| **at > start || (include && **at == start))
+                    .filter(|(at, _)| end.is_empty() || **at < end)
+                    .map(|(_, value)| value.as_ref())
+                    .collect();
+                let found: Vec<_> = view.range(&start, include, &end).map(|instance| instance.value).collect();
+                prop_assert_eq!(&found, &expected);
+                prop_assert_eq!(view.next(&start, include, &end).map(|i| i.value), expected.first().copied());
+                let exact = whole.get(&start).map_or(ValueRef::NoSuchObject, Value::as_ref);
+                prop_assert_eq!(view.get(&start), exact);
+            }
         }
     }
 }

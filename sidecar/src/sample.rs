@@ -40,9 +40,9 @@ impl Number {
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     text: String,
-    names: Vec<Range<u32>>,
-    labels: Vec<(Range<u32>, Range<u32>)>,
-    samples: Vec<Record>,
+    names: Vec<Span>,
+    labels: Vec<Label>,
+    records: Vec<Record>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +50,16 @@ struct Record {
     name: u32,
     labels: Range<u32>,
     value: Number,
+}
+
+/// A part of the text. In one word, so that it is copied in one go.
+#[derive(Debug, Clone, Copy)]
+struct Span(u64);
+
+#[derive(Debug, Clone, Copy)]
+struct Label {
+    name: Span,
+    value: Span,
 }
 
 /// One sample, borrowed from its [`Samples`].
@@ -67,7 +77,7 @@ pub struct Sample<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
     text: &'a str,
-    labels: &'a [(Range<u32>, Range<u32>)],
+    labels: &'a [Label],
 }
 
 /// The samples no longer fit: more than 4 GiB of text, or more than 2³² labels.
@@ -75,8 +85,16 @@ pub struct Labels<'a> {
 #[error("the samples take more than 4 GiB")]
 pub struct TooLarge;
 
-fn slice<'a>(text: &'a str, range: &Range<u32>) -> &'a str {
-    text.get(range.start as usize..range.end as usize).unwrap_or_default()
+impl Span {
+    fn new(start: usize, end: usize) -> Result<Self, TooLarge> {
+        let [start, end] = [u32::try_from(start), u32::try_from(end)].map(|at| at.map_err(|_| TooLarge));
+        Ok(Self(u64::from(start?) << 32 | u64::from(end?)))
+    }
+
+    fn of(self, text: &str) -> &str {
+        let range = usize::try_from(self.0 >> 32).ok().zip(usize::try_from(self.0 & u64::from(u32::MAX)).ok());
+        range.and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
+    }
 }
 
 impl Samples {
@@ -96,63 +114,86 @@ impl Samples {
         labels: impl IntoIterator<Item = (&'l str, &'l str)>,
         value: Number,
     ) -> Result<(), TooLarge> {
-        let name = match self.samples.last().map(|s| s.name) {
-            Some(last) if self.name(last) == name => last,
-            _ => {
-                let range = self.append(name)?;
-                self.names.push(range);
-                u32::try_from(self.names.len() - 1).map_err(|_| TooLarge)?
-            }
-        };
+        let name = self.intern(name)?;
+        // Neighbours on a page mostly have the same label names, and many of the same values: share their text.
+        let neighbour = self.records.last().map_or(0..0, |s| s.labels.start as usize..s.labels.end as usize);
         let start = self.labels.len();
-        for (label, text) in labels {
-            let label = self.append(label)?;
-            let text = self.append(text)?;
-            self.labels.push((label, text));
+        for (position, (label, value)) in (neighbour.start..).zip(labels) {
+            let shared = self.labels.get(position).filter(|_| position < neighbour.end).copied();
+            let name = self.share(label, shared.map(|shared| shared.name))?;
+            let value = self.share(value, shared.map(|shared| shared.value))?;
+            self.labels.push(Label { name, value });
         }
-        let text = &self.text;
-        if let Some(added) = self.labels.get_mut(start..) {
-            added.sort_unstable_by(|a, b| slice(text, &a.0).cmp(slice(text, &b.0)));
+        let name_of = |label: &Label| label.name.of(&self.text);
+        if let Some(added) = self.labels.get_mut(start..).filter(|added| !added.is_sorted_by_key(name_of)) {
+            added.sort_unstable_by(|a, b| name_of(a).cmp(name_of(b)));
         }
         let range = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
         let labels = range(start)?..range(self.labels.len())?;
-        self.samples.push(Record { name, labels, value });
+        self.records.push(Record { name, labels, value });
         Ok(())
     }
 
-    fn append(&mut self, text: &str) -> Result<Range<u32>, TooLarge> {
-        let start = u32::try_from(self.text.len()).map_err(|_| TooLarge)?;
-        let end = u32::try_from(self.text.len() + text.len()).map_err(|_| TooLarge)?;
+    /// The number of the name, which is stored once for a run of samples, also where a few names take turns, as
+    /// those of a histogram do.
+    fn intern(&mut self, name: &str) -> Result<u32, TooLarge> {
+        const TURNS: usize = 4;
+        let mut recent = self.names.iter().enumerate().rev().take(TURNS);
+        let found = recent.find(|(_, span)| span.of(&self.text) == name).map(|(index, _)| index);
+        let index = if let Some(index) = found {
+            index
+        } else {
+            let span = self.append(name)?;
+            self.names.push(span);
+            self.names.len() - 1
+        };
+        u32::try_from(index).map_err(|_| TooLarge)
+    }
+
+    /// `candidate` if it holds this text, or else a new copy.
+    fn share(&mut self, text: &str, candidate: Option<Span>) -> Result<Span, TooLarge> {
+        match candidate {
+            Some(span) if span.of(&self.text) == text => Ok(span),
+            _ => self.append(text),
+        }
+    }
+
+    fn append(&mut self, text: &str) -> Result<Span, TooLarge> {
+        let span = Span::new(self.text.len(), self.text.len() + text.len())?;
         self.text.push_str(text);
-        Ok(start..end)
+        Ok(span)
     }
 
     fn name(&self, index: u32) -> &str {
-        self.names.get(index as usize).map_or("", |range| slice(&self.text, range))
+        self.names.get(index as usize).map_or("", |span| span.of(&self.text))
     }
 
     /// The samples, in the order in which they came.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample<'_>> {
-        self.samples.iter().map(|record| Sample {
-            name: self.name(record.name),
-            labels: Labels {
-                text: &self.text,
-                labels: self.labels.get(record.labels.start as usize..record.labels.end as usize).unwrap_or_default(),
-            },
-            value: record.value,
-        })
+        self.records.iter().map(|record| self.sample(record))
+    }
+
+    /// The sample at `index`, counted from 0 in the order in which they came.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Sample<'_>> {
+        self.records.get(index).map(|record| self.sample(record))
+    }
+
+    fn sample(&self, record: &Record) -> Sample<'_> {
+        let labels = self.labels.get(record.labels.start as usize..record.labels.end as usize).unwrap_or_default();
+        Sample { name: self.name(record.name), labels: Labels { text: &self.text, labels }, value: record.value }
     }
 
     /// How many samples there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.samples.len()
+        self.records.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
+        self.records.is_empty()
     }
 }
 
@@ -160,14 +201,14 @@ impl<'a> Labels<'a> {
     /// The text of the label `name`. An absent label and an empty one are the same, as in Prometheus: `None`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        let found = self.labels.binary_search_by(|(label, _)| slice(self.text, label).cmp(name)).ok()?;
-        self.labels.get(found).map(|(_, text)| slice(self.text, text)).filter(|text| !text.is_empty())
+        let found = self.labels.binary_search_by(|label| label.name.of(self.text).cmp(name)).ok()?;
+        self.labels.get(found).map(|label| label.value.of(self.text)).filter(|value| !value.is_empty())
     }
 
     /// Names and texts, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
         let text = self.text;
-        self.labels.iter().map(move |(label, value)| (slice(text, label), slice(text, value)))
+        self.labels.iter().map(move |label| (label.name.of(text), label.value.of(text)))
     }
 }
 

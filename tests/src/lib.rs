@@ -1,1 +1,32 @@
-//! Harness.
+//! What the tests across processes and the demo stand on: real programs, started on loopback with ports and folders of
+//! their own, waited for with deadlines, and gone when the test is over, however it ends.
+#![allow(clippy::missing_errors_doc)] // Each function has one way to fail: what it is for did not happen; the error says why.
+
+mod application;
+mod client;
+mod exporter;
+pub mod http;
+mod labels;
+mod operator;
+mod port;
+mod postgres;
+mod process;
+mod program;
+mod row;
+mod sandbox;
+mod sidecar;
+mod snmpd;
+
+pub use application::{Application, example};
+pub use client::{Client, Walk};
+pub use exporter::{Exporter, Reply};
+pub use labels::pod_labels;
+pub use operator::{mount, render};
+pub use port::free_port;
+pub use process::Process;
+pub use program::{built, debian, python, repository, run};
+pub use row::{Row, oids_and_types, parse_rows};
+pub use rustix::process::Signal;
+pub use sandbox::{DEADLINE, Sandbox};
+pub use sidecar::{Sidecar, SidecarOptions};
+pub use snmpd::{COMMUNITY, CONTEXT_COMMUNITY, Snmpd, SnmpdOptions, USER};

@@ -1,0 +1,16 @@
+//! The codec against the RFC, against itself, against hostile bytes, and against another implementation.
+
+#![cfg(test)]
+
+mod allocation;
+mod arbitrary;
+mod borrowed;
+mod corpus;
+mod framing;
+mod hostile;
+mod layout;
+mod net_snmp;
+mod oid;
+mod peer;
+mod round_trip;
+mod samples;

@@ -1,0 +1,205 @@
+//! The admin server: probes, metrics, and what a program adds, over HTTP/1.1.
+//!
+//! Hostile clients are bounded: in number, in the time that they may take, and in what they may send.
+
+mod reply;
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::{encoding::text, registry::Registry};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+
+pub use reply::{Body, Reply};
+
+use crate::{drain::Watcher, readiness::Readiness};
+
+/// Connections served at once, on each listener.
+const CONNECTIONS: usize = 32;
+/// Longest time for a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest life of a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest head of a request, in bytes.
+const HEAD_SIZE: usize = 16 * 1024;
+/// Most header fields of a request.
+const HEAD_FIELDS: usize = 64;
+/// Pause after an accept that failed, as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Who may reach a listener, and so what it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// Anyone on the network: probes and metrics.
+    Public,
+    /// Who is on the machine, or in the pod: everything.
+    Local,
+}
+
+enum Route<'a> {
+    Alive,
+    Ready,
+    Metrics,
+    Own(&'a Handler),
+}
+
+type Handler = Box<dyn Fn(&Query<'_>) -> Reply + Send + Sync>;
+
+/// What the server answers with: `/livez`, `/readyz`, `/metrics`, and the program's own routes.
+pub struct Admin {
+    readiness: Readiness,
+    registry: Registry,
+    local: Vec<(&'static str, Handler)>,
+}
+
+/// A request's query string.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a>(Option<&'a str>);
+
+impl Query<'_> {
+    /// The first parameter `name`, decoded.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<String> {
+        let mut parameters = form_urlencoded::parse(self.0.unwrap_or_default().as_bytes());
+        parameters.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+impl Admin {
+    /// A server of probes and metrics.
+    #[must_use]
+    pub fn new(readiness: Readiness, registry: Registry) -> Self {
+        Self { readiness, registry, local: Vec::new() }
+    }
+
+    /// Adds a route that [`Face::Local`] alone serves. Handlers run on the server's task: they answer from memory.
+    #[must_use]
+    pub fn local_route(
+        mut self,
+        path: &'static str,
+        handler: impl Fn(&Query<'_>) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        self.local.push((path, Box::new(handler)));
+        self
+    }
+
+    /// Serves `listener` until the drain; connections that are still open then are cut off.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, face: Face, mut drain: Watcher) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, listener.accept().await)
+            };
+            tokio::select! {
+                () = drain.triggered() => return,
+                Some(_) = connections.join_next() => {}
+                (slot, accepted) = accepted => match accepted {
+                    Ok((stream, _)) => {
+                        let admin = Arc::clone(&self);
+                        connections.spawn(async move {
+                            let _slot = slot;
+                            // Whatever goes wrong on a connection is its client's affair.
+                            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, admin.connection(stream, face)).await;
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the admin server cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, face: Face) -> hyper::Result<()> {
+        let service = service_fn(async |request: Request<Incoming>| {
+            let (method, uri) = (request.method(), request.uri());
+            Ok::<_, std::convert::Infallible>(self.respond(face, method, uri.path(), Query(uri.query())))
+        });
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_SIZE)
+            .max_headers(HEAD_FIELDS)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service)
+            .await
+    }
+
+    fn respond(&self, face: Face, method: &Method, path: &str, query: Query<'_>) -> Response<Body> {
+        let Some(route) = self.route(face, path) else {
+            return Reply::text(StatusCode::NOT_FOUND, "not found\n").into_response();
+        };
+        if method != Method::GET && method != Method::HEAD {
+            let mut refused =
+                Reply::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served here\n").into_response();
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        let reply = match route {
+            Route::Alive => Reply::text(StatusCode::OK, "ok\n"),
+            Route::Ready => self.ready(),
+            Route::Metrics => self.metrics(),
+            Route::Own(handler) => handler(&query),
+        };
+        reply.into_response()
+    }
+
+    fn route(&self, face: Face, path: &str) -> Option<Route<'_>> {
+        match path {
+            "/livez" => Some(Route::Alive),
+            "/readyz" => Some(Route::Ready),
+            "/metrics" => Some(Route::Metrics),
+            _ if face == Face::Public => None,
+            _ => self.local.iter().find(|(own, _)| *own == path).map(|(_, handler)| Route::Own(handler)),
+        }
+    }
+
+    fn ready(&self) -> Reply {
+        let awaited = self.readiness.awaited();
+        if awaited.is_empty() {
+            Reply::text(StatusCode::OK, "ok\n")
+        } else {
+            Reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready, awaiting: {}\n", awaited.join(", ")))
+        }
+    }
+
+    fn metrics(&self) -> Reply {
+        let mut page = String::new();
+        match text::encode(&mut page, &self.registry) {
+            Ok(()) => Reply::new(StatusCode::OK, OPEN_METRICS, page),
+            Err(error) => {
+                Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics cannot be written: {error}\n"))
+            }
+        }
+    }
+}
+
+impl Reply {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Quantiles of histograms, as Prometheus's `histogram_quantile`.
+
+/// The cumulative buckets of one histogram, or of several added up: bucket by bucket, by equal `le`.
+#[derive(Debug, Default)]
+pub(super) struct Histogram {
+    /// In the order in which they came.
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    upper_bound: f64,
+    /// Of all observations up to the bound.
+    count: f64,
+}
+
+/// Why a histogram has no quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoQuantile {
+    /// It has observed nothing.
+    Empty,
+    /// It has no `+Inf` bucket, or that one alone.
+    Malformed,
+}
+
+impl Histogram {
+    /// Adds a bucket. Counts that are not finite are left out.
+    pub(super) fn add(&mut self, upper_bound: f64, count: f64) {
+        if !upper_bound.is_nan() && count.is_finite() {
+            self.buckets.push(Bucket { upper_bound, count });
+        }
+    }
+
+    /// The value below which the share `quantile`, 0 to 1, of all observations lies.
+    ///
+    /// Observations are taken to lie evenly within a bucket; the first bucket begins at 0, or at its own upper bound where
+    /// that is not above 0. What lies in the `+Inf` bucket is shown as the highest finite bound. A bucket that counts less
+    /// than one before it (counts move while they are read) is taken to count as much.
+    ///
+    /// # Errors
+    /// [`NoQuantile`]
+    pub(super) fn quantile(mut self, quantile: f64) -> Result<f64, NoQuantile> {
+        let (finite, total) = self.cumulative()?;
+        if total <= 0.0 {
+            return Err(NoQuantile::Empty);
+        }
+        let rank = quantile * total;
+        let mut below = Bucket { upper_bound: 0.0, count: 0.0 };
+        for (i, bucket) in finite.iter().enumerate() {
+            let within = bucket.count - below.count;
+            // An empty bucket is never the one, or the quantile 0 would be 0 / 0.
+            if bucket.count >= rank && within > 0.0 {
+                if i == 0 && bucket.upper_bound <= 0.0 {
+                    return Ok(bucket.upper_bound);
+                }
+                let share = (rank - below.count) / within;
+                return Ok(below.upper_bound + (bucket.upper_bound - below.upper_bound) * share);
+            }
+            below = *bucket;
+        }
+        Ok(below.upper_bound)
+    }
+
+    /// Sorts, joins equal bounds and mends counts that fall. The finite buckets, and the count of all observations.
+    fn cumulative(&mut self) -> Result<(&[Bucket], f64), NoQuantile> {
+        self.buckets.sort_unstable_by(|a, b| a.upper_bound.total_cmp(&b.upper_bound));
+        self.buckets.dedup_by(|later, kept| {
+            // By value, not bit for bit: -0 and 0 are one bound.
+            let same = later.upper_bound <= kept.upper_bound;
+            if same {
+                kept.count += later.count;
+            }
+            same
+        });
+        let mut most = 0.0_f64;
+        for bucket in &mut self.buckets {
+            most = most.max(bucket.count);
+            bucket.count = most;
+        }
+        match self.buckets.split_last() {
+            Some((last, finite)) if last.upper_bound == f64::INFINITY && !finite.is_empty() => Ok((finite, last.count)),
+            _ => Err(NoQuantile::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    const INF: f64 = f64::INFINITY;
+
+    fn quantile(buckets: &[(f64, f64)], q: f64) -> Result<f64, NoQuantile> {
+        let mut histogram = Histogram::default();
+        for (bound, count) in buckets {
+            histogram.add(*bound, *count);
+        }
+        histogram.quantile(q)
+    }
+
+    #[rstest]
+    #[case::the_middle_of_a_bucket(&[(1.0, 0.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    #[case::the_first_bucket_begins_at_zero(&[(1.0, 10.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(0.5))]
+    #[case::a_first_bucket_not_above_zero_is_its_bound(&[(-1.0, 10.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(-1.0))]
+    #[case::the_highest_is_the_highest_finite_bound(&[(1.0, 5.0), (2.0, 5.0), (INF, 10.0)], 0.9, Ok(2.0))]
+    #[case::a_rank_on_the_boundary(&[(1.0, 5.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.0))]
+    #[case::the_quantile_one(&[(1.0, 5.0), (2.0, 10.0), (INF, 10.0)], 1.0, Ok(2.0))]
+    #[case::the_quantile_zero_begins_where_observations_do(&[(1.0, 0.0), (2.0, 10.0), (INF, 10.0)], 0.0, Ok(1.0))]
+    #[case::order_does_not_matter(&[(INF, 10.0), (2.0, 10.0), (1.0, 0.0)], 0.5, Ok(1.5))]
+    #[case::equal_bounds_add_up(&[(1.0, 0.0), (2.0, 4.0), (2.0, 6.0), (INF, 4.0), (INF, 6.0), (1.0, 0.0)], 0.5, Ok(1.5))]
+    #[case::a_count_that_falls_is_mended(&[(1.0, 10.0), (2.0, 8.0), (INF, 10.0)], 0.5, Ok(0.5))]
+    #[case::a_total_that_falls_is_mended(&[(1.0, 0.0), (2.0, 10.0), (INF, 8.0)], 0.5, Ok(1.5))]
+    #[case::no_observation(&[(1.0, 0.0), (INF, 0.0)], 0.5, Err(NoQuantile::Empty))]
+    #[case::no_infinite_bucket(&[(1.0, 5.0), (2.0, 10.0)], 0.5, Err(NoQuantile::Malformed))]
+    #[case::the_infinite_bucket_alone(&[(INF, 10.0)], 0.5, Err(NoQuantile::Malformed))]
+    #[case::no_bucket(&[], 0.5, Err(NoQuantile::Malformed))]
+    #[case::a_bucket_of_nan_is_left_out(&[(1.0, 0.0), (1.5, f64::NAN), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    fn quantiles_are_those_of_prometheus(
+        #[case] buckets: &[(f64, f64)],
+        #[case] q: f64,
+        #[case] expected: Result<f64, NoQuantile>,
+    ) {
+        assert_eq!(quantile(buckets, q), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_within_the_buckets_and_grows_with_its_rank(
+            buckets in prop::collection::vec((any::<f64>(), any::<f64>()), 0..12),
+            a in 0.0..=1.0, b in 0.0..=1.0,
+        ) {
+            // No panic on any number at all; order and range on reasonable ones.
+            let _ = quantile(&buckets, a);
+            let mut sane: Vec<_> = buckets.iter().map(|(le, n)| (le % 1e6, (n % 1e6).abs())).collect();
+            sane.push((INF, 1e6));
+            let (low, high) = (quantile(&sane, f64::min(a, b)), quantile(&sane, f64::max(a, b)));
+            if let (Ok(low), Ok(high)) = (low, high) {
+                prop_assert!(low <= high + 1e-6);
+                prop_assert!(high <= sane.iter().map(|b| b.0).filter(|b| b.is_finite()).fold(0.0, f64::max));
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! From numbers and texts to values of an object's syntax.
+
+use std::net::Ipv4Addr;
+
+use agentx::{Oid, Value, ValueRef};
+use sidecar_config::{Round, Syntax};
+
+use super::{counts::Reason, number::Num};
+
+/// The longest DisplayString, in octets (RFC 2579).
+const DISPLAY_STRING: usize = 255;
+
+/// The longest OctetString shown, in octets: what a message can surely carry.
+const OCTET_STRING: usize = 65_000;
+
+/// A value, and what was changed to make it one.
+pub(super) type Shown = (Value, Option<Reason>);
+
+/// Whether `syntax` counts: its values wrap, and go on when their metric falls.
+pub(super) fn is_counter(syntax: Syntax) -> bool {
+    matches!(syntax, Syntax::Counter32 | Syntax::Counter64)
+}
+
+/// What `onMissing: Zero` shows.
+pub(super) fn zero(syntax: Syntax) -> Value {
+    match syntax {
+        Syntax::Integer32 => Value::Integer(0),
+        Syntax::Unsigned32 | Syntax::Gauge32 => Value::Gauge32(0),
+        Syntax::Counter32 => Value::Counter32(0),
+        Syntax::Counter64 => Value::Counter64(0),
+        Syntax::TimeTicks => Value::TimeTicks(0),
+        Syntax::OctetString | Syntax::DisplayString => Value::OctetString(Vec::new()),
+        Syntax::IpAddress => Value::IpAddress([0; 4]),
+        Syntax::ObjectIdentifier => Oid::new(vec![0, 0]).map_or(Value::Null, Value::ObjectIdentifier),
+        Syntax::TruthValue => Value::Integer(2),
+    }
+}
+
+/// The integer that a number shows in one of the integral syntaxes, of any size.
+pub(super) fn integer(num: Num, round: Round) -> Result<i128, Reason> {
+    match num.round(round) {
+        // Saturated: the number has more than 128 bits, and its low ones mean nothing.
+        Some(i128::MIN | i128::MAX) => Err(Reason::OutOfRange),
+        Some(whole) => Ok(whole),
+        None if num.is_nan() => Err(Reason::NotANumber),
+        None => Err(Reason::Infinite),
+    }
+}
+
+/// The count that a number shows in a counter, before it wraps.
+pub(super) fn count(num: Num, round: Round) -> Result<i128, Reason> {
+    integer(num, round).and_then(|whole| if whole < 0 { Err(Reason::OutOfRange) } else { Ok(whole) })
+}
+
+/// The counter's value at `count`, modulo 2³² or 2⁶⁴ (RFC 2578 sections 7.1.6 and 7.1.10).
+pub(super) fn wrap(syntax: Syntax, count: i128) -> ValueRef<'static> {
+    if syntax == Syntax::Counter32 { ValueRef::Counter32(low32(count)) } else { ValueRef::Counter64(low64(count)) }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value modulo 2³² is what is asked for")]
+fn low32(whole: i128) -> u32 {
+    whole as u32
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value modulo 2⁶⁴ is what is asked for")]
+fn low64(whole: i128) -> u64 {
+    whole as u64
+}
+
+/// A number as a value.
+pub(super) fn from_number(syntax: Syntax, num: Num, round: Round) -> Result<Shown, Reason> {
+    let value = match syntax {
+        Syntax::Integer32 => Value::Integer(integer(num, round)?.try_into().map_err(|_| Reason::OutOfRange)?),
+        Syntax::Unsigned32 => Value::Gauge32(integer(num, round)?.try_into().map_err(|_| Reason::OutOfRange)?),
+        Syntax::Gauge32 => return gauge(num, round),
+        Syntax::Counter32 => Value::Counter32(low32(count(num, round)?)),
+        Syntax::Counter64 => Value::Counter64(low64(count(num, round)?)),
+        Syntax::TimeTicks => Value::TimeTicks(low32(count(num, round)?)),
+        Syntax::TruthValue if num.is_nan() => return Err(Reason::NotANumber),
+        Syntax::TruthValue if !num.is_finite() => return Err(Reason::Infinite),
+        Syntax::TruthValue => truth(num != Num::ZERO),
+        Syntax::OctetString | Syntax::DisplayString => return from_text(syntax, &decimal(num)?),
+        Syntax::IpAddress | Syntax::ObjectIdentifier => return Err(Reason::Unreadable),
+    };
+    Ok((value, None))
+}
+
+fn gauge(num: Num, round: Round) -> Result<Shown, Reason> {
+    if num.is_nan() {
+        return Err(Reason::NotANumber);
+    }
+    let whole = num.round(round).unwrap_or(if num.less(Num::ZERO) { i128::MIN } else { i128::MAX });
+    Ok(match u32::try_from(whole) {
+        Ok(v) => (Value::Gauge32(v), None),
+        Err(_) => (Value::Gauge32(if whole < 0 { 0 } else { u32::MAX }), Some(Reason::Latched)),
+    })
+}
+
+fn truth(yes: bool) -> Value {
+    Value::Integer(if yes { 1 } else { 2 })
+}
+
+/// A number as text: integers in full, fractions by the fewest digits that read back as the same double, with an
+/// exponent where there would be more than 20 digits before the point or more than 6 zeros behind it.
+fn decimal(num: Num) -> Result<String, Reason> {
+    match num {
+        Num::Int(v) => Ok(v.to_string()),
+        Num::Float(v) if v.is_nan() => Err(Reason::NotANumber),
+        Num::Float(v) if v.is_infinite() => Err(Reason::Infinite),
+        Num::Float(v) if v.abs() < 1e-6 || v.abs() >= 1e20 => Ok(format!("{v:e}")),
+        Num::Float(v) => Ok(v.to_string()),
+    }
+}
+
+/// Text, of a label or a constant, as a value.
+///
+/// The integral syntaxes read decimal integers within their range, with a sign where they have one; TruthValue reads
+/// `true` and `false`, whatever the case, and 1 and 0.
+pub(super) fn from_text(syntax: Syntax, text: &str) -> Result<Shown, Reason> {
+    let unreadable = || Reason::Unreadable;
+    let value = match syntax {
+        Syntax::Integer32 => Value::Integer(text.parse().map_err(|_| Reason::Unreadable)?),
+        Syntax::Unsigned32 | Syntax::Gauge32 => Value::Gauge32(natural(text)?),
+        Syntax::Counter32 => Value::Counter32(natural(text)?),
+        Syntax::Counter64 => Value::Counter64(natural(text)?),
+        Syntax::TimeTicks => Value::TimeTicks(natural(text)?),
+        Syntax::OctetString => {
+            let cut = text.get(..text.floor_char_boundary(OCTET_STRING)).unwrap_or(text);
+            return Ok((Value::OctetString(cut.into()), (cut.len() < text.len()).then_some(Reason::Cut)));
+        }
+        Syntax::DisplayString => return Ok(display_string(text)),
+        Syntax::IpAddress => Value::IpAddress(text.parse::<Ipv4Addr>().map_err(|_| Reason::Unreadable)?.octets()),
+        Syntax::ObjectIdentifier => {
+            Value::ObjectIdentifier(text.parse().ok().filter(is_identifier).ok_or_else(unreadable)?)
+        }
+        Syntax::TruthValue if text == "1" || text.eq_ignore_ascii_case("true") => truth(true),
+        Syntax::TruthValue if text == "0" || text.eq_ignore_ascii_case("false") => truth(false),
+        Syntax::TruthValue => return Err(Reason::Unreadable),
+    };
+    Ok((value, None))
+}
+
+/// Digits only: the standard library would take a plus sign too.
+fn natural<T: std::str::FromStr>(text: &str) -> Result<T, Reason> {
+    Some(text).filter(|t| t.bytes().all(|b| b.is_ascii_digit())).and_then(|t| t.parse().ok()).ok_or(Reason::Unreadable)
+}
+
+/// Whether the arcs can be the value of a variable: at least two, the first below 3, the second below 40 behind 0 and 1
+/// (X.690 section 8.19 packs them into one).
+fn is_identifier(oid: &Oid) -> bool {
+    match oid.as_slice() {
+        [0 | 1, second, ..] => *second < 40,
+        [2, second, ..] => *second <= u32::MAX - 80,
+        _ => false,
+    }
+}
+
+/// NVT ASCII of at most 255 octets in which a carriage return comes before a line feed or NUL only (RFC 2579).
+fn display_string(text: &str) -> Shown {
+    let mut octets = Vec::with_capacity(text.len().min(DISPLAY_STRING));
+    let mut note = None;
+    let mut rest = text.chars().peekable();
+    while let Some(char) = rest.next() {
+        if octets.len() == DISPLAY_STRING {
+            note = Some(Reason::Cut);
+            break;
+        }
+        let followed = octets.len() + 1 < DISPLAY_STRING && matches!(rest.peek(), Some('\n' | '\0'));
+        let octet = u8::try_from(char).ok().filter(|octet| octet.is_ascii() && (*octet != b'\r' || followed));
+        octets.push(octet.unwrap_or_else(|| {
+            note = Some(Reason::Replaced);
+            b'?'
+        }));
+    }
+    (Value::OctetString(octets), note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn text(octets: &[u8]) -> Value {
+        Value::OctetString(octets.to_vec())
+    }
+
+    const TWO_32: f64 = 4_294_967_296.0;
+
+    #[rstest]
+    #[case::integer32_at_its_ends(Syntax::Integer32, 2_147_483_647.0, Ok((Value::Integer(i32::MAX), None)))]
+    #[case::integer32_at_its_low_end(Syntax::Integer32, -2_147_483_648.0, Ok((Value::Integer(i32::MIN), None)))]
+    #[case::integer32_beyond_is_withheld(Syntax::Integer32, 2_147_483_648.0, Err(Reason::OutOfRange))]
+    #[case::integer32_below_is_withheld(Syntax::Integer32, -2_147_483_649.0, Err(Reason::OutOfRange))]
+    #[case::integer32_that_rounds_into_range(Syntax::Integer32, 2_147_483_647.4, Ok((Value::Integer(i32::MAX), None)))]
+    #[case::integer32_of_nan(Syntax::Integer32, f64::NAN, Err(Reason::NotANumber))]
+    #[case::integer32_of_infinity(Syntax::Integer32, f64::INFINITY, Err(Reason::Infinite))]
+    #[case::unsigned32_at_its_end(Syntax::Unsigned32, TWO_32 - 1.0, Ok((Value::Gauge32(u32::MAX), None)))]
+    #[case::unsigned32_beyond_is_withheld(Syntax::Unsigned32, TWO_32, Err(Reason::OutOfRange))]
+    #[case::unsigned32_below_is_withheld(Syntax::Unsigned32, -1.0, Err(Reason::OutOfRange))]
+    #[case::gauge32_latches_at_its_maximum(Syntax::Gauge32, TWO_32, Ok((Value::Gauge32(u32::MAX), Some(Reason::Latched))))]
+    #[case::gauge32_latches_at_zero(Syntax::Gauge32, -1.0, Ok((Value::Gauge32(0), Some(Reason::Latched))))]
+    #[case::gauge32_latches_at_infinity(Syntax::Gauge32, f64::INFINITY, Ok((Value::Gauge32(u32::MAX), Some(Reason::Latched))))]
+    #[case::gauge32_latches_at_minus_infinity(Syntax::Gauge32, f64::NEG_INFINITY, Ok((Value::Gauge32(0), Some(Reason::Latched))))]
+    #[case::gauge32_latches_beyond_128_bits(Syntax::Gauge32, 1e300, Ok((Value::Gauge32(u32::MAX), Some(Reason::Latched))))]
+    #[case::gauge32_that_rounds_to_zero_is_no_latch(Syntax::Gauge32, -0.4, Ok((Value::Gauge32(0), None)))]
+    #[case::gauge32_of_nan(Syntax::Gauge32, f64::NAN, Err(Reason::NotANumber))]
+    #[case::counter32_wraps(Syntax::Counter32, TWO_32 + 5.0, Ok((Value::Counter32(5), None)))]
+    #[case::counter64_wraps(Syntax::Counter64, TWO_32 * TWO_32 + 4096.0, Ok((Value::Counter64(4096), None)))]
+    #[case::counter64_below_zero_is_withheld(Syntax::Counter64, -1.0, Err(Reason::OutOfRange))]
+    #[case::counter64_beyond_128_bits_is_withheld(Syntax::Counter64, 1e300, Err(Reason::OutOfRange))]
+    #[case::counter32_of_infinity(Syntax::Counter32, f64::INFINITY, Err(Reason::Infinite))]
+    #[case::time_ticks_are_hundredths_as_they_come(Syntax::TimeTicks, 12_345.0, Ok((Value::TimeTicks(12_345), None)))]
+    #[case::time_ticks_wrap(Syntax::TimeTicks, TWO_32 + 1.0, Ok((Value::TimeTicks(1), None)))]
+    #[case::time_ticks_below_zero_are_withheld(Syntax::TimeTicks, -1.0, Err(Reason::OutOfRange))]
+    #[case::truth_of_zero_is_false(Syntax::TruthValue, 0.0, Ok((Value::Integer(2), None)))]
+    #[case::truth_of_minus_zero_is_false(Syntax::TruthValue, -0.0, Ok((Value::Integer(2), None)))]
+    #[case::truth_of_a_fraction_is_true(Syntax::TruthValue, 0.1, Ok((Value::Integer(1), None)))]
+    #[case::truth_of_nan(Syntax::TruthValue, f64::NAN, Err(Reason::NotANumber))]
+    #[case::truth_of_infinity(Syntax::TruthValue, f64::INFINITY, Err(Reason::Infinite))]
+    #[case::text_of_an_integer(Syntax::DisplayString, 42.0, Ok((text(b"42"), None)))]
+    #[case::text_of_a_fraction_is_not_rounded(Syntax::OctetString, 0.25, Ok((text(b"0.25"), None)))]
+    #[case::text_of_a_tiny_number(Syntax::OctetString, 1.5e-7, Ok((text(b"1.5e-7"), None)))]
+    #[case::text_of_a_huge_number(Syntax::DisplayString, 1.5e300, Ok((text(b"1.5e300"), None)))]
+    #[case::text_of_nan(Syntax::DisplayString, f64::NAN, Err(Reason::NotANumber))]
+    #[case::text_of_infinity(Syntax::DisplayString, f64::INFINITY, Err(Reason::Infinite))]
+    #[case::no_address_is_a_number(Syntax::IpAddress, 1.0, Err(Reason::Unreadable))]
+    #[case::no_identifier_is_a_number(Syntax::ObjectIdentifier, 1.0, Err(Reason::Unreadable))]
+    fn numbers_become_values(#[case] syntax: Syntax, #[case] number: f64, #[case] expected: Result<Shown, Reason>) {
+        assert_eq!(from_number(syntax, Num::from(number), Round::Nearest), expected);
+    }
+
+    #[test]
+    fn a_counter64_is_exact_to_its_last_bit() {
+        let num = Num::Int(u64::MAX.into());
+        assert_eq!(from_number(Syntax::Counter64, num, Round::Nearest), Ok((Value::Counter64(u64::MAX), None)));
+    }
+
+    #[rstest]
+    #[case::integer32(Syntax::Integer32, "-5", Ok(Value::Integer(-5)))]
+    #[case::integer32_out_of_range(Syntax::Integer32, "2147483648", Err(Reason::Unreadable))]
+    #[case::gauge32(Syntax::Gauge32, "4294967295", Ok(Value::Gauge32(u32::MAX)))]
+    #[case::unsigned32_takes_no_sign(Syntax::Unsigned32, "+5", Err(Reason::Unreadable))]
+    #[case::counter32(Syntax::Counter32, "7", Ok(Value::Counter32(7)))]
+    #[case::counter64(Syntax::Counter64, "18446744073709551615", Ok(Value::Counter64(u64::MAX)))]
+    #[case::time_ticks(Syntax::TimeTicks, "100", Ok(Value::TimeTicks(100)))]
+    #[case::a_number_is_not_empty(Syntax::TimeTicks, "", Err(Reason::Unreadable))]
+    #[case::address(Syntax::IpAddress, "10.0.0.1", Ok(Value::IpAddress([10, 0, 0, 1])))]
+    #[case::not_an_address(Syntax::IpAddress, "10.0.0.256", Err(Reason::Unreadable))]
+    #[case::not_an_ipv4_address(Syntax::IpAddress, "::1", Err(Reason::Unreadable))]
+    #[case::identifier(Syntax::ObjectIdentifier, "1.3.6.1", Ok(Value::ObjectIdentifier("1.3.6.1".parse().unwrap())))]
+    #[case::identifier_of_one_arc(Syntax::ObjectIdentifier, "1", Err(Reason::Unreadable))]
+    #[case::identifier_that_no_one_can_encode(Syntax::ObjectIdentifier, "1.40.1", Err(Reason::Unreadable))]
+    #[case::identifier_of_words(Syntax::ObjectIdentifier, "iso.3", Err(Reason::Unreadable))]
+    #[case::truth(Syntax::TruthValue, "True", Ok(Value::Integer(1)))]
+    #[case::falsehood(Syntax::TruthValue, "0", Ok(Value::Integer(2)))]
+    #[case::neither(Syntax::TruthValue, "2", Err(Reason::Unreadable))]
+    #[case::octets_as_they_are(Syntax::OctetString, "é\r", Ok(text("é\r".as_bytes())))]
+    fn texts_become_values(#[case] syntax: Syntax, #[case] from: &str, #[case] expected: Result<Value, Reason>) {
+        assert_eq!(from_text(syntax, from), expected.map(|value| (value, None)));
+    }
+
+    #[rstest]
+    #[case::plain_text_stands("eth0", b"eth0", None)]
+    #[case::other_characters_are_replaced_one_by_one("café ☕", b"caf? ?", Some(Reason::Replaced))]
+    #[case::a_line_end_stands("a\r\nb", b"a\r\nb", None)]
+    #[case::a_bare_carriage_return_is_replaced("a\rb\r", b"a?b?", Some(Reason::Replaced))]
+    fn a_display_string_is_nvt_ascii(#[case] from: &str, #[case] octets: &[u8], #[case] note: Option<Reason>) {
+        assert_eq!(from_text(Syntax::DisplayString, from), Ok((text(octets), note)));
+    }
+
+    #[test]
+    fn long_texts_are_cut_where_the_syntax_ends() {
+        let x = |n| "x".repeat(n);
+        let cut = |n: usize| Ok((text(x(n).as_bytes()), Some(Reason::Cut)));
+        assert_eq!(from_text(Syntax::DisplayString, &x(256)), cut(255));
+        assert_eq!(from_text(Syntax::DisplayString, &x(255)), Ok((text(x(255).as_bytes()), None)));
+        assert_eq!(from_text(Syntax::OctetString, &x(65_001)), cut(65_000));
+        let (value, note) = from_text(Syntax::OctetString, &"é☕".repeat(20_000)).unwrap();
+        let Value::OctetString(octets) = value else { panic!("not octets") };
+        assert!(String::from_utf8(octets).is_ok(), "cut between characters");
+        assert_eq!(note, Some(Reason::Cut));
+        let line_end_across_the_cut = x(254) + "\r\n";
+        let (Value::OctetString(octets), _) = from_text(Syntax::DisplayString, &line_end_across_the_cut).unwrap()
+        else {
+            panic!("not octets")
+        };
+        assert_ne!(octets.last(), Some(&b'\r'), "a string never ends with a bare carriage return");
+    }
+
+    #[test]
+    fn zero_is_a_value_of_every_syntax() {
+        for (syntax, value) in [
+            (Syntax::Integer32, Value::Integer(0)),
+            (Syntax::Gauge32, Value::Gauge32(0)),
+            (Syntax::Counter64, Value::Counter64(0)),
+            (Syntax::DisplayString, text(b"")),
+            (Syntax::TruthValue, Value::Integer(2)),
+            (Syntax::ObjectIdentifier, Value::ObjectIdentifier("0.0".parse().unwrap())),
+        ] {
+            assert_eq!(zero(syntax), value);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The whole of mapping: documents and samples in, views out.
+
+mod counters;
+mod lifetime;
+mod model;
+mod scalars;
+mod size;
+mod tables;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use sidecar_config::{Subtree, Violation};
+
+use super::*;
+use crate::sample::Number;
+
+/// A subtree at 1.3.6.1.4.1.9 with the sources `app`, stale after 60 s, and `db`, stale after 300 s.
+fn document(scalars: Json, tables: Json) -> Valid {
+    let source = |name: &str, stale_after: u32| {
+        json!({
+            "name": name, "intervalMs": 15000, "timeoutMs": 5000, "staleAfterMs": stale_after,
+            "prometheus": {
+                "scheme": "http", "port": 9100, "path": "/metrics", "bodySizeLimit": 1_000_000, "sampleLimit": 100_000,
+            },
+        })
+    };
+    let whole = json!({
+        "version": 1, "namespace": "acme", "name": "web", "oid": "1.3.6.1.4.1.9", "contexts": [""],
+        "sources": [source("app", 60_000), source("db", 300_000)],
+        "scalars": scalars, "tables": tables,
+    });
+    let subtree: Subtree = serde_json::from_value(whole).unwrap();
+    subtree.validate().unwrap()
+}
+
+/// A mapper with a clock of its own.
+struct Bed {
+    mapper: Mapper,
+    now: Instant,
+}
+
+impl Bed {
+    fn new(scalars: Json, tables: Json) -> Self {
+        Self::with(scalars, tables, 7, Assignments::default())
+    }
+
+    fn with(scalars: Json, tables: Json, pod_index: SubId, assigned: Assignments) -> Self {
+        let mapper = Mapper::new(document(scalars, tables), pod_index, assigned).unwrap();
+        Self { mapper, now: Instant::now() }
+    }
+
+    /// One scalar at arc 1, of this syntax, from `metric` of `app` with these further fields.
+    fn scalar(syntax: &str, metric: &str, fields: Json) -> Self {
+        let mut value = json!({"source": "app", "metric": metric});
+        value.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        Self::new(json!([{"name": "it", "oid": "1", "syntax": syntax, "value": value}]), json!([]))
+    }
+
+    fn wait(&mut self, seconds: u64) -> &mut Self {
+        self.now += Duration::from_secs(seconds);
+        self
+    }
+
+    /// A scrape of `app` 15 s after the last.
+    fn app(&mut self, page: &str) -> &mut Self {
+        self.wait(15).observe(0, page)
+    }
+
+    fn observe(&mut self, source: usize, page: &str) -> &mut Self {
+        self.mapper.observe(source, Some(&samples(page)), &samples("up 1"), self.now);
+        self
+    }
+
+    fn fail(&mut self, source: usize) -> &mut Self {
+        self.mapper.observe(source, None, &samples("up 0"), self.now);
+        self
+    }
+
+    /// The view as lines `arcs value`, the arcs below the base.
+    fn walk(&mut self) -> Vec<String> {
+        let view = self.mapper.view(self.now);
+        view.iter().map(|instance| format!("{} {}", DisplayArcs(instance.suffix), text(instance.value))).collect()
+    }
+
+    /// The value of the one scalar, if it has an instance.
+    fn value(&mut self) -> Option<String> {
+        let view = self.mapper.view(self.now);
+        assert!(view.len() <= 1);
+        view.iter().next().map(|instance| text(instance.value))
+    }
+
+    fn total(&self, reason: Reason) -> u64 {
+        self.mapper.counts().total(reason)
+    }
+
+    /// All that was counted, as `reason`s.
+    fn reasons(&self) -> Vec<Reason> {
+        self.mapper.counts().iter().map(|(reason, _)| reason).collect()
+    }
+
+    fn example(&self, reason: Reason) -> String {
+        self.mapper
+            .counts()
+            .iter()
+            .find(|(r, _)| *r == reason)
+            .map(|(_, count)| count.example.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::OctetString(octets) => format!("{:?}", String::from_utf8_lossy(octets)),
+        ValueRef::ObjectIdentifier(arcs) => DisplayArcs(arcs).to_string(),
+        ValueRef::Integer(v) => v.to_string(),
+        ValueRef::Counter32(v) | ValueRef::Gauge32(v) | ValueRef::TimeTicks(v) => v.to_string(),
+        ValueRef::Counter64(v) => v.to_string(),
+        ValueRef::IpAddress([a, b, c, d]) => format!("{a}.{b}.{c}.{d}"),
+        other => panic!("no instance holds {other:?}"),
+    }
+}
+
+/// Samples from lines `name label=text … number`.
+fn samples(page: &str) -> Samples {
+    let mut samples = Samples::new();
+    for line in page.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (name, rest) = words.split_first().unwrap();
+        let (number, labels) = rest.split_last().unwrap();
+        samples.push(name, labels.iter().map(|label| label.split_once('=').unwrap()), self::number(number)).unwrap();
+    }
+    samples
+}
+
+fn number(text: &str) -> Number {
+    let signed = text.parse().map(Number::Signed);
+    let number = signed.or_else(|_| text.parse().map(Number::Unsigned));
+    number.unwrap_or_else(|_| Number::Float(text.parse().unwrap()))
+}
+
+fn refused(scalars: Json, tables: Json) -> Violation {
+    Mapper::new(document(scalars, tables), 1, Assignments::default()).unwrap_err()
+}

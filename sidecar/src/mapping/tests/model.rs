@@ -1,0 +1,154 @@
+//! Mapping against a model that is too simple to be wrong, and against whatever comes.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use proptest::prelude::*;
+
+/// Row, other label, number.
+type Line = (u32, u8, u32);
+
+fn page(metric: &str, lines: &[Line]) -> String {
+    lines.iter().map(|(row, other, number)| format!("{metric} d={row} o={other} {number}\n")).collect()
+}
+
+/// What a column shows of these lines, by row.
+fn joined(lines: &[Line], how: fn(u32, u32) -> u32) -> BTreeMap<u32, u32> {
+    let mut rows = BTreeMap::new();
+    for (row, _, number) in lines {
+        rows.entry(*row).and_modify(|n| *n = how(*n, *number)).or_insert(*number);
+    }
+    rows
+}
+
+fn lines() -> impl Strategy<Value = Vec<Line>> {
+    prop::collection::vec((0..12_u32, any::<u8>(), 0..1_000_000_u32), 0..30)
+}
+
+/// Texts of every sort: short ones that meet, numbers, addresses, anything.
+fn label_text() -> impl Strategy<Value = String> {
+    prop_oneof!["[ab]{0,2}", "[0-9]{1,11}", "10\\.0\\.0\\.[0-9]{1,3}", any::<String>(), "x{100,140}"]
+}
+
+fn any_number() -> impl Strategy<Value = Number> {
+    prop_oneof![
+        any::<i64>().prop_map(Number::Signed),
+        any::<u64>().prop_map(Number::Unsigned),
+        any::<f64>().prop_map(Number::Float),
+        prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]).prop_map(Number::Float),
+    ]
+}
+
+fn any_samples() -> impl Strategy<Value = Samples> {
+    let sample = (prop::sample::select(vec!["m", "n", "m_bucket"]), label_text(), label_text(), any_number());
+    prop::collection::vec(sample, 0..20).prop_map(|lines| {
+        let mut samples = Samples::new();
+        for (name, a, b, number) in lines {
+            let extra = if name == "m_bucket" { "le" } else { "quantile" };
+            samples.push(name, [("a", a.as_str()), ("b", b.as_str()), (extra, b.as_str())], number).unwrap();
+        }
+        samples
+    })
+}
+
+/// Tables of every encoding with columns of every syntax.
+fn everything() -> Bed {
+    let syntaxes = [
+        "Integer32",
+        "Unsigned32",
+        "Gauge32",
+        "Counter32",
+        "Counter64",
+        "TimeTicks",
+        "OctetString",
+        "DisplayString",
+        "IpAddress",
+        "ObjectIdentifier",
+        "TruthValue",
+    ];
+    let value = |fields: &Json| {
+        let mut value = json!({"source": "app", "metric": "m"});
+        value.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        value
+    };
+    let kinds = [
+        json!({}),
+        json!({"label": "b", "onMissing": "Hold"}),
+        json!({"quantile": 0.5}),
+        json!({"rateMs": 60000}),
+        json!({"quantile": 0.9, "rateMs": 60000, "onMissing": "Zero"}),
+        json!({"aggregate": "Avg", "scale": 0.001, "offset": -3.5, "round": "Floor", "counterReset": "PassThrough"}),
+    ];
+    let columns: Vec<_> = syntaxes
+        .iter()
+        .flat_map(|syntax| kinds.iter().map(move |kind| (syntax, kind)))
+        .zip(1..)
+        .map(|((syntax, kind), oid)| json!({"name": format!("c{oid}"), "oid": oid, "syntax": syntax, "value": value(kind)}))
+        .collect();
+    let encodings = ["Integer", "String", "IpAddress", "Hash", "Assigned", "ImpliedString"];
+    let tables: Vec<_> = encodings
+        .iter()
+        .zip(10..)
+        .map(|(encoding, oid)| {
+            json!({
+                "name": format!("t{oid}"), "oid": oid.to_string(),
+                "index": [{"name": "i", "oid": 1000, "label": "a", "as": encoding}], "columns": columns,
+            })
+        })
+        .collect();
+    let scalars: Vec<_> = syntaxes
+        .iter()
+        .zip(1..)
+        .map(|(syntax, oid)| json!({"name": format!("s{oid}"), "oid": format!("1.{oid}"), "syntax": syntax, "value": value(&json!({}))}))
+        .collect();
+    Bed::new(json!(scalars), json!(tables))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_table_shows_what_the_model_shows(scrapes in prop::collection::vec((lines(), lines()), 1..5)) {
+        let column = |name: &str, oid: u32, value: Json| json!({"name": name, "oid": oid, "syntax": "Unsigned32", "value": value});
+        let mut bed = Bed::new(json!([]), json!([{
+            "name": "t", "oid": "2", "index": [{"name": "i", "oid": 9, "label": "d", "as": "Integer"}],
+            "columns": [
+                column("sum", 1, json!({"source": "app", "metric": "m"})),
+                column("max", 2, json!({"source": "app", "metric": "n", "aggregate": "Max"})),
+                column("zero", 3, json!({"source": "app", "metric": "m", "aggregate": "Min", "onMissing": "Zero"})),
+            ],
+        }]));
+        for (m, n) in scrapes {
+            let (sum, max, min) = (joined(&m, |a, b| a + b), joined(&n, u32::max), joined(&m, u32::min));
+            let rows: std::collections::BTreeSet<_> = sum.keys().chain(max.keys()).copied().collect();
+            let mut expected: Vec<_> = sum.iter().map(|(row, v)| format!("2.1.1.{row} {v}")).collect();
+            expected.extend(max.iter().map(|(row, v)| format!("2.1.2.{row} {v}")));
+            expected.extend(rows.iter().map(|row| format!("2.1.3.{row} {}", min.get(row).unwrap_or(&0))));
+            prop_assert_eq!(bed.app(&(page("m", &m) + &page("n", &n))).walk(), expected);
+        }
+    }
+
+    #[test]
+    fn whatever_comes_the_view_is_sorted_and_of_the_declared_types(
+        scrapes in prop::collection::vec((any_samples(), 0..90_u64), 1..5),
+    ) {
+        let mut bed = everything();
+        for (samples, pause) in scrapes {
+            bed.wait(pause);
+            bed.mapper.observe(0, Some(&samples), &Samples::new(), bed.now);
+            let view = bed.mapper.view(bed.now);
+            prop_assert!(view.iter().map(|i| i.suffix.to_vec()).is_sorted_by(|a, b| a < b));
+            for instance in view.iter() {
+                prop_assert!(instance.base.len() + instance.suffix.len() <= Oid::MAX_LEN);
+                let kind = match *instance.suffix {
+                    [1, scalar, 0] => scalar - 1,
+                    [_, 1, column, ..] => (column - 1) / 6,
+                    _ => panic!("no such object: {:?}", instance.suffix),
+                };
+                let code = [2, 66, 66, 65, 70, 67, 4, 4, 64, 6, 2][usize::try_from(kind).unwrap()];
+                prop_assert_eq!(instance.value.type_code(), code);
+                prop_assert_eq!(view.get(&[instance.base, instance.suffix].concat()), instance.value);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Octets on their way to the master.
+
+/// What is to be sent, in the order that it was written in.
+#[derive(Debug, Default)]
+pub struct Output {
+    buf: Vec<u8>,
+    sent: usize,
+    total: u64,
+}
+
+impl Output {
+    /// Memory beyond this is given back once everything has been sent.
+    const KEPT: usize = 64 << 10;
+
+    /// What is still to be sent.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        self.buf.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent >= self.buf.len()
+    }
+
+    /// The first `len` octets of what was pending have been sent.
+    pub fn advance(&mut self, len: usize) {
+        self.sent = self.sent.saturating_add(len).min(self.buf.len());
+        self.total = self.total.wrapping_add(len as u64);
+        if self.is_empty() {
+            self.buf.clear();
+            self.buf.shrink_to(Self::KEPT);
+            self.sent = 0;
+        }
+    }
+
+    /// How many octets have been sent in all.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Where to append.
+    pub(super) fn buf(&mut self) -> &mut Vec<u8> {
+        // Moves less than it frees, so that a buffer that is never quite empty does not grow for ever.
+        if self.sent > self.buf.len() / 2 {
+            self.buf.drain(..self.sent);
+            self.sent = 0;
+        }
+        &mut self.buf
+    }
+}

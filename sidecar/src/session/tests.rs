@@ -1,0 +1,8 @@
+//! The session against scripted masters, and its answers against a model.
+
+mod answers;
+mod hostile;
+mod lifetime;
+mod registering;
+mod rig;
+mod walks;

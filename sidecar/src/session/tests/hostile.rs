@@ -1,0 +1,200 @@
+//! Masters that send what they should not, or do not read.
+
+use std::time::Duration;
+
+use agentx::{Body, ByteOrder, CloseReason, GetBulk, ResponseError, ValueRef};
+use proptest::prelude::*;
+
+use super::rig::{Rig, SESSION, export, exports, range, small, view};
+use crate::session::{End, Input, State};
+
+const A: &str = "1.3.6.1.4.1.9999.1";
+
+/// A frame of a PDU in this session.
+fn frame(pdu_type: u8, payload: &[u8]) -> Vec<u8> {
+    let mut octets = vec![1, pdu_type, 0x10, 0];
+    for number in [SESSION, 5, 6, u32::try_from(payload.len()).unwrap()] {
+        octets.extend(number.to_be_bytes());
+    }
+    octets.extend(payload);
+    octets
+}
+
+#[test]
+fn a_pdu_of_which_only_the_header_can_be_read_is_a_parse_error_and_the_session_goes_on() {
+    let mut rig = Rig::serving(&exports([small("", A)]));
+    // A truncated Get, GetBulk and TestSet, and a type that there is not.
+    for (count, (pdu_type, payload)) in (1..).zip([(5, [9, 0, 0, 0]), (7, [0; 4]), (8, [0; 4]), (99, [0; 4])]) {
+        // The GetBulk is whole, and has no ranges: cut it.
+        let payload = if pdu_type == 7 { &[][..] } else { &payload[..] };
+        rig.give_octets(&frame(pdu_type, payload));
+        let answers = rig.sent();
+        assert_eq!(answers.len(), 1, "type {pdu_type}");
+        let Body::Response(response) = &answers[0].body else { panic!("{answers:?}") };
+        assert_eq!((response.error, answers[0].header.packet_id), (ResponseError::ParseError, 6));
+        assert_eq!(rig.counts().decode_errors, count);
+    }
+    assert_eq!(rig.varbinds("", Body::Get(vec![range(A, false, "")])).len(), 1);
+}
+
+#[test]
+fn octets_that_are_no_agentx_end_the_connection() {
+    for garbage in [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(), &frame(5, &[0; 3]), &{
+        let mut long = frame(5, &[]);
+        long[16] = 0x7f;
+        long
+    }] {
+        let mut rig = Rig::serving(&exports([small("", A)]));
+        rig.give_octets(garbage);
+        assert!(matches!(rig.session.state(), State::Ended(End::Garbage(_))), "{:?}", rig.session.state());
+        assert_eq!(rig.counts().decode_errors, 1);
+    }
+}
+
+/// Bulks whose answers are long, as many as 64 KiB of requests hold.
+fn flood(rig: &mut Rig) -> Vec<u8> {
+    let mut octets = Vec::new();
+    while octets.len() < 64 << 10 {
+        let bulk = GetBulk { non_repeaters: 0, max_repetitions: u16::MAX, ranges: vec![range(A, false, "")] };
+        agentx::encode(&rig.request("", Body::GetBulk(bulk)), &mut octets).unwrap();
+    }
+    octets
+}
+
+fn wide() -> Rig {
+    let octets = [7; 1000];
+    let suffixes: Vec<String> = (1..500).map(|i| format!("1.{i}")).collect();
+    let instances: Vec<_> = suffixes.iter().map(|s| (s.as_str(), ValueRef::OctetString(&octets))).collect();
+    Rig::serving(&exports([export("", view(A, &instances))]))
+}
+
+#[test]
+fn a_master_that_writes_and_never_reads_is_closed_with_its_memory_bounded() {
+    let mut rig = wide();
+    let flood = flood(&mut rig);
+    for _ in 0..1000 {
+        rig.give_octets(&flood);
+        assert!(rig.session.wakeup().is_none_or(|wakeup| wakeup > rig.now));
+        assert!(rig.session.output().pending().len() < 2 << 20, "{}", rig.session.output().pending().len());
+        assert!(!rig.session.is_behind(), "reading goes on");
+        if rig.session.state() == State::Ended(End::NotReading) {
+            return;
+        }
+    }
+    panic!("{:?}", rig.session.state());
+}
+
+#[test]
+fn a_master_that_stops_reading_is_closed_in_time() {
+    let mut rig = Rig::serving(&exports([small("", A)]));
+    let request = rig.request("", Body::Get(vec![range(A, false, "")]));
+    rig.give(&request);
+    for _ in 0..10 {
+        assert!(matches!(rig.session.state(), State::Open { .. }));
+        rig.now += Duration::from_secs(1);
+        rig.give(&request);
+    }
+    assert_eq!(rig.session.state(), State::Ended(End::NotReading));
+}
+
+#[test]
+fn a_master_that_reads_slowly_gets_every_answer() {
+    let mut rig = wide();
+    let flood = flood(&mut rig);
+    let requests = flood.len() / 64;
+    rig.give_octets(&flood);
+    let mut octets = 0;
+    while !rig.session.output().is_empty() || rig.session.is_behind() {
+        // A socket that takes some kilobytes each second.
+        let output = rig.session.output();
+        let taken = output.pending().len().min(300 << 10);
+        output.advance(taken);
+        octets += taken;
+        rig.now += Duration::from_secs(1);
+        rig.session.handle(Input::Time, rig.now);
+        assert!(!matches!(rig.session.state(), State::Ended(_)), "{:?}", rig.session.state());
+        assert!(rig.session.output().pending().len() < 2 << 20);
+    }
+    assert!(octets > requests * (200 << 10), "{octets} octets for {requests} requests");
+    assert!(rig.counts().answers > 900);
+}
+
+#[test]
+fn a_flood_of_requests_is_handled_in_steps() {
+    let mut rig = Rig::serving(&exports([small("", A)]));
+    let mut octets = Vec::new();
+    for _ in 0..200 {
+        agentx::encode(&rig.request("", Body::Ping), &mut octets).unwrap();
+    }
+    rig.give_octets(&octets);
+    let mut answered = vec![rig.sent().len()];
+    while rig.session.is_behind() {
+        rig.session.handle(Input::Time, rig.now);
+        answered.push(rig.sent().len());
+    }
+    assert_eq!(answered, [64, 64, 64, 8]);
+}
+
+/// What a master may send: well-formed, malformed, and damaged.
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let body = prop_oneof![
+        Just(Body::Ping),
+        Just(Body::CommitSet),
+        Just(Body::UndoSet),
+        Just(Body::CleanupSet),
+        Just(Body::Get(vec![range(A, false, ""), range("", true, A)])),
+        Just(Body::GetNext(vec![range("1", true, ""); 3])),
+        (any::<u16>(), any::<u16>()).prop_map(|(non_repeaters, max_repetitions)| Body::GetBulk(GetBulk {
+            non_repeaters,
+            max_repetitions,
+            ranges: vec![range("", true, ""), range(A, false, "")],
+        })),
+        Just(Body::TestSet(Vec::new())),
+        Just(Body::Close(CloseReason::Other)),
+        (0..20_u16, 250..270_u16).prop_map(|(index, code)| {
+            let error = ResponseError::from_code(if index < 10 { 0 } else { code });
+            Body::Response(agentx::Response { sys_up_time: 0, error, index, varbinds: Vec::new() })
+        }),
+    ];
+    let pdu = (body, 0..6_u32, prop_oneof![9 => Just(SESSION), 1 => any::<u32>()], any::<bool>()).prop_map(
+        |(body, packet_id, session_id, big)| {
+            let byte_order = if big { ByteOrder::Big } else { ByteOrder::Little };
+            let header = agentx::Header { byte_order, session_id, transaction_id: 1, packet_id };
+            let mut octets = Vec::new();
+            agentx::encode(&agentx::Pdu { header, context: "".into(), body }, &mut octets).unwrap();
+            octets
+        },
+    );
+    let damaged = (pdu.clone(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(mut octets, at, octet)| {
+        let at = at.index(octets.len());
+        octets[at] = octet;
+        octets
+    });
+    let typed = (any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(pdu_type, mut payload)| {
+        payload.truncate(payload.len() / 4 * 4);
+        frame(pdu_type, &payload)
+    });
+    prop_oneof![6 => pdu, 2 => damaged, 2 => typed, 1 => prop::collection::vec(any::<u8>(), 0..60)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn whatever_comes_in_whatever_pieces_the_session_holds(
+        all in prop::collection::vec((anything(), 1..50_usize, 0..4000_u64, any::<bool>()), 1..40),
+    ) {
+        let mut rig = Rig::new(&exports([small("", A), small("acme", A)]));
+        for (octets, piece, wait, reads) in all {
+            octets.chunks(piece).for_each(|piece| rig.give_octets(piece));
+            rig.now += Duration::from_millis(wait);
+            rig.session.handle(Input::Time, rig.now);
+            prop_assert!(rig.session.output().pending().len() < 2 << 20);
+            prop_assert!(rig.session.wakeup().is_none_or(|wakeup| wakeup > rig.now));
+            if reads {
+                // What is sent is always whole, well-formed PDUs.
+                rig.sent();
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a response says of its body.
+
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
+
+use crate::source::{Cause, prometheus::Format};
+
+/// What is asked for: OpenMetrics rather than text, names as they are rather than escaped.
+pub(super) const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,\
+    application/openmetrics-text;version=1.0.0;q=0.9,\
+    text/plain;version=1.0.0;escaping=allow-utf-8;q=0.7,\
+    text/plain;version=0.0.4;q=0.6,*/*;q=0.1";
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Identity,
+    Gzip,
+}
+
+/// The encoding that `Content-Encoding` names.
+pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Cause> {
+    let encoding = text(headers, &CONTENT_ENCODING).to_ascii_lowercase();
+    match encoding.as_str() {
+        "" | "identity" => Ok(Encoding::Identity),
+        "gzip" | "x-gzip" => Ok(Encoding::Gzip),
+        _ => Err(Cause::ContentEncoding(encoding)),
+    }
+}
+
+/// The format that `Content-Type` names. Without one it is the text format.
+pub(super) fn format(headers: &HeaderMap) -> Result<Format, Cause> {
+    let media_type = text(headers, &CONTENT_TYPE);
+    let mut parts = media_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let format = match essence.as_str() {
+        "" | "text/plain" => Format::Text,
+        "application/openmetrics-text" => Format::OpenMetrics,
+        _ => return Err(Cause::ContentType(media_type)),
+    };
+    for (name, value) in parts.filter_map(|parameter| parameter.split_once('=')) {
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "charset" if !value.eq_ignore_ascii_case("utf-8") && !value.eq_ignore_ascii_case("utf8") => {
+                return Err(Cause::Charset(value.to_owned()));
+            }
+            "version" if format == Format::OpenMetrics && !matches!(value, "1.0.0" | "0.0.1") => {
+                return Err(Cause::Version(value.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    Ok(format)
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[rstest]
+    #[case("", Format::Text)]
+    #[case("text/plain", Format::Text)]
+    #[case("text/plain; version=0.0.4", Format::Text)]
+    #[case("text/plain;version=1.0.0;escaping=allow-utf-8", Format::Text)]
+    #[case("Text/Plain; charset=UTF-8", Format::Text)]
+    #[case("text/plain; charset=\"utf-8\"", Format::Text)]
+    #[case("application/openmetrics-text; version=1.0.0; charset=utf-8", Format::OpenMetrics)]
+    #[case("application/openmetrics-text", Format::OpenMetrics)]
+    fn the_content_type_names_the_format(#[case] content_type: &str, #[case] expected: Format) {
+        assert_eq!(format(&headers(CONTENT_TYPE, content_type)), Ok(expected));
+        assert_eq!(format(&HeaderMap::new()), Ok(Format::Text));
+    }
+
+    #[rstest]
+    #[case("text/html; charset=utf-8", Cause::ContentType("text/html; charset=utf-8".to_owned()))]
+    #[case("application/json", Cause::ContentType("application/json".to_owned()))]
+    #[case("text/plain; charset=ISO-8859-1", Cause::Charset("ISO-8859-1".to_owned()))]
+    #[case("application/openmetrics-text; version=2.0.0", Cause::Version("2.0.0".to_owned()))]
+    fn other_content_types_are_refused(#[case] content_type: &str, #[case] expected: Cause) {
+        assert_eq!(format(&headers(CONTENT_TYPE, content_type)), Err(expected));
+    }
+
+    #[test]
+    fn only_gzip_is_decoded() {
+        assert_eq!(encoding(&HeaderMap::new()), Ok(Encoding::Identity));
+        assert_eq!(encoding(&headers(CONTENT_ENCODING, "GZIP")), Ok(Encoding::Gzip));
+        assert_eq!(encoding(&headers(CONTENT_ENCODING, "br")), Err(Cause::ContentEncoding("br".to_owned())));
+    }
+}

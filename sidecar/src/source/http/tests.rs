@@ -1,0 +1,7 @@
+//! Scrapes of servers on loopback, good and bad.
+
+mod authorization;
+mod faults;
+mod scrapes;
+mod server;
+mod tls;

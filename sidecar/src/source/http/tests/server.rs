@@ -1,0 +1,130 @@
+//! Servers to scrape, and tasks that scrape them.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    sample::Samples,
+    source::{NameFilter, NamedPorts, Report, Task},
+};
+
+/// A server on a port of its own, for as long as the test's runtime lives.
+pub(super) struct Server {
+    pub(super) port: u16,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    /// Answers every request with what `answer` makes of it, over TLS if there is an acceptor.
+    pub(super) async fn start(
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        let answer = Arc::new(answer);
+        Self::raw(move |stream| {
+            let (tls, answer) = (tls.clone(), Arc::clone(&answer));
+            async move {
+                let service = service_fn(|request| {
+                    let response = answer(&request);
+                    async move { Ok::<_, hyper::Error>(response) }
+                });
+                let http = hyper::server::conn::http1::Builder::new();
+                // A client that breaks off is the matter of some tests.
+                match tls {
+                    None => drop(http.serve_connection(TokioIo::new(stream), service).await),
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            drop(http.serve_connection(TokioIo::new(stream), service).await);
+                        }
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Has `serve` do as it likes with each connection.
+    pub(super) async fn raw<F: Future<Output = ()> + Send + 'static>(
+        serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(stream));
+            }
+        });
+        Self { port, connections }
+    }
+
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// A task that scrapes this server.
+    pub(super) fn task(&self) -> Task {
+        task(self.port, json!({}), Path::new("/nonexistent"))
+    }
+}
+
+/// A task that scrapes `port` of this machine with further fields of the source, and files from `folder`.
+pub(super) fn task(port: u16, fields: Value, folder: &Path) -> Task {
+    let mut prometheus = json!({
+        "scheme": "http", "port": port, "path": "/metrics?token=s3cret", "bodySizeLimit": 1_000_000, "sampleLimit": 1000
+    });
+    let Value::Object(fields) = fields else { panic!("{fields}") };
+    prometheus.as_object_mut().unwrap().extend(fields);
+    let source = json!({
+        "name": "app", "intervalMs": 10_000, "timeoutMs": 5000, "staleAfterMs": 60_000, "prometheus": prometheus
+    });
+    Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), folder.to_owned(), NamedPorts::default())
+}
+
+/// A response with this content type and body.
+pub(super) fn page(content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    Response::builder().header("content-type", content_type).body(Full::new(body.into())).unwrap()
+}
+
+/// Reads the head of a request, whatever it is.
+pub(super) async fn read_head(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+}
+
+/// Samples as `name value`, or `name{label=text} value`.
+pub(super) fn show(samples: &Samples) -> Vec<String> {
+    let show_sample = |sample: crate::sample::Sample<'_>| {
+        let labels: Vec<_> = sample.labels.iter().map(|(name, text)| format!("{name}={text}")).collect();
+        let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        format!("{}{braces} {}", sample.name, sample.value.as_f64())
+    };
+    samples.iter().map(show_sample).collect()
+}
+
+/// What a scrape gave: its samples, or its cause of failure as text.
+pub(super) fn outcome(report: &Report) -> Result<Vec<String>, String> {
+    report.outcome.as_ref().map(show).map_err(|error| error.cause.to_string())
+}

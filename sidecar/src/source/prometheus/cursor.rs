@@ -1,0 +1,211 @@
+//! A place in a text of whole lines, and the tokens that both formats are made of.
+
+use super::error::{Excerpt, Found, Reason};
+
+/// What is wrong, and at which byte of the text. In a box, as there is none on nearly every line: so the result of
+/// reading a token is two words.
+pub(super) type Fault = Box<FaultAt>;
+
+/// What is wrong, and at which byte of the text.
+#[derive(Debug)]
+pub(super) struct FaultAt {
+    pub(super) at: usize,
+    pub(super) reason: Reason,
+}
+
+/// A token: a part of the text, or of the buffer of unescaped text.
+///
+/// Its beginning and end are in one word, as it is copied more often than looked at: halves that are written apart and
+/// read together stall the processor, which halves the speed of the whole parser.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token(u64);
+
+/// Set in a token of the buffer. No text is as long as this: it is a window, or one line.
+const UNESCAPED: u64 = 1 << 63;
+
+impl Token {
+    fn in_text(start: usize, end: usize) -> Self {
+        Self((start as u64) << 32 | end as u64)
+    }
+
+    fn in_unescaped(start: usize, end: usize) -> Self {
+        Self(Self::in_text(start, end).0 | UNESCAPED)
+    }
+
+    /// The token's characters. Both arguments are those that it was read with.
+    pub(super) fn of<'t>(self, text: &'t str, unescaped: &'t str) -> &'t str {
+        let (start, end) = ((self.0 & !UNESCAPED) >> 32, self.0 & u64::from(u32::MAX));
+        let from = if self.0 & UNESCAPED == 0 { text } else { unescaped };
+        let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+        range.and_then(|(start, end)| from.get(start..end)).unwrap_or_default()
+    }
+}
+
+/// A place in a text. Every line of the text ends with a line feed, and no token goes beyond its line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'t> {
+    pub(super) text: &'t str,
+    pub(super) at: usize,
+}
+
+/// `[a-zA-Z_:]`, and digits behind the first place.
+const METRIC_NAME: u8 = 1;
+/// `[a-zA-Z_]`, and digits behind the first place.
+const LABEL_NAME: u8 = 2;
+const DIGIT: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        #[allow(clippy::indexing_slicing)] // A constant: an index out of bounds would not compile.
+        let class = &mut classes[byte as usize];
+        *class = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => METRIC_NAME | LABEL_NAME,
+            b':' => METRIC_NAME,
+            b'0'..=b'9' => DIGIT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Whether `byte` is one of these classes.
+fn is(byte: u8, classes: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|class| class & classes != 0)
+}
+
+/// Whether a metric's unquoted name goes on with `byte`.
+pub(super) fn continues_name(byte: u8) -> bool {
+    is(byte, METRIC_NAME | DIGIT)
+}
+
+impl<'t> Cursor<'t> {
+    /// The byte here. Behind the text is nothing but line feeds.
+    pub(super) fn peek(self) -> u8 {
+        self.text.as_bytes().get(self.at).copied().unwrap_or(b'\n')
+    }
+
+    /// The text from here on.
+    pub(super) fn rest(self) -> &'t [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// The part of the text between two places.
+    pub(super) fn between(self, start: usize, end: usize) -> &'t str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// The line feed that ends the line.
+    pub(super) fn line_end(self) -> usize {
+        self.at + memchr::memchr(b'\n', self.rest()).unwrap_or(self.rest().len())
+    }
+
+    pub(super) fn fault(self, reason: Reason) -> Fault {
+        Box::new(FaultAt { at: self.at, reason })
+    }
+
+    /// The fault that here is something else than what the grammar asks for.
+    pub(super) fn expected(self, expected: &'static str) -> Fault {
+        let found = self.text.get(self.at..).and_then(|rest| rest.chars().next()).filter(|found| *found != '\n');
+        self.fault(Reason::Expected { expected, found: Found(found) })
+    }
+
+    /// Goes behind `byte`, which is asked for here.
+    pub(super) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Fault> {
+        if self.peek() != byte {
+            return Err(self.expected(expected));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Goes behind the line's end, which is asked for here.
+    pub(super) fn end_line(&mut self) -> Result<(), Fault> {
+        self.expect(b'\n', "the end of the line")
+    }
+
+    /// Goes behind spaces and tabs.
+    pub(super) fn skip_blanks(&mut self) {
+        while matches!(self.peek(), b' ' | b'\t') {
+            self.at += 1;
+        }
+    }
+
+    /// Goes behind a metric's unquoted name.
+    pub(super) fn metric_name(&mut self) -> Result<Token, Fault> {
+        self.name(METRIC_NAME, "a metric name")
+    }
+
+    /// Goes behind a label's unquoted name.
+    pub(super) fn label_name(&mut self) -> Result<Token, Fault> {
+        self.name(LABEL_NAME, "a label name")
+    }
+
+    fn name(&mut self, class: u8, expected: &'static str) -> Result<Token, Fault> {
+        if !is(self.peek(), class) {
+            return Err(self.expected(expected));
+        }
+        let start = self.at;
+        let count = self.rest().iter().take_while(|byte| is(**byte, class | DIGIT)).count();
+        self.at += count;
+        Ok(Token::in_text(start, self.at))
+    }
+
+    /// Goes behind a quoted text, whose opening quote is asked for here.
+    ///
+    /// `\\`, `\"` and `\n` are escapes. A backslash before any other character stands for itself, as in Prometheus
+    /// and as OpenMetrics has it.
+    pub(super) fn quoted(&mut self, expected: &'static str, unescaped: &mut String) -> Result<Token, Fault> {
+        let open = *self;
+        self.expect(b'"', expected)?;
+        let unclosed = || open.fault(Reason::Unclosed);
+        let mut start = self.at;
+        let unescaped_start = unescaped.len();
+        loop {
+            let special = memchr::memchr3(b'"', b'\\', b'\n', self.rest()).ok_or_else(unclosed)?;
+            self.at += special;
+            match self.peek() {
+                b'"' => break,
+                b'\\' => {}
+                _ => return Err(unclosed()),
+            }
+            unescaped.push_str(self.between(start, self.at));
+            self.at += 1;
+            let (character, length) = match self.peek() {
+                b'n' => ('\n', 1),
+                b'"' => ('"', 1),
+                b'\\' => ('\\', 1),
+                _ => ('\\', 0),
+            };
+            unescaped.push(character);
+            self.at += length;
+            start = self.at;
+        }
+        let end = self.at;
+        self.at += 1;
+        if start == open.at + 1 {
+            return Ok(Token::in_text(start, end));
+        }
+        unescaped.push_str(self.between(start, end));
+        Ok(Token::in_unescaped(unescaped_start, unescaped.len()))
+    }
+
+    /// Goes behind everything up to the next blank or the line's end, and has `read` make sense of it.
+    pub(super) fn word<T>(&mut self, read: impl FnOnce(&'t str) -> Result<T, Reason>) -> Result<T, Fault> {
+        let start = *self;
+        let count = self.rest().iter().take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n')).count();
+        self.at += count;
+        read(self.between(start.at, self.at)).map_err(|reason| start.fault(reason))
+    }
+
+    /// The same, for a word that is a metric type's name.
+    pub(super) fn metric_type(&mut self) -> Result<(), Fault> {
+        self.word(|word| match word {
+            "counter" | "gauge" | "histogram" | "gaugehistogram" | "summary" | "info" | "stateset" | "unknown"
+            | "untyped" => Ok(()),
+            _ => Err(Reason::Type(Excerpt::new(word))),
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! One address of a master: connects, drives a session, connects again.
+
+use std::{
+    fmt,
+    future::{pending, poll_fn},
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
+    sync::watch,
+    task::yield_now,
+    time::{Instant, sleep, timeout},
+};
+use tracing::{debug, info, warn};
+
+use super::{Backoff, SessionState, status::LinkStatus};
+use crate::session::{End, Exports, Input, Jitter, Output, Session, State};
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How much is read at a time, in octets: all that a master pipelines, usually.
+const READ: usize = 32 << 10;
+/// A session without anything to wait for looks at the time this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// Where to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Address {
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+/// One address, and what is to be served there.
+pub(super) struct Link {
+    pub(super) address: Address,
+    pub(super) description: Arc<str>,
+    pub(super) exports: watch::Receiver<Exports>,
+    /// Its sender goes when the link is to end.
+    pub(super) stop: watch::Receiver<()>,
+    pub(super) status: LinkStatus,
+    pub(super) jitter: Jitter,
+}
+
+/// A connection.
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error(transparent)]
+    Session(#[from] End),
+    #[error("the master closed the connection")]
+    EndOfFile,
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a wait for a connection came to.
+enum Exchanged {
+    /// This much was received.
+    Received(usize),
+    /// The session can go on with what it has received already.
+    GoOn,
+}
+
+/// When a session can go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// At once.
+    Now,
+    /// When something has been sent or received.
+    OnceSent,
+    /// When something has been received.
+    OnceReceived,
+}
+
+/// What a conversation goes on with.
+enum Event {
+    Stop,
+    Exports,
+    Time,
+    Connection(Exchanged),
+}
+
+async fn stopped(stop: &mut watch::Receiver<()>) {
+    _ = stop.wait_for(|()| false).await;
+}
+
+/// The next exports; for ever none once no one is left to send them.
+async fn changed(exports: &mut watch::Receiver<Exports>) {
+    if exports.changed().await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+impl Link {
+    /// Connects and serves until it is stopped.
+    pub(super) async fn run(mut self) {
+        let jitter = Jitter::new(self.jitter.number());
+        let mut backoff = match self.address {
+            Address::Unix(_) => Backoff::unix(jitter),
+            Address::Tcp(_) => Backoff::network(jitter),
+        };
+        let mut stop = self.stop.clone();
+        loop {
+            let connected = tokio::select! {
+                () = stopped(&mut stop) => return,
+                connected = self.connect() => connected,
+            };
+            match connected {
+                Ok(stream) => {
+                    let connected_at = Instant::now();
+                    let ended = match stream {
+                        Stream::Unix(stream) => self.converse(stream).await,
+                        Stream::Tcp(stream) => self.converse(stream).await,
+                    };
+                    if matches!(ended, Ended::Session(End::Shutdown)) {
+                        return;
+                    }
+                    backoff.ended(connected_at.elapsed());
+                    self.note(&ended);
+                }
+                Err(error) => {
+                    self.status.counters().failed_connects.one();
+                    self.note(&error);
+                }
+            }
+            let wait = backoff.wait(Instant::now().into_std());
+            tokio::select! {
+                () = stopped(&mut stop) => return,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn connect(&self) -> io::Result<Stream> {
+        let connecting = async {
+            Ok(match &self.address {
+                Address::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+                Address::Tcp(address) => {
+                    let stream = TcpStream::connect(address).await?;
+                    // An answer is one write: to hold it back would only make the master wait.
+                    stream.set_nodelay(true)?;
+                    Stream::Tcp(stream)
+                }
+            })
+        };
+        timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Notes why there is no connection; what goes on being so is logged once.
+    fn note(&self, error: &(dyn std::error::Error + Send + Sync)) {
+        let text = error.to_string();
+        if self.status.last_error().as_ref() == Some(&text) {
+            debug!(master = %self.address, "still not connected: {text}");
+        } else {
+            warn!(master = %self.address, "not connected: {text}");
+        }
+        self.status.disconnected(text);
+    }
+
+    /// Serves one connection until it ends.
+    pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut stream: S) -> Ended {
+        let counters = Arc::clone(self.status.counters());
+        counters.connects.one();
+        let exports = self.exports.borrow_and_update().clone();
+        let jitter = Jitter::new(self.jitter.number());
+        let mut session =
+            Session::new(&self.description, &exports, jitter, Arc::clone(&counters), Instant::now().into_std());
+        // What an answer may refer to is not kept alive by whoever listens for changes.
+        drop(exports);
+        let mut received = vec![0; READ].into_boxed_slice();
+        let mut timer = pin!(sleep(Duration::ZERO));
+        let mut shown = None;
+        loop {
+            self.show(&session, &mut shown);
+            if let State::Ended(end) = session.state() {
+                if matches!(end, End::Silent | End::NotReading | End::Garbage(_)) {
+                    counters.dropped.one();
+                }
+                return end.into();
+            }
+            // A deadline that moves away, as one does with every request, is not worth setting the timer anew: it
+            // goes off early once.
+            let wakeup = session.wakeup().map_or_else(|| Instant::now() + LONGEST_SLEEP, Instant::from_std);
+            if wakeup < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(wakeup);
+            }
+            let closing = matches!(session.state(), State::Closing { .. });
+            let readiness = match () {
+                () if session.is_behind() => Readiness::Now,
+                () if session.is_held_back() => Readiness::OnceSent,
+                () => Readiness::OnceReceived,
+            };
+            let event = tokio::select! {
+                biased;
+                () = stopped(&mut self.stop), if !closing => Event::Stop,
+                () = changed(&mut self.exports) => Event::Exports,
+                () = &mut timer => Event::Time,
+                exchanged = exchange(&mut stream, session.output(), &mut received, readiness) => match exchanged {
+                    Ok(exchanged) => Event::Connection(exchanged),
+                    Err(ended) => return ended,
+                },
+            };
+            let input = match event {
+                Event::Stop => Input::Shutdown,
+                Event::Exports => Input::Exports(self.exports.borrow_and_update().clone()),
+                Event::Time => Input::Time,
+                Event::Connection(Exchanged::Received(len)) => Input::Received(received.get(..len).unwrap_or_default()),
+                Event::Connection(Exchanged::GoOn) => {
+                    // A flood of requests leaves the others on this thread their turns.
+                    yield_now().await;
+                    Input::Time
+                }
+            };
+            session.handle(input, Instant::now().into_std());
+        }
+    }
+
+    /// Shows the session's state to people, if it has changed since.
+    fn show(&self, session: &Session, shown: &mut Option<u64>) {
+        let revision = Some(session.revision());
+        if *shown != revision {
+            let before = self.status.show(session);
+            if before != SessionState::Open && matches!(session.state(), State::Open { .. }) {
+                info!(master = %self.address, "session open");
+            }
+            *shown = revision;
+        }
+    }
+}
+
+/// Sends what can be sent at once, and more while it waits until the session can go on.
+///
+/// Reading never waits for writing: a master that writes before it reads would wait for us for ever. Nothing is lost
+/// if the wait is given up.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    output: &mut Output,
+    received: &mut [u8],
+    readiness: Readiness,
+) -> Result<Exchanged, Ended> {
+    poll_fn(|cx| {
+        let mut sent_any = false;
+        while !output.is_empty() {
+            match Pin::new(&mut *stream).poll_write(cx, output.pending()) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                Poll::Ready(Ok(sent)) => {
+                    output.advance(sent);
+                    sent_any = true;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => break,
+            }
+        }
+        if readiness == Readiness::Now || (readiness == Readiness::OnceSent && sent_any) {
+            return Poll::Ready(Ok(Exchanged::GoOn));
+        }
+        let mut buf = ReadBuf::new(received);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf))?;
+        Poll::Ready(match buf.filled().len() {
+            0 => Err(Ended::EndOfFile),
+            len => Ok(Exchanged::Received(len)),
+        })
+    })
+    .await
+}

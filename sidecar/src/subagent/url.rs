@@ -1,0 +1,133 @@
+//! Where a master is: `unix:/path` or `tcp://host:port`.
+
+use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
+
+/// AgentX's TCP port (RFC 2741 section 8.1.1).
+const TCP_PORT: u16 = 705;
+
+/// A master's address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MasterUrl {
+    /// A Unix stream socket, by its absolute path.
+    Unix(PathBuf),
+    /// TCP: a host name or IP address, and a port.
+    Tcp {
+        /// A name, or an IP address; IPv6 without its brackets.
+        host: String,
+        /// 705 where the URL has none.
+        port: u16,
+    },
+}
+
+/// Why a text is not a master's address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MasterUrlError {
+    /// None of the schemes.
+    #[error("{0:?} is not a master's address: unix:/path or tcp://host:705")]
+    Scheme(String),
+    /// A Unix socket without an absolute path.
+    #[error("{0:?} needs an absolute path: unix:/var/agentx/master")]
+    Path(String),
+    /// No host, or one with characters that no name or address has.
+    #[error("{0:?} has no host name or IP address: tcp://host:705, tcp://[::1]:705")]
+    Host(String),
+    /// Not a port.
+    #[error("{0:?} has a port that is not a number from 1 to 65535")]
+    Port(String),
+    /// AgentX over TLS: understood, but not implemented.
+    #[error("{0:?}: AgentX over TLS is not served yet")]
+    Tls(String),
+}
+
+impl FromStr for MasterUrl {
+    type Err = MasterUrlError;
+
+    fn from_str(url: &str) -> Result<Self, MasterUrlError> {
+        if let Some(path) = url.strip_prefix("unix:") {
+            // `unix:///path` is how other programs write it.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if !path.starts_with('/') {
+                return Err(MasterUrlError::Path(url.to_owned()));
+            }
+            return Ok(Self::Unix(path.into()));
+        }
+        if url.starts_with("tls://") {
+            return Err(MasterUrlError::Tls(url.to_owned()));
+        }
+        let authority = url.strip_prefix("tcp://").ok_or_else(|| MasterUrlError::Scheme(url.to_owned()))?;
+        let (host, port) = split(authority).ok_or_else(|| MasterUrlError::Host(url.to_owned()))?;
+        let port = match port.map(str::parse) {
+            None => TCP_PORT,
+            Some(Ok(port)) if port > 0 => port,
+            Some(_) => return Err(MasterUrlError::Port(url.to_owned())),
+        };
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+/// The host, and the text of the port where there is one, of `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn split(authority: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let (host, rest) = bracketed.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        return if rest.is_empty() { Some((host, None)) } else { Some((host, Some(rest.strip_prefix(':')?))) };
+    }
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
+    (!host.is_empty() && host.len() <= 253 && host.bytes().all(of_name)).then_some((host, port))
+}
+
+impl fmt::Display for MasterUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> MasterUrl {
+        MasterUrl::Tcp { host: host.to_owned(), port }
+    }
+
+    #[rstest]
+    #[case("unix:/var/agentx/master", MasterUrl::Unix("/var/agentx/master".into()))]
+    #[case("unix:///var/agentx/master", MasterUrl::Unix("/var/agentx/master".into()))]
+    #[case("tcp://master.snmp.svc:7050", tcp("master.snmp.svc", 7050))]
+    #[case("tcp://127.0.0.1", tcp("127.0.0.1", 705))]
+    #[case("tcp://[::1]:705", tcp("::1", 705))]
+    #[case("tcp://[fd00::5]", tcp("fd00::5", 705))]
+    fn an_address_is_read_and_written_back(#[case] text: &str, #[case] url: MasterUrl) {
+        assert_eq!(text.parse(), Ok(url.clone()));
+        assert_eq!(url.to_string().parse(), Ok(url));
+    }
+
+    #[rstest]
+    #[case("", "is not a master's address")]
+    #[case("localhost:705", "is not a master's address")]
+    #[case("http://localhost", "is not a master's address")]
+    #[case("unix:", "absolute path")]
+    #[case("unix:run/master", "absolute path")]
+    #[case("tcp://", "no host")]
+    #[case("tcp://:705", "no host")]
+    #[case("tcp://a b:705", "no host")]
+    #[case("tcp://[zz]:705", "no host")]
+    #[case("tcp://host:0", "not a number")]
+    #[case("tcp://host:65536", "not a number")]
+    #[case("tcp://host:", "not a number")]
+    #[case("tcp://::1", "no host")]
+    #[case("tcp://[::1]705", "no host")]
+    #[case("tls://host:7705", "AgentX over TLS is not served yet")]
+    fn what_is_no_address_is_refused_by_name(#[case] text: &str, #[case] why: &str) {
+        let error = text.parse::<MasterUrl>().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(error.contains(&format!("{text:?}")), "{error}");
+    }
+}

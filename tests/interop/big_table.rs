@@ -1,0 +1,80 @@
+//! A table of 10,000 rows and 10 columns.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, ensure};
+use harness::{Exporter, Reply, Sidecar, Walk, oids_and_types};
+
+use crate::world::{BASE, Manifest, World};
+
+const ROWS: usize = 10_000;
+const COLUMNS: usize = 10;
+
+/// The page at its `number`th scrape: every value differs from those of the scrape before.
+fn page(number: usize, rows: usize, columns: usize) -> String {
+    let mut page = String::new();
+    for column in 0..columns {
+        for row in 0..rows {
+            let value = row * columns + column + number;
+            // Writing to a string cannot fail.
+            let _ = writeln!(page, "cell_{column}{{row=\"{row}\"}} {value}");
+        }
+    }
+    page
+}
+
+/// A table of these columns: counters and gauges in turn.
+pub(crate) fn objects(columns: usize) -> String {
+    let mut objects = String::from(
+        "  tables:
+  - name: bigTable
+    oid: '1'
+    index:
+    - {name: bigIndex, oid: '1', label: row, as: Integer}
+    columns:
+",
+    );
+    for column in 0..columns {
+        let syntax = if column % 2 == 0 { "Counter64" } else { "Gauge32" };
+        let arc = column + 2;
+        let value = format!("{{source: app, metric: cell_{column}}}");
+        let _ = writeln!(objects, "    - {{name: big{column}, oid: '{arc}', syntax: {syntax}, value: {value}}}");
+    }
+    objects
+}
+
+/// A table of constant values.
+pub(crate) fn still(rows: usize, columns: usize) -> Result<Exporter> {
+    Exporter::with_page(&page(0, rows, columns))
+}
+
+#[test]
+fn a_big_table_is_walked_whole_while_its_values_change() -> Result<()> {
+    let exporter = Exporter::start(Reply::made(|number| page(number, ROWS, COLUMNS)))?;
+    let objects = objects(COLUMNS);
+    let world =
+        World::serve(exporter, Manifest { objects: &objects, endpoint: "interval: 2s", ..Manifest::default() })?;
+    let whole = Sidecar::walk_once(&world.config, &[])?;
+    assert_eq!(whole.len(), ROWS * COLUMNS);
+    let client = world.snmpd.v2c();
+    for how in [Walk::Bulk(50), Walk::Next] {
+        let scrapes_before = world.exporter.scrapes();
+        let rows = client.walk(how, BASE)?;
+        // Compared by hand: 100,000 rows would drown the message.
+        let same = oids_and_types(&rows) == oids_and_types(&whole);
+        assert!(same, "{how:?}: {} rows, not the {} of snmp-sidecar walk", rows.len(), whole.len());
+        assert!(world.exporter.scrapes() > scrapes_before, "{how:?}: no scrape in the middle of the walk");
+    }
+    // Now they stand still.
+    world.exporter.set(Reply::Page(page(1_000_000, ROWS, COLUMNS)));
+    let whole = Sidecar::walk_once(&world.config, &[])?;
+    world.sandbox.wait_for("the last values", || {
+        let last = whole.last().map(|row| row.oid.to_string()).unwrap_or_default();
+        ensure!(client.get(&[&last])?.last() == whole.last(), "old ones");
+        Ok(())
+    })?;
+    for how in [Walk::Bulk(50), Walk::Next] {
+        assert!(client.walk(how, BASE)? == whole, "{how:?}: other values than snmp-sidecar walk");
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Tenants: the same OID in several contexts.
+
+use anyhow::Result;
+use harness::{CONTEXT_COMMUNITY, Exporter, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk};
+
+use crate::world::{BASE, Manifest, PAGE, WALK, World, context, render_in, rows_under};
+
+#[test]
+fn a_context_is_read_by_v3_and_by_its_community_and_from_nowhere_else() -> Result<()> {
+    let manifest = Manifest { contexts: &["acme"], ..Manifest::default() };
+    let world = World::serve(Exporter::with_page(PAGE)?, manifest)?;
+    let expected = rows_under(BASE, WALK);
+    for client in [world.snmpd.v3("acme"), world.snmpd.client(&["-v2c", "-c", CONTEXT_COMMUNITY])] {
+        assert_eq!(client.walk(Walk::Next, BASE)?, expected);
+        assert_eq!(client.walk(Walk::Bulk(50), BASE)?, expected);
+    }
+    for client in [world.snmpd.v2c(), world.snmpd.v3("")] {
+        assert_eq!(client.walk(Walk::Bulk(50), BASE)?, []);
+    }
+    assert_eq!(world.sidecar.walk("acme")?, expected);
+    assert_eq!(world.sidecar.walk("")?, []);
+    Ok(())
+}
+
+#[test]
+fn one_oid_shows_other_values_in_another_context() -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let (ours, theirs) = (Exporter::with_page("requests_total 1\n")?, Exporter::with_page("requests_total 2\n")?);
+    let objects =
+        "  scalars:\n  - {name: requests, oid: '1', syntax: Counter64, value: {source: app, metric: requests_total}}\n";
+    let first = Manifest { port: ours.port(), objects, ..Manifest::default() };
+    let second = Manifest { name: "other", contexts: &["acme"], port: theirs.port(), objects, ..Manifest::default() };
+    let config = render_in(&sandbox, "config", &[context("acme"), first.yaml(), second.yaml()])?;
+    let snmpd = Snmpd::start(&sandbox)?;
+    let masters = vec![snmpd.unix_url()];
+    let _sidecar = Sidecar::start(&sandbox, SidecarOptions { config, masters, ..Default::default() })?;
+    for _ in 0..10 {
+        assert_eq!(snmpd.v2c().walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Counter64: 1"]));
+        assert_eq!(snmpd.v3("acme").walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Counter64: 2"]));
+    }
+    Ok(())
+}

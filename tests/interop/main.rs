@@ -1,0 +1,15 @@
+//! The sidecar as an AgentX subagent under net-snmp's snmpd, read by net-snmp's tools.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
+
+mod big_table;
+mod contexts;
+mod examples;
+mod masters;
+mod page;
+mod pods;
+mod reload;
+mod requests;
+mod restarts;
+mod slow_answers;
+mod sources;
+mod world;

@@ -1,0 +1,138 @@
+//! Configuration that changes under a running sidecar.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+};
+
+use anyhow::{Result, ensure};
+use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, mount};
+
+use crate::world::{BASE, Manifest, WALK, render_in, rows_under, wait_for_value};
+
+const OTHER: &str = "1.3.6.1.4.1.8072.9999.9999.76";
+const ONE: &str =
+    "  scalars:\n  - {name: requests, oid: '1', syntax: Counter64, value: {source: app, metric: requests_total}}\n";
+const MOVED: &str =
+    "  scalars:\n  - {name: requests, oid: '2', syntax: Counter32, value: {source: app, metric: requests_total}}\n";
+
+/// Runs `change` while another thread walks `OTHER` without a pause; every one of its walks must show `expected`.
+fn under_a_constant_walk(client: &Client, expected: &[Row], change: impl FnOnce() -> Result<()>) -> Result<()> {
+    let over = AtomicBool::new(false);
+    let walks = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let walking = scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                let seen = client.walk(Walk::Next, OTHER)?;
+                ensure!(seen == expected, "after {walks:?} walks: {seen:?}");
+                walks.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        let changed = change();
+        over.store(true, Ordering::SeqCst);
+        let walked = walking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        changed.and(walked)
+    })?;
+    ensure!(walks.into_inner() > 0, "not one walk");
+    Ok(())
+}
+
+/// Adds, changes and removes a subtree beside another; `apply` makes the rendered folder what the sidecar sees.
+fn add_change_remove(apply: impl Fn(&Path, &Path, &str) -> Result<()>) -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let exporter = Exporter::with_page(crate::world::PAGE)?;
+    let port = exporter.port();
+    let other = Manifest { name: "other", oid: OTHER, port, ..Manifest::default() }.yaml();
+    let config = sandbox.folder("mounted")?;
+    let show = |version: &str, manifests: &[String]| apply(&render_in(&sandbox, version, manifests)?, &config, version);
+    show("v1", std::slice::from_ref(&other))?;
+    let snmpd = Snmpd::start(&sandbox)?;
+    let masters = vec![snmpd.unix_url()];
+    let options = SidecarOptions { config: config.clone(), masters, ..Default::default() };
+    let _sidecar = Sidecar::start(&sandbox, options)?;
+    let client = snmpd.v2c();
+    let wait_for_walk = |rows: &[&str]| {
+        let expected = rows_under(BASE, rows);
+        sandbox.wait_for("the changed subtree", || {
+            let seen = client.walk(Walk::Bulk(10), BASE)?;
+            ensure!(seen == expected, "{seen:?}");
+            Ok(())
+        })
+    };
+    under_a_constant_walk(&client, &rows_under(OTHER, WALK), || {
+        let subtree = |objects| Manifest { port, objects, ..Manifest::default() }.yaml();
+        show("v2", &[other.clone(), subtree(ONE)])?;
+        wait_for_walk(&["1.0 = Counter64: 42"])?;
+        show("v3", &[other.clone(), subtree(MOVED)])?;
+        wait_for_walk(&["2.0 = Counter32: 42"])?;
+        show("v4", std::slice::from_ref(&other))?;
+        wait_for_walk(&[])?;
+        show("v5", &[other.clone(), subtree(ONE)])?;
+        wait_for_walk(&["1.0 = Counter64: 42"])
+    })
+}
+
+/// Replaces the folder's files one by one, as a person would.
+fn copy(rendered: &Path, folder: &Path, _version: &str) -> Result<()> {
+    let names = |folder: &Path| -> Result<Vec<PathBuf>> {
+        Ok(fs::read_dir(folder)?.map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect::<std::io::Result<_>>()?)
+    };
+    let wanted = names(rendered)?;
+    for name in names(folder)?.iter().filter(|name| !wanted.contains(name)) {
+        fs::remove_file(folder.join(name))?;
+    }
+    for name in wanted {
+        fs::copy(rendered.join(&name), folder.join(&name))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn files_that_come_change_and_go_disturb_no_other_subtree() -> Result<()> {
+    add_change_remove(copy)
+}
+
+#[test]
+fn a_mounted_config_map_that_changes_disturbs_no_other_subtree() -> Result<()> {
+    add_change_remove(mount)
+}
+
+#[test]
+fn a_file_that_is_broken_changes_nothing() -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let exporter = Exporter::with_page(crate::world::PAGE)?;
+    let render = |objects| {
+        let manifest = Manifest { port: exporter.port(), objects, ..Manifest::default() };
+        render_in(&sandbox, "config", &[manifest.yaml()])
+    };
+    let config = render(ONE)?;
+    let snmpd = Snmpd::start(&sandbox)?;
+    let masters = vec![snmpd.unix_url()];
+    let options = SidecarOptions { config: config.clone(), masters, ..Default::default() };
+    let sidecar = Sidecar::start(&sandbox, options)?;
+    let client = snmpd.v2c();
+    let file = config.join("subtree.app.json");
+    let good = fs::read_to_string(&file)?;
+    let contents = [
+        "",
+        "not json",
+        "{}",
+        "[1, 2]",
+        &good[..good.len() / 2],
+        &good.replace("requests_total", "requests total").replace(BASE, "1.x"),
+    ];
+    for content in contents {
+        fs::write(&file, content)?;
+        sandbox.wait_for("the sidecar to see the broken file", || {
+            let status = sidecar.status()?.to_string();
+            ensure!(status.contains("subtree.app.json"), "{status}");
+            Ok(())
+        })?;
+        assert_eq!(client.walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Counter64: 42"]), "{content}");
+    }
+    render(MOVED)?;
+    wait_for_value(&sandbox, &client, "2.0 = Counter32: 42")
+}

@@ -1,0 +1,149 @@
+//! Every kind of request through snmpd.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use harness::{Exporter, Sidecar, Walk, parse_rows};
+
+use crate::world::{BASE, Manifest, PAGE, WALK, World, rows_under};
+
+fn oid(arcs: &str) -> String {
+    format!("{BASE}.{arcs}")
+}
+
+#[test]
+fn every_way_to_walk_shows_the_same_as_the_sidecar_itself() -> Result<()> {
+    let world = World::start()?;
+    let expected = rows_under(BASE, WALK);
+    assert_eq!(Sidecar::walk_once(&world.config, &[])?, expected, "snmp-sidecar walk");
+    assert_eq!(world.sidecar.walk("")?, expected, "/walk");
+    for client in [world.snmpd.v2c(), world.snmpd.v3("")] {
+        for how in [Walk::Next, Walk::Bulk(1), Walk::Bulk(3), Walk::Bulk(50), Walk::Bulk(1000)] {
+            assert_eq!(client.walk(how, BASE)?, expected, "{how:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn get_tells_a_missing_instance_from_a_missing_object() -> Result<()> {
+    let world = World::start()?;
+    let rows = world.snmpd.v2c().get(&[&oid("1.0"), &oid("1.1"), &oid("1"), &oid("99.0"), &oid("10.1.2.2.105.110")])?;
+    let expected = [
+        "1.0 = Counter64: 42",
+        "1.1 = No Such Instance",
+        "1 = No Such Instance",
+        "99.0 = No Such Object",
+        "10.1.2.2.105.110 = Gauge32: 7",
+    ];
+    assert_eq!(rows, rows_under(BASE, &expected));
+    Ok(())
+}
+
+#[test]
+fn one_get_next_reads_two_columns_side_by_side() -> Result<()> {
+    let world = World::start()?;
+    let client = world.snmpd.v2c();
+    let first = client.get_next(&[&oid("10.1.2"), &oid("10.1.3")])?;
+    assert_eq!(first, rows_under(BASE, &[WALK[3], WALK[5]]));
+    let second = client.get_next(&[&first[0].oid.to_string(), &first[1].oid.to_string()])?;
+    assert_eq!(second, rows_under(BASE, &[WALK[4], WALK[6]]));
+    // The first column is over: its varbind goes on in the second. The second one leaves the subtree.
+    let third = client.get_next(&[&second[0].oid.to_string(), &second[1].oid.to_string()])?;
+    assert_eq!(third[0], rows_under(BASE, &[WALK[5]])[0]);
+    assert!(!third[1].oid.to_string().starts_with(BASE), "{:?}", third[1]);
+    Ok(())
+}
+
+#[test]
+fn one_get_bulk_reads_a_scalar_and_two_columns() -> Result<()> {
+    let world = World::start()?;
+    let rows = world.snmpd.v2c().get_bulk(1, 2, &[&oid("1"), &oid("10.1.2"), &oid("10.1.3")])?;
+    assert_eq!(rows, rows_under(BASE, &[WALK[0], WALK[3], WALK[5], WALK[4], WALK[6]]));
+    Ok(())
+}
+
+#[test]
+fn a_get_bulk_reads_on_into_the_next_subtree() -> Result<()> {
+    let world = World::start()?;
+    let rows = world.snmpd.v2c().get_bulk(0, 20, &[BASE])?;
+    assert_eq!(rows[..WALK.len()], rows_under(BASE, WALK));
+    assert!(rows.len() > WALK.len(), "snmpd's own objects follow");
+    assert!(rows.is_sorted_by(|a, b| a.oid < b.oid || b.value == agentx::Value::EndOfMibView));
+    Ok(())
+}
+
+#[test]
+fn version_1_passes_counter64_by() -> Result<()> {
+    let world = World::start()?;
+    let client = world.snmpd.v1();
+    let expected = rows_under(BASE, &[WALK[1], WALK[2], WALK[3], WALK[4]]);
+    assert_eq!(client.walk(Walk::Next, BASE)?, expected);
+    assert_eq!(client.get(&[&oid("2.0")])?, expected[..1]);
+    let refused = client.get(&[&oid("1.0")]).expect_err("v1 has no Counter64").to_string();
+    assert!(refused.contains("noSuchName"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn objects_that_cannot_be_written_say_so() -> Result<()> {
+    let world = World::start()?;
+    let refused = world.snmpd.v2c().set(&oid("2.0"), "i", "5").expect_err("read-only").to_string();
+    assert!(refused.contains("notWritable"), "{refused}");
+    world.wait_for_value(WALK[1])
+}
+
+#[test]
+fn every_syntax_reaches_the_nms_as_its_type() -> Result<()> {
+    let page = "minus -5\nhuge 1e12\nneat 18446744073709551615\nnan NaN\none 1\nzero 0\nodd 2.5\n";
+    let cases = [
+        ("Integer32", "metric: minus", Some("INTEGER: -5")),
+        ("Integer32", "metric: huge", None),
+        ("Integer32", "metric: nan", None),
+        ("Integer32", "metric: odd", Some("INTEGER: 3")),
+        ("Integer32", "metric: odd, round: Floor", Some("INTEGER: 2")),
+        ("Unsigned32", "metric: one", Some("Gauge32: 1")),
+        ("Gauge32", "metric: huge", Some("Gauge32: 4294967295")),
+        ("Counter32", "metric: huge", Some("Counter32: 3567587328")),
+        ("Counter64", "metric: neat", Some("Counter64: 18446744073709551615")),
+        ("TimeTicks", "metric: one, scale: 100", Some("Timeticks: (100) 0:00:01.00")),
+        ("TruthValue", "metric: one", Some("INTEGER: 1")),
+        ("TruthValue", "metric: zero", Some("INTEGER: 2")),
+        ("OctetString", "constant: ab", Some("Hex-STRING: 61 62")),
+        ("DisplayString", "constant: ''", Some("\"\"")),
+        ("DisplayString", "constant: \"quote \\\" back \\\\ end\"", Some("STRING: \"quote \\\" back \\\\ end\"")),
+        ("IpAddress", "constant: 192.0.2.1", Some("IpAddress: 192.0.2.1")),
+        ("ObjectIdentifier", "constant: 1.3.6.1.4.1.8072", Some("OID: .1.3.6.1.4.1.8072")),
+    ];
+    let mut objects = "  scalars:\n".to_owned();
+    let mut expected = String::new();
+    for (number, (syntax, value, shown)) in (1..).zip(cases) {
+        let source = if value.starts_with("metric") { "source: app, " } else { "" };
+        let value = format!("{{{source}{value}}}");
+        // Writing to a string cannot fail.
+        let _ = writeln!(objects, "  - {{name: s{number}, oid: '{number}', syntax: {syntax}, value: {value}}}");
+        if let Some(shown) = shown {
+            let _ = writeln!(expected, "{BASE}.{number}.0 = {shown}");
+        }
+    }
+    let world = World::serve(Exporter::with_page(page)?, Manifest { objects: &objects, ..Manifest::default() })?;
+    let expected = parse_rows(&expected)?;
+    assert_eq!(Sidecar::walk_once(&world.config, &[])?, expected, "snmp-sidecar walk");
+    assert_eq!(world.snmpd.v2c().walk(Walk::Bulk(50), BASE)?, expected);
+    Ok(())
+}
+
+#[test]
+fn a_long_octet_string_arrives_whole() -> Result<()> {
+    let text = "x".repeat(1_000);
+    let page = PAGE.replace("1.2.3", &text);
+    let world = World::serve(Exporter::with_page(&page)?, Manifest::default())?;
+    let rows = world.snmpd.v2c().get(&[&oid("3.0")])?;
+    // DisplayString ends at 255 octets (RFC 2579).
+    assert_eq!(rows[0].text()?.trim_start_matches('x'), "");
+    assert_eq!(
+        rows,
+        Sidecar::walk_once(&world.config, &[])?.into_iter().filter(|row| row.oid == rows[0].oid).collect::<Vec<_>>()
+    );
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! What most tests stand on: an application's page, the folder that the operator renders for it, a sidecar, snmpd.
+
+use anyhow::{Result, ensure};
+use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, oids_and_types, render};
+use std::{path::PathBuf, time::Duration};
+
+/// The namespace of the tests' manifests.
+pub(crate) const NAMESPACE: &str = "acme";
+/// The OID of most tests' subtree, in net-snmp's playpen.
+pub(crate) const BASE: &str = "1.3.6.1.4.1.8072.9999.9999.77";
+
+/// A page with something of everything.
+pub(crate) const PAGE: &str = r#"# TYPE requests_total counter
+requests_total 42
+# TYPE temperature_celsius gauge
+temperature_celsius -21.54
+# TYPE build_info gauge
+build_info{version="1.2.3"} 1
+# TYPE queue_depth gauge
+queue_depth{queue="in"} 7
+queue_depth{queue="out"} 8
+# TYPE queue_bytes_total counter
+queue_bytes_total{queue="in"} 10000000000
+queue_bytes_total{queue="out"} 18446744073709551615
+"#;
+
+/// Objects for [`PAGE`]: scalars 1 to 3, and the table 10 with a row per queue.
+pub(crate) const OBJECTS: &str = "
+  scalars:
+  - {name: requests, oid: '1', syntax: Counter64, value: {source: app, metric: requests_total}}
+  - {name: temperature, oid: '2', syntax: Integer32, value: {source: app, metric: temperature_celsius, scale: 10}}
+  - {name: version, oid: '3', syntax: DisplayString, value: {source: app, metric: build_info, label: version}}
+  tables:
+  - name: queueTable
+    oid: '10'
+    index:
+    - {name: queueName, oid: '1', label: queue, as: String}
+    columns:
+    - {name: queueDepth, oid: '2', syntax: Gauge32, value: {source: app, metric: queue_depth}}
+    - {name: queueBytes, oid: '3', syntax: Counter64, value: {source: app, metric: queue_bytes_total}}
+";
+
+/// What a walk of [`PAGE`] as [`OBJECTS`] shows, as `arcs below the base = TYPE: value`.
+pub(crate) const WALK: &[&str] = &[
+    "1.0 = Counter64: 42",
+    "2.0 = INTEGER: -215",
+    "3.0 = STRING: \"1.2.3\"",
+    "10.1.2.2.105.110 = Gauge32: 7",
+    "10.1.2.3.111.117.116 = Gauge32: 8",
+    "10.1.3.2.105.110 = Counter64: 10000000000",
+    "10.1.3.3.111.117.116 = Counter64: 18446744073709551615",
+];
+
+/// Rows from `arcs below the base = TYPE: value`.
+pub(crate) fn rows_under(base: &str, rows: &[&str]) -> Vec<Row> {
+    let text: Vec<String> = rows.iter().map(|row| format!("{base}.{row}")).collect();
+    harness::parse_rows(&text.join("\n")).expect("the test's own rows are well formed")
+}
+
+/// One subtree with one Prometheus source, as a team writes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manifest<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) oid: &'a str,
+    /// The SnmpContexts that it asks for.
+    pub(crate) contexts: &'a [&'a str],
+    /// Where its page is.
+    pub(crate) port: u16,
+    /// More fields of its Prometheus endpoint.
+    pub(crate) endpoint: &'a str,
+    /// How long its values stand; the default where empty.
+    pub(crate) stale_after: &'a str,
+    /// Its scalars and tables.
+    pub(crate) objects: &'a str,
+}
+
+impl Default for Manifest<'_> {
+    fn default() -> Self {
+        Self {
+            name: "app",
+            oid: BASE,
+            contexts: &["default"],
+            port: 0,
+            endpoint: "interval: 1s",
+            stale_after: "",
+            objects: OBJECTS,
+        }
+    }
+}
+
+impl Manifest<'_> {
+    /// It as YAML.
+    pub(crate) fn yaml(&self) -> String {
+        let Self { name, oid, port, endpoint, objects, .. } = self;
+        let stale_after =
+            if self.stale_after.is_empty() { String::new() } else { format!("staleAfter: {}", self.stale_after) };
+        let contexts = self.contexts.join(", ");
+        format!(
+            "apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpSubtree
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec:
+  oid: {oid}
+  contextRefs: [{contexts}]
+  selector: {{matchLabels: {{app: {name}}}}}
+  sources:
+  - name: app
+    {stale_after}
+    prometheus: {{port: {port}, {endpoint}}}
+{objects}"
+        )
+    }
+}
+
+/// A context of this name that [`NAMESPACE`] may use under the playpen.
+pub(crate) fn context(name: &str) -> String {
+    format!(
+        "apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpContext
+metadata: {{name: {name}}}
+spec:
+  allowedNamespaces: {{from: All}}
+  allowedSubtrees: [1.3.6.1.4.1.8072.9999.9999]
+"
+    )
+}
+
+/// Renders manifests into the folder `name` of the sandbox, anew, and gives what a sidecar mounts.
+pub(crate) fn render_in(sandbox: &Sandbox, name: &str, manifests: &[String]) -> Result<PathBuf> {
+    let file = sandbox.write(&format!("{name}.yaml"), manifests.join("---\n"))?;
+    render(&[file], NAMESPACE, &sandbox.path(name))
+}
+
+/// One application with its sidecar under one snmpd.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) sidecar: Sidecar,
+    pub(crate) snmpd: Snmpd,
+    pub(crate) exporter: Exporter,
+    pub(crate) config: PathBuf,
+    pub(crate) sandbox: Sandbox,
+}
+
+impl World {
+    /// Serves [`PAGE`] as [`OBJECTS`].
+    pub(crate) fn start() -> Result<Self> {
+        Self::serve(Exporter::with_page(PAGE)?, Manifest::default())
+    }
+
+    /// Serves what `exporter` has as `manifest` says, over a Unix socket.
+    pub(crate) fn serve(exporter: Exporter, manifest: Manifest<'_>) -> Result<Self> {
+        Self::serve_over(Snmpd::unix_url, exporter, manifest)
+    }
+
+    /// The same over any of snmpd's AgentX transports.
+    pub(crate) fn serve_over(
+        url: impl Fn(&Snmpd) -> String,
+        exporter: Exporter,
+        manifest: Manifest<'_>,
+    ) -> Result<Self> {
+        let sandbox = Sandbox::new()?;
+        let manifest = Manifest { port: exporter.port(), ..manifest };
+        let config = render_in(&sandbox, "config", &[context("acme"), manifest.yaml()])?;
+        let snmpd = Snmpd::start(&sandbox)?;
+        let masters = vec![url(&snmpd)];
+        let sidecar =
+            Sidecar::start(&sandbox, SidecarOptions { config: config.clone(), masters, ..Default::default() })?;
+        Ok(Self { sidecar, snmpd, exporter, config, sandbox })
+    }
+
+    /// Waits until a walk of [`BASE`] shows what `snmp-sidecar walk` does, and gives it.
+    pub(crate) fn wait_for_whole_walk(&self) -> Result<Vec<Row>> {
+        let whole = Sidecar::walk_once(&self.config, &[])?;
+        let client = self.snmpd.v2c();
+        self.sandbox.wait_for("a whole walk", || {
+            let rows = client.walk(Walk::Bulk(50), BASE)?;
+            ensure!(oids_and_types(&rows) == oids_and_types(&whole), "{} of {} rows", rows.len(), whole.len());
+            Ok(rows)
+        })
+    }
+
+    /// Waits until `oid` below [`BASE`] has this value in the default context.
+    pub(crate) fn wait_for_value(&self, row: &str) -> Result<()> {
+        wait_for_value(&self.sandbox, &self.snmpd.v2c(), row)
+    }
+}
+
+/// Waits until the client sees `row`, given as `arcs below the base = TYPE: value`.
+pub(crate) fn wait_for_value(sandbox: &Sandbox, client: &Client, row: &str) -> Result<()> {
+    let expected = rows_under(BASE, &[row]);
+    let oid = expected[0].oid.to_string();
+    let client = client.clone().patience(Duration::from_secs(2), 1);
+    sandbox.wait_for(row, || {
+        let seen = client.get(&[&oid])?;
+        ensure!(seen == expected, "{seen:?}");
+        Ok(())
+    })
+}

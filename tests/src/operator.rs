@@ -1,0 +1,46 @@
+//! Manifests into what a sidecar mounts.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Result;
+
+use crate::{built, run};
+
+/// Renders manifests with `snmp-operator render`, and gives the folder that the sidecars of `namespace` mount.
+pub fn render(manifests: &[impl AsRef<OsStr>], namespace: &str, output: &Path) -> Result<PathBuf> {
+    let mut command = Command::new(built("snmp-operator")?);
+    command.args(["render", "--format", "mounted", "-o"]).arg(output).arg("-f").args(manifests);
+    run(&mut command)?;
+    Ok(output.join(namespace).join("snmp-sidecar"))
+}
+
+/// Makes `content` what `mount` shows, in the way of the kubelet: a folder of its own per version, the link `..data` to
+/// the version that counts, swapped in one step, and a link per file through it.
+pub fn mount(content: &Path, mount: &Path, version: &str) -> Result<()> {
+    let folder = mount.join(format!("..{version}"));
+    fs::create_dir_all(&folder)?;
+    for file in fs::read_dir(content)? {
+        let file = file?;
+        fs::copy(file.path(), folder.join(file.file_name()))?;
+        let link = mount.join(file.file_name());
+        if !link.is_symlink() {
+            symlink(Path::new("..data").join(file.file_name()), link)?;
+        }
+    }
+    let next = mount.join("..data_tmp");
+    symlink(format!("..{version}"), &next)?;
+    fs::rename(next, mount.join("..data"))?;
+    for entry in fs::read_dir(mount)? {
+        let link = entry?.path();
+        if link.is_symlink() && !link.exists() {
+            fs::remove_file(link)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Where the programs are: Debian's, and those that cargo built beside this one.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The repository's root.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+}
+
+/// Finds a program of a Debian package. One that is not there is an error that names the package.
+pub fn debian(program: &str, package: &str) -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let postgresql = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|v| v.path().join("bin"));
+    let mut folders: Vec<PathBuf> = postgresql.collect();
+    folders.sort();
+    folders.reverse();
+    folders.extend(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from));
+    folders.extend(env::split_paths(&path));
+    folders
+        .into_iter()
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+        .with_context(|| format!("{program} is missing: apt-get install {package}"))
+}
+
+/// Finds a program of this workspace beside the running one, and makes sure that it is newer than its sources.
+pub fn built(program: &str) -> Result<PathBuf> {
+    let running = env::current_exe()?;
+    let folder = running.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("no target folder")?;
+    let file = folder.join(program);
+    let built_at =
+        modified(&file).with_context(|| format!("{program} is not built: run `cargo build --bins` first"))?;
+    // Cargo writes the sources of each program beside it, as a rule for make.
+    let rule = fs::read_to_string(file.with_extension("d")).unwrap_or_default();
+    let sources = rule.split_once(": ").map(|(_, sources)| sources).unwrap_or_default();
+    for source in sources.split_whitespace() {
+        let fresh = modified(Path::new(source)).is_ok_and(|changed_at| changed_at <= built_at);
+        ensure!(fresh, "{program} is older than {source}: run `cargo build --bins` first");
+    }
+    Ok(file)
+}
+
+/// The Python interpreter with the packages of `requirements.txt`, which `make` sets up.
+pub fn python() -> Result<PathBuf> {
+    let running = env::current_exe()?;
+    let python = running.ancestors().map(|folder| folder.join("venv/bin/python")).find(|file| file.exists());
+    python.context("target/venv is missing: run `make target/venv`")
+}
+
+fn modified(file: &Path) -> Result<std::time::SystemTime> {
+    Ok(fs::metadata(file)?.modified()?)
+}
+
+/// Runs a command to its end. One that fails is an error with what it wrote.
+pub fn run(command: &mut Command) -> Result<Output> {
+    let output = command.output().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    bail!(
+        "{} {}: {}\n{}{}",
+        command.get_program().display(),
+        arguments.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}

@@ -1,0 +1,156 @@
+//! The sidecar under test.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{Process, Row, Sandbox, Signal, built, free_port, http, parse_rows, run};
+
+/// How to start a sidecar.
+#[derive(Debug, Clone, Default)]
+pub struct SidecarOptions {
+    /// Names its files in the sandbox; `sidecar` where empty.
+    pub name: String,
+    /// The configuration folder.
+    pub config: PathBuf,
+    /// URLs of its masters.
+    pub masters: Vec<String>,
+    /// The pod's name; the host's where empty.
+    pub pod_name: String,
+    /// The pod's labels. Without any, every document is served.
+    pub labels: Option<PathBuf>,
+    /// The state folder, if it has one.
+    pub state: Option<PathBuf>,
+    /// Named ports, as `metrics=9100`.
+    pub ports: Vec<String>,
+}
+
+/// A running sidecar.
+#[derive(Debug)]
+pub struct Sidecar {
+    sandbox: Sandbox,
+    options: SidecarOptions,
+    /// Of probes and metrics.
+    port: u16,
+    /// Of status and walk.
+    local_port: u16,
+    process: Option<Process>,
+}
+
+impl Sidecar {
+    /// Starts one, and waits until it has registered with a master.
+    pub fn start(sandbox: &Sandbox, options: SidecarOptions) -> Result<Self> {
+        let mut sidecar = Self::new(sandbox, options)?;
+        sidecar.start_again()?;
+        sidecar.wait_ready()?;
+        Ok(sidecar)
+    }
+
+    /// Starts one, and does not wait: it may have no master, or stand by.
+    pub fn start_unready(sandbox: &Sandbox, options: SidecarOptions) -> Result<Self> {
+        let mut sidecar = Self::new(sandbox, options)?;
+        sidecar.start_again()?;
+        Ok(sidecar)
+    }
+
+    fn new(sandbox: &Sandbox, mut options: SidecarOptions) -> Result<Self> {
+        if options.name.is_empty() {
+            "sidecar".clone_into(&mut options.name);
+        }
+        Ok(Self { sandbox: sandbox.clone(), options, port: free_port()?, local_port: free_port()?, process: None })
+    }
+
+    /// Starts it with the same options after [`Self::kill`] or [`Self::stop`].
+    pub fn start_again(&mut self) -> Result<()> {
+        let options = &self.options;
+        let mut command = Command::new(built("snmp-sidecar")?);
+        command.arg("--config").arg(&options.config);
+        for master in &options.masters {
+            command.args(["--master", master]);
+        }
+        command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["--local-listen", &format!("127.0.0.1:{}", self.local_port)]);
+        if !options.pod_name.is_empty() {
+            command.args(["--pod-name", &options.pod_name]);
+        }
+        if let Some(labels) = &options.labels {
+            command.arg("--labels").arg(labels);
+        }
+        if let Some(state) = &options.state {
+            command.arg("--state").arg(state);
+        }
+        if !options.ports.is_empty() {
+            command.args(["--ports", &options.ports.join(",")]);
+        }
+        self.process = Some(self.sandbox.start(&options.name, &command)?);
+        Ok(())
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let process = self.process.as_mut().context("the sidecar does not run")?;
+        let (sandbox, port) = (&self.sandbox, self.port);
+        sandbox.wait_for("the sidecar to be ready", || {
+            process.running()?;
+            http::get(port, "/readyz")
+        })?;
+        Ok(())
+    }
+
+    fn process(&mut self) -> Result<Process> {
+        self.process.take().context("the sidecar does not run")
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process()?.kill()
+    }
+
+    /// Ends it in order; says how it ended, and how long that took.
+    pub fn stop(&mut self) -> Result<(ExitStatus, Duration)> {
+        self.process()?.stop()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.as_ref().context("the sidecar does not run")?.signal(signal)
+    }
+
+    /// What `/status` says.
+    pub fn status(&self) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&http::get(self.local_port, "/status")?)?)
+    }
+
+    /// A counter of its sessions, over all of its masters, as `/status` has it.
+    pub fn count(&self, counter: &str) -> Result<u64> {
+        fn sum(status: &serde_json::Value, counter: &str) -> u64 {
+            let below: u64 = match status {
+                serde_json::Value::Object(fields) => fields.values().map(|field| sum(field, counter)).sum(),
+                serde_json::Value::Array(items) => items.iter().map(|item| sum(item, counter)).sum(),
+                _ => 0,
+            };
+            below + status.get(counter).and_then(serde_json::Value::as_u64).unwrap_or_default()
+        }
+        Ok(sum(&self.status()?, counter))
+    }
+
+    /// What `/metrics` says.
+    pub fn metrics(&self) -> Result<String> {
+        http::get(self.port, "/metrics")
+    }
+
+    /// What `/walk` shows of a context.
+    pub fn walk(&self, context: &str) -> Result<Vec<Row>> {
+        parse_rows(&http::get(self.local_port, &format!("/walk?context={context}"))?)
+    }
+
+    /// What `snmp-sidecar walk` prints for a configuration folder.
+    pub fn walk_once(config: &Path, options: &[&str]) -> Result<Vec<Row>> {
+        let output = run(Command::new(built("snmp-sidecar")?).arg("walk").arg(config).args(options))?;
+        parse_rows(&String::from_utf8(output.stdout)?)
+    }
+}
