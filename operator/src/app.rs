@@ -49,14 +49,27 @@ fn prepare(input: &Input) -> anyhow::Result<Rendered> {
         }
     }
     if !problems.is_empty() {
+        problems.sort_by(|a, b| a.place().cmp(&b.place()));
         let mut text = String::new();
         for problem in &problems {
-            writeln!(text, "{problem}")?;
+            writeln!(text, "{}", printable(&problem.to_string()))?;
         }
         let what = if problems.len() == 1 { "problem" } else { "problems" };
         bail!("{text}{} {what}", problems.len());
     }
     Ok(Rendered { plan, documents })
+}
+
+/// The text without anything that could steer a terminal: manifests may hold any character.
+fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut printable, c| {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+        printable
+    })
 }
 
 fn render(input: &Input, folder: &Path, format: Format) -> anyhow::Result<()> {
@@ -83,15 +96,14 @@ fn render(input: &Input, folder: &Path, format: Format) -> anyhow::Result<()> {
     }
     for (namespace, credentials) in credentials(&plan) {
         for (file, origin) in credentials {
-            match format {
-                Format::Manifests => {
-                    writeln!(told, "Secret {namespace}/{} needs the key {file}: {origin}", config_map::NAME)?
-                }
+            let needed = match format {
+                Format::Manifests => format!("Secret {namespace}/{} needs the key {file}: {origin}", config_map::NAME),
                 Format::Mounted => {
-                    let file = folder.join(&namespace).join(config_map::NAME).join(file);
-                    writeln!(told, "needed: {}: {origin}", file.display())?;
+                    let path = folder.join(&namespace).join(config_map::NAME).join(file);
+                    format!("needed: {}: {origin}", path.display())
                 }
-            }
+            };
+            writeln!(told, "{needed}")?;
         }
     }
     print(&told)

@@ -72,9 +72,9 @@ pub struct Input {
 /// The form of a rendered folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For kubectl: DIR/<namespace>/configmap-snmp-sidecar.yaml.
+    /// For kubectl: DIR/NAMESPACE/configmap-snmp-sidecar.yaml.
     #[default]
     Manifests,
-    /// As a sidecar sees it mounted: DIR/<namespace>/snmp-sidecar/subtree.<name>.json.
+    /// As a sidecar sees it mounted: DIR/NAMESPACE/snmp-sidecar/subtree.NAME.json.
     Mounted,
 }

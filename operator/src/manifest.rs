@@ -68,6 +68,17 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// The file and, where it got that far, the document: what problems are sorted by.
+    #[must_use]
+    pub fn place(&self) -> (&Path, usize, Option<usize>) {
+        match self {
+            Self::Unreadable { path, .. } => (path, 0, None),
+            Self::Syntax { place, .. } | Self::Object { place, .. } => (&place.file, place.document, place.item),
+        }
+    }
+}
+
 /// What files hold.
 #[derive(Debug, Default)]
 pub struct Manifests {
@@ -134,7 +145,7 @@ impl Reader<'_> {
             match document {
                 Ok(document) => self.document(place, document),
                 Err(error) => {
-                    let message = error.without_snippet().to_string();
+                    let message = error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
                     self.found.problems.push(Problem::Syntax { place, message });
                 }
             }

@@ -60,7 +60,7 @@ pub fn replace(folder: &Path, files: &Files) -> Result<(), OutputError> {
     for (path, text) in files {
         write(&fresh.path().join(path), text)?;
     }
-    let list: String = files.keys().map(|path| format!("{}\n", path.display())).collect();
+    let list = files.keys().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join("\n");
     write(&fresh.path().join(LIST), &list)?;
     for path in &others {
         carry_over(&folder.join(path), &fresh.path().join(path))?;

@@ -11,7 +11,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The most memory that a compiled regular expression takes, in octets.
 const MAX_COMPILED: usize = 256 * 1024;
 
-/// Compiles the regular expression of `Matches`, which is about a label's whole text.
+/// Compiles the regular expression of `Matches`, which is about a label's whole text, line breaks and all, as in Prometheus.
 ///
 /// # Errors
 /// The text is no regular expression, or one that would take too much memory.
@@ -19,7 +19,7 @@ pub fn whole_text(pattern: &str) -> Result<Regex, regex_lite::Error> {
     let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
     // By itself first: `a)|(b` would compile between parentheses.
     build(pattern)?;
-    build(&format!("^(?:{pattern})$"))
+    build(&format!("^(?s:{pattern})$"))
 }
 
 impl Checks {
