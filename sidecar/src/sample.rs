@@ -1,7 +1,5 @@
 //! Samples: a name, labels and a number. Everything that a source yields, and all that mapping knows.
 
-use std::ops::Range;
-
 /// A sample's number. Integer literals stay exact to 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
@@ -41,14 +39,18 @@ impl Number {
 pub struct Samples {
     text: String,
     names: Vec<Span>,
-    labels: Vec<Label>,
+    /// Lists of label names, each for all neighbours that have the same.
+    label_names: Vec<Span>,
+    label_values: Vec<Span>,
     records: Vec<Record>,
 }
 
 #[derive(Debug, Clone)]
 struct Record {
     name: u32,
-    labels: Range<u32>,
+    label_names: u32,
+    label_values: u32,
+    label_count: u32,
     value: Number,
 }
 
@@ -56,10 +58,11 @@ struct Record {
 #[derive(Debug, Clone, Copy)]
 struct Span(u64);
 
+/// A list of label names that samples have.
 #[derive(Debug, Clone, Copy)]
-struct Label {
-    name: Span,
-    value: Span,
+pub(crate) struct LabelNames {
+    start: u32,
+    count: u32,
 }
 
 /// One sample, borrowed from its [`Samples`].
@@ -77,7 +80,8 @@ pub struct Sample<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
     text: &'a str,
-    labels: &'a [Label],
+    names: &'a [Span],
+    values: &'a [Span],
 }
 
 /// The samples no longer fit: more than 4 GiB of text, or more than 2³² labels.
@@ -87,8 +91,15 @@ pub struct TooLarge;
 
 impl Span {
     fn new(start: usize, end: usize) -> Result<Self, TooLarge> {
-        let [start, end] = [u32::try_from(start), u32::try_from(end)].map(|at| at.map_err(|_| TooLarge));
-        Ok(Self(u64::from(start?) << 32 | u64::from(end?)))
+        if start.max(end) > u32::MAX as usize {
+            return Err(TooLarge);
+        }
+        Ok(Self::within_limits(start, end))
+    }
+
+    /// A span of offsets that are known to fit.
+    fn within_limits(start: usize, end: usize) -> Self {
+        Self((start as u64) << 32 | end as u64)
     }
 
     fn of(self, text: &str) -> &str {
@@ -115,23 +126,90 @@ impl Samples {
         value: Number,
     ) -> Result<(), TooLarge> {
         let name = self.intern(name)?;
+        let (names_start, values_start) = (self.label_names.len(), self.label_values.len());
         // Neighbours on a page mostly have the same label names, and many of the same values: share their text.
-        let neighbour = self.records.last().map_or(0..0, |s| s.labels.start as usize..s.labels.end as usize);
-        let start = self.labels.len();
-        for (position, (label, value)) in (neighbour.start..).zip(labels) {
-            let shared = self.labels.get(position).filter(|_| position < neighbour.end).copied();
-            let name = self.share(label, shared.map(|shared| shared.name))?;
-            let value = self.share(value, shared.map(|shared| shared.value))?;
-            self.labels.push(Label { name, value });
+        let neighbour = self.records.last().map(|last| (last.label_names as usize, last.label_values as usize));
+        let neighbour_count = self.records.last().map_or(0, |last| last.label_count as usize);
+        let mut same_names = true;
+        for (position, (label_name, label_value)) in labels.into_iter().enumerate() {
+            let like = neighbour.filter(|_| position < neighbour_count);
+            let name_like = like.and_then(|(names, _)| self.label_names.get(names + position).copied());
+            let value_like = like.and_then(|(_, values)| self.label_values.get(values + position).copied());
+            let (label_name, shared) = self.share(label_name, name_like)?;
+            let (label_value, _) = self.share(label_value, value_like)?;
+            same_names &= shared;
+            self.label_names.push(label_name);
+            self.label_values.push(label_value);
         }
-        let name_of = |label: &Label| label.name.of(&self.text);
-        if let Some(added) = self.labels.get_mut(start..).filter(|added| !added.is_sorted_by_key(name_of)) {
-            added.sort_unstable_by(|a, b| name_of(a).cmp(name_of(b)));
-        }
-        let range = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
-        let labels = range(start)?..range(self.labels.len())?;
-        self.records.push(Record { name, labels, value });
+        let count = self.label_values.len() - values_start;
+        let names_start = match neighbour {
+            Some((names, _)) if same_names && count == neighbour_count => {
+                self.label_names.truncate(names_start);
+                names
+            }
+            _ => {
+                self.sort(names_start, values_start);
+                names_start
+            }
+        };
+        let number = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
+        let (label_names, label_values) = (number(names_start)?, number(values_start)?);
+        self.records.push(Record { name, label_names, label_values, label_count: number(count)?, value });
         Ok(())
+    }
+
+    /// Adds label names, sorted, for [`push_part`](Self::push_part).
+    pub(crate) fn add_label_names<'l>(
+        &mut self,
+        names: impl IntoIterator<Item = &'l str>,
+    ) -> Result<LabelNames, TooLarge> {
+        let start = self.label_names.len();
+        for name in names {
+            let name = self.append(name)?;
+            self.label_names.push(name);
+        }
+        let number = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
+        Ok(LabelNames { start: number(start)?, count: number(self.label_names.len() - start)? })
+    }
+
+    /// Appends a sample whose label values are all in one piece of text, at these places of it, in the order of the
+    /// names: faster than [`push`](Self::push), as the text is copied whole.
+    pub(crate) fn push_part(
+        &mut self,
+        name: &str,
+        names: LabelNames,
+        part: &str,
+        values: impl Iterator<Item = (usize, usize)>,
+        value: Number,
+    ) -> Result<(), TooLarge> {
+        let name = self.intern(name)?;
+        let number = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
+        let label_values = number(self.label_values.len())?;
+        let start = self.text.len();
+        // No value lies behind the part's end.
+        Span::new(start, start + part.len())?;
+        self.text.push_str(part);
+        self.label_values.extend(values.map(|(from, to)| Span::within_limits(start + from, start + to)));
+        let LabelNames { start: label_names, count: label_count } = names;
+        self.records.push(Record { name, label_names, label_values, label_count, value });
+        Ok(())
+    }
+
+    /// Sorts the last labels by name.
+    fn sort(&mut self, names_start: usize, values_start: usize) {
+        let (Some(names), Some(values)) =
+            (self.label_names.get_mut(names_start..), self.label_values.get_mut(values_start..))
+        else {
+            return;
+        };
+        if names.is_sorted_by_key(|name| name.of(&self.text)) {
+            return;
+        }
+        let mut sorted: Vec<_> = names.iter().copied().zip(values.iter().copied()).collect();
+        sorted.sort_unstable_by(|(a, _), (b, _)| a.of(&self.text).cmp(b.of(&self.text)));
+        for ((name, value), sorted) in names.iter_mut().zip(values).zip(sorted) {
+            (*name, *value) = sorted;
+        }
     }
 
     /// The number of the name, which is stored once for a run of samples, also where a few names take turns, as
@@ -150,11 +228,11 @@ impl Samples {
         u32::try_from(index).map_err(|_| TooLarge)
     }
 
-    /// `candidate` if it holds this text, or else a new copy.
-    fn share(&mut self, text: &str, candidate: Option<Span>) -> Result<Span, TooLarge> {
+    /// `candidate` if it holds this text, or else a new copy; and whether it does.
+    fn share(&mut self, text: &str, candidate: Option<Span>) -> Result<(Span, bool), TooLarge> {
         match candidate {
-            Some(span) if span.of(&self.text) == text => Ok(span),
-            _ => self.append(text),
+            Some(span) if span.of(&self.text) == text => Ok((span, true)),
+            _ => Ok((self.append(text)?, false)),
         }
     }
 
@@ -180,8 +258,13 @@ impl Samples {
     }
 
     fn sample(&self, record: &Record) -> Sample<'_> {
-        let labels = self.labels.get(record.labels.start as usize..record.labels.end as usize).unwrap_or_default();
-        Sample { name: self.name(record.name), labels: Labels { text: &self.text, labels }, value: record.value }
+        let count = record.label_count as usize;
+        let labels = Labels {
+            text: &self.text,
+            names: part(&self.label_names, record.label_names as usize, count),
+            values: part(&self.label_values, record.label_values as usize, count),
+        };
+        Sample { name: self.name(record.name), labels, value: record.value }
     }
 
     /// How many samples there are.
@@ -201,15 +284,19 @@ impl<'a> Labels<'a> {
     /// The text of the label `name`. An absent label and an empty one are the same, as in Prometheus: `None`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        let found = self.labels.binary_search_by(|label| label.name.of(self.text).cmp(name)).ok()?;
-        self.labels.get(found).map(|label| label.value.of(self.text)).filter(|value| !value.is_empty())
+        let found = self.names.binary_search_by(|label| label.of(self.text).cmp(name)).ok()?;
+        self.values.get(found).map(|value| value.of(self.text)).filter(|value| !value.is_empty())
     }
 
     /// Names and texts, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
         let text = self.text;
-        self.labels.iter().map(move |label| (label.name.of(text), label.value.of(text)))
+        self.names.iter().zip(self.values).map(move |(name, value)| (name.of(text), value.of(text)))
     }
+}
+
+fn part(spans: &[Span], start: usize, count: usize) -> &[Span] {
+    spans.get(start..start + count).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -231,7 +318,8 @@ mod tests {
                 ("http", vec![("code", ""), ("path", "/x")], Number::Unsigned(u64::MAX)),
             ]
         );
-        let last = samples.iter().last().unwrap();
+        let last = samples.get(2).unwrap();
+        assert!(samples.get(3).is_none());
         assert_eq!(last.labels.get("path"), Some("/x"));
         assert_eq!(last.labels.get("code"), None, "an empty label is an absent one");
         assert_eq!(last.labels.get("nope"), None);

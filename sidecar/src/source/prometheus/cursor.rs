@@ -4,13 +4,14 @@ use super::error::{Excerpt, Found, Reason};
 
 /// What is wrong, and at which byte of the text. In a box, as there is none on nearly every line: so the result of
 /// reading a token is two words.
-pub(super) type Fault = Box<FaultAt>;
-
-/// What is wrong, and at which byte of the text.
 #[derive(Debug)]
-pub(super) struct FaultAt {
-    pub(super) at: usize,
-    pub(super) reason: Reason,
+pub(super) struct Fault(Box<(usize, Reason)>);
+
+impl Fault {
+    /// The byte of the text, and what is wrong there.
+    pub(super) fn into_parts(self) -> (usize, Reason) {
+        *self.0
+    }
 }
 
 /// A token: a part of the text, or of the buffer of unescaped text.
@@ -30,6 +31,13 @@ impl Token {
 
     fn in_unescaped(start: usize, end: usize) -> Self {
         Self(Self::in_text(start, end).0 | UNESCAPED)
+    }
+
+    /// The token's place, if it is a part of the text, and not empty.
+    pub(super) fn place_in_text(self) -> Option<(usize, usize)> {
+        let start = usize::try_from(self.0 >> 32).ok()?;
+        let end = usize::try_from(self.0 & u64::from(u32::MAX)).ok()?;
+        (self.0 & UNESCAPED == 0 && start < end).then_some((start, end))
     }
 
     /// The token's characters. Both arguments are those that it was read with.
@@ -103,7 +111,7 @@ impl<'t> Cursor<'t> {
     }
 
     pub(super) fn fault(self, reason: Reason) -> Fault {
-        Box::new(FaultAt { at: self.at, reason })
+        Fault(Box::new((self.at, reason)))
     }
 
     /// The fault that here is something else than what the grammar asks for.
@@ -136,6 +144,25 @@ impl<'t> Cursor<'t> {
     /// Goes behind a metric's unquoted name.
     pub(super) fn metric_name(&mut self) -> Result<Token, Fault> {
         self.name(METRIC_NAME, "a metric name")
+    }
+
+    /// Goes behind `name` and the `=` behind it, if they are here.
+    pub(super) fn known_label_name(&mut self, name: &str) -> Option<Token> {
+        match self.rest().strip_prefix(name.as_bytes()) {
+            Some([b'=', ..]) => {
+                let start = self.at;
+                self.at += name.len() + 1;
+                Some(Token::in_text(start, start + name.len()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Goes behind an unquoted name that is known to be here.
+    pub(super) fn known_name(&mut self, length: usize) -> Token {
+        let start = self.at;
+        self.at += length;
+        Token::in_text(start, self.at)
     }
 
     /// Goes behind a label's unquoted name.

@@ -1,49 +1,59 @@
 //! Samples of which no two have the same name and labels.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
-use crate::sample::{Number, Sample, Samples, TooLarge};
+use super::sample_line::SampleLine;
+use crate::sample::{LabelNames, Number, Sample, Samples, TooLarge};
 
 /// Samples, and what it takes to find one among them. The hash has a random seed: a page's labels are often chosen
 /// by strangers.
 #[derive(Debug, Default)]
 pub(super) struct DistinctSamples {
     samples: Samples,
-    /// Hash and index of each sample.
-    table: HashTable<(u64, usize)>,
+    /// Half of its hash, and the index, of each sample.
+    table: HashTable<(u32, u32)>,
     seed: DefaultHashBuilder,
+    /// The last label names: their number in the line, and where the samples have them.
+    names: Option<(u64, LabelNames)>,
 }
 
 impl DistinctSamples {
-    /// Appends a sample unless its like is there, and says whether it did. The labels are sorted by name.
-    pub(super) fn push<'l>(
-        &mut self,
-        name: &'l str,
-        labels: impl Iterator<Item = (&'l str, &'l str)> + Clone,
-        value: Number,
-    ) -> Result<bool, TooLarge> {
+    /// Appends the line's sample unless its like is there, and says whether it did.
+    pub(super) fn push(&mut self, line: &SampleLine, text: &str, value: Number) -> Result<bool, TooLarge> {
+        let (name, labels) = (line.name(text), line.labels(text));
         let mut hasher = self.seed.build_hasher();
-        name.hash(&mut hasher);
-        labels.clone().for_each(|label| label.hash(&mut hasher));
-        let hash = hasher.finish();
+        hasher.write(name.as_bytes());
+        labels.clone().for_each(|(name, value)| {
+            hasher.write(name.as_bytes());
+            hasher.write(value.as_bytes());
+        });
+        let half = halve(hasher.finish());
         let same_labels = |s: Sample<'_>| {
             let theirs = s.labels.iter();
             theirs.len() == labels.clone().count()
                 && theirs.zip(labels.clone()).all(|(theirs, ours)| theirs.0 == ours.0 && theirs.1 == ours.1)
         };
-        let same = |entry: &(u64, usize)| {
-            entry.0 == hash && self.samples.get(entry.1).is_some_and(|s| s.name == name && same_labels(s))
+        let same = |entry: &(u32, u32)| {
+            entry.0 == half && self.samples.get(entry.1 as usize).is_some_and(|s| s.name == name && same_labels(s))
         };
-        match self.table.entry(hash, same, |entry| entry.0) {
-            Entry::Occupied(_) => Ok(false),
-            Entry::Vacant(vacant) => {
-                vacant.insert((hash, self.samples.len()));
-                self.samples.push(name, labels, value)?;
-                Ok(true)
+        let Entry::Vacant(vacant) = self.table.entry(widen(half), same, |entry| widen(entry.0)) else {
+            return Ok(false);
+        };
+        vacant.insert((half, u32::try_from(self.samples.len()).map_err(|_| TooLarge)?));
+        match line.values_in_text(text) {
+            Some((part, values)) => {
+                let names = match self.names {
+                    Some((number, names)) if number == line.names_number() => names,
+                    _ => self.samples.add_label_names(labels.map(|(name, _)| name))?,
+                };
+                self.names = Some((line.names_number(), names));
+                self.samples.push_part(name, names, part, values, value)?;
             }
+            None => self.samples.push(name, labels, value)?,
         }
+        Ok(true)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -53,4 +63,14 @@ impl DistinctSamples {
     pub(super) fn into_samples(self) -> Samples {
         self.samples
     }
+}
+
+/// Half of a hash: enough to find a sample among those of a page, in half the memory.
+fn halve(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).unwrap_or_default()
+}
+
+/// A hash whose high and low bits, of which the table looks at both, are those of the half.
+fn widen(half: u32) -> u64 {
+    u64::from(half) << 32 | u64::from(half)
 }

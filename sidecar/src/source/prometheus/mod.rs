@@ -174,7 +174,8 @@ impl<'f> Parser<'f> {
         while cursor.at < text.len() {
             let start = cursor;
             if let Err(fault) = self.read_line(&mut cursor) {
-                return Err(self.error(fault.at - start.at, start.line_end() - start.at, fault.reason));
+                let (at, reason) = fault.into_parts();
+                return Err(self.error(at - start.at, start.line_end() - start.at, reason));
             }
             self.lines += 1;
         }
@@ -218,8 +219,8 @@ impl<'f> Parser<'f> {
         match cursor.peek() {
             b'#' => self.ended = metadata::read(cursor, self.format)? == Hash::Eof,
             b'\n' if self.format == Format::Text => cursor.at += 1,
-            b'{' => self.read_sample(cursor)?,
-            _ if self.keeps(*cursor)? => self.read_sample(cursor)?,
+            b'{' => self.read_sample(cursor, None)?,
+            _ if self.keeps(*cursor)? => self.read_sample(cursor, Some(self.last_name.len()))?,
             _ => self.pass_over(cursor)?,
         }
         // The cursor is behind the line feed now.
@@ -269,16 +270,15 @@ impl<'f> Parser<'f> {
         Ok(())
     }
 
-    /// Reads the sample at the cursor, and keeps it if its name is kept.
-    fn read_sample(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    /// Reads the sample at the cursor, and keeps it if its name is kept, as an unquoted one of known length is.
+    fn read_sample(&mut self, cursor: &mut Cursor<'_>, name_length: Option<usize>) -> Result<(), Fault> {
         let start = *cursor;
-        let value = self.line.read(cursor, self.format)?;
+        let value = self.line.read(cursor, self.format, name_length)?;
         let name = self.line.name(start.text);
-        if start.peek() == b'{' && !self.filter.keeps(name) {
+        if name_length.is_none() && !self.filter.keeps(name) {
             return Ok(());
         }
-        let labels = self.line.labels(start.text);
-        if !self.samples.push(name, labels, value).map_err(|error| start.fault(error.into()))? {
+        if !self.samples.push(&self.line, start.text, value).map_err(|error| start.fault(error.into()))? {
             self.duplicates += 1;
         }
         if self.samples.len() as u64 > self.sample_limit {

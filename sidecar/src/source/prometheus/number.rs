@@ -15,7 +15,10 @@ pub(super) fn value(token: &str) -> Result<Number, Reason> {
     {
         return Ok(Number::Signed(if negative { -magnitude } else { magnitude }));
     }
-    if is_decimal(magnitude) { decimal(token) } else { special(token) }
+    match magnitude {
+        [b'0'..=b'9' | b'.', ..] => decimal(token, magnitude),
+        _ => special(token),
+    }
 }
 
 /// Checks a timestamp of the text format: milliseconds, 64 bits with sign.
@@ -43,32 +46,15 @@ fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0_i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
 }
 
-/// Whether `magnitude` is digits with at most one point among them and an optional exponent.
-fn is_decimal(magnitude: &[u8]) -> bool {
-    let (whole, rest) = split_digits(magnitude);
-    let (fraction, rest) = match rest {
-        [b'.', rest @ ..] => split_digits(rest),
-        _ => (0, rest),
-    };
-    let exponent = match rest {
-        [] => true,
-        [b'e' | b'E', rest @ ..] => matches!(split_digits(split_sign(rest).1), (1.., [])),
-        _ => false,
-    };
-    whole + fraction > 0 && exponent
-}
-
-fn split_digits(text: &[u8]) -> (usize, &[u8]) {
-    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    (count, text.get(count..).unwrap_or_default())
-}
-
-fn decimal(token: &str) -> Result<Number, Reason> {
-    if let Ok(integer) = token.parse() {
-        return Ok(Number::Signed(integer));
-    }
-    if let Ok(integer) = token.parse() {
-        return Ok(Number::Unsigned(integer));
+/// What begins with a digit or a point is a number to Rust exactly where it is one to both formats.
+fn decimal(token: &str, magnitude: &[u8]) -> Result<Number, Reason> {
+    if magnitude.iter().all(u8::is_ascii_digit) {
+        if let Ok(integer) = token.parse() {
+            return Ok(Number::Signed(integer));
+        }
+        if let Ok(integer) = token.parse() {
+            return Ok(Number::Unsigned(integer));
+        }
     }
     match token.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(Number::Float(value)),

@@ -2,7 +2,7 @@
 
 use super::{
     Format,
-    cursor::{Cursor, Fault, Token},
+    cursor::{Cursor, Fault, Token, continues_name},
     error::{Excerpt, Reason},
     number,
 };
@@ -17,6 +17,18 @@ pub(super) struct SampleLine {
     name: Option<Token>,
     labels: Vec<Label>,
     unescaped: String,
+    names: LabelNames,
+}
+
+/// The label names of a line: neighbours mostly have the same, and then they need be neither searched nor sorted.
+#[derive(Debug, Default)]
+struct LabelNames {
+    /// In the order of the line; empty where the line does not have the name plainly.
+    names: Vec<String>,
+    /// The places of the labels in the line, in the order of their names.
+    sorted: Vec<usize>,
+    /// How often the names changed: the same number means the same names.
+    changes: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +41,23 @@ struct Label {
 
 impl SampleLine {
     /// Reads the line at the cursor, and goes behind it.
-    pub(super) fn read(&mut self, cursor: &mut Cursor<'_>, format: Format) -> Result<Number, Fault> {
+    ///
+    /// `name_length` is that of its unquoted name, if it is known.
+    pub(super) fn read(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        format: Format,
+        name_length: Option<usize>,
+    ) -> Result<Number, Fault> {
         self.name = None;
         self.labels.clear();
         self.unescaped.clear();
         let start = *cursor;
         if cursor.peek() != b'{' {
-            self.name = Some(cursor.metric_name()?);
+            self.name = Some(match name_length {
+                Some(length) => cursor.known_name(length),
+                None => cursor.metric_name()?,
+            });
             if !matches!(cursor.peek(), b'{' | b' ' | b'\t' | b'\n') {
                 return Err(cursor.expected("{ or a blank"));
             }
@@ -63,7 +85,32 @@ impl SampleLine {
     /// The labels, sorted by name. One with an empty value is the same as none, and is left out.
     pub(super) fn labels<'l>(&'l self, text: &'l str) -> impl Iterator<Item = (&'l str, &'l str)> + Clone {
         let pair = |label: &Label| (label.name.of(text, &self.unescaped), label.value.of(text, &self.unescaped));
-        self.labels.iter().map(pair).filter(|(_, value)| !value.is_empty())
+        let sorted = self.names.sorted.iter().filter_map(|place| self.labels.get(*place));
+        sorted.map(pair).filter(|(_, value)| !value.is_empty())
+    }
+
+    /// The number of the label names, which is another after they changed.
+    pub(super) fn names_number(&self) -> u64 {
+        self.names.changes
+    }
+
+    /// The part of the text that all label values are in, and their places in it, in the order of the labels' names;
+    /// `None` if one is empty or has an escape in it, or if there are no labels.
+    pub(super) fn values_in_text<'l>(
+        &'l self,
+        text: &'l str,
+    ) -> Option<(&'l str, impl Iterator<Item = (usize, usize)> + 'l)> {
+        let places = || self.labels.iter().map(|label| label.value.place_in_text());
+        if !places().all(|place| place.is_some()) {
+            return None;
+        }
+        let (first, _) = places().next()??;
+        let (_, last) = places().next_back()??;
+        let of_sorted = move |place: &usize| {
+            let (start, end) = self.labels.get(*place)?.value.place_in_text()?;
+            Some((start - first, end - first))
+        };
+        Some((text.get(first..last)?, self.names.sorted.iter().filter_map(of_sorted)))
     }
 
     /// The labels in braces, the opening one of which is here. A quoted text without a value is the metric's name.
@@ -74,53 +121,69 @@ impl SampleLine {
             }
         };
         cursor.expect(b'{', "{")?;
+        let mut same_names = true;
         loop {
             skip_blanks(cursor);
             let start = *cursor;
-            let name = match cursor.peek() {
-                b'}' => break,
-                b'"' => cursor.quoted("a name", &mut self.unescaped)?,
-                _ => cursor.label_name()?,
-            };
-            if name.of(cursor.text, &self.unescaped).is_empty() {
-                return Err(start.fault(Reason::EmptyName));
-            }
-            skip_blanks(cursor);
-            if start.peek() == b'"' && matches!(cursor.peek(), b',' | b'}') {
-                if self.name.replace(name).is_some() {
-                    return Err(start.fault(Reason::SecondName));
-                }
+            let known = self.names.names.get(self.labels.len()).filter(|name| !name.is_empty());
+            let name = if let Some(name) = known.and_then(|name| cursor.known_label_name(name)) {
+                name
             } else {
+                let name = match cursor.peek() {
+                    b'}' => break,
+                    b'"' => cursor.quoted("a name", &mut self.unescaped)?,
+                    _ => cursor.label_name()?,
+                };
+                if name.of(cursor.text, &self.unescaped).is_empty() {
+                    return Err(start.fault(Reason::EmptyName));
+                }
+                skip_blanks(cursor);
+                if start.peek() == b'"' && matches!(cursor.peek(), b',' | b'}') {
+                    if self.name.replace(name).is_some() {
+                        return Err(start.fault(Reason::SecondName));
+                    }
+                    if cursor.peek() == b',' {
+                        cursor.at += 1;
+                    }
+                    continue;
+                }
                 cursor.expect(b'=', "=")?;
-                skip_blanks(cursor);
-                let value = cursor.quoted("a quoted label value", &mut self.unescaped)?;
-                self.labels.push(Label { name, value, at: u32::try_from(start.at).unwrap_or(u32::MAX) });
-                skip_blanks(cursor);
-            }
+                same_names = false;
+                name
+            };
+            skip_blanks(cursor);
+            let value = cursor.quoted("a quoted label value", &mut self.unescaped)?;
+            self.labels.push(Label { name, value, at: u32::try_from(start.at).unwrap_or(u32::MAX) });
+            skip_blanks(cursor);
             if cursor.peek() != b'}' {
                 cursor.expect(b',', ", or }")?;
             }
         }
         cursor.at += 1;
-        self.sort_labels(cursor.text)
+        if same_names && self.labels.len() == self.names.sorted.len() { Ok(()) } else { self.sort_labels(cursor.text) }
     }
 
     /// Sorts the labels, and finds one that is there twice.
     fn sort_labels(&mut self, text: &str) -> Result<(), Fault> {
-        let Self { labels, unescaped, .. } = self;
-        let name = |label: &Label| label.name.of(text, unescaped);
-        if !labels.is_sorted_by(|a, b| name(a) < name(b)) {
-            labels.sort_by(|a, b| name(a).cmp(name(b)));
-        }
+        let Self { labels, unescaped, names: LabelNames { names, sorted, changes }, .. } = self;
+        let name = |place: &usize| labels.get(*place).map_or("", |label| label.name.of(text, unescaped));
+        *changes += 1;
+        sorted.clear();
+        sorted.extend(0..labels.len());
+        sorted.sort_by(|a, b| name(a).cmp(name(b)));
         let twice =
-            labels.iter().zip(labels.iter().skip(1)).find(|(a, b)| name(a) == name(b)).map(|(_, second)| second);
-        match twice.or_else(|| labels.iter().find(|label| name(label) == METRIC_NAME_LABEL)) {
-            Some(label) => {
-                let place = Cursor { text, at: label.at as usize };
-                Err(place.fault(Reason::DuplicateLabel(Excerpt::new(name(label)))))
-            }
-            None => Ok(()),
+            sorted.iter().zip(sorted.iter().skip(1)).find(|(a, b)| name(a) == name(b)).map(|(_, second)| second);
+        if let Some(place) = twice.or_else(|| sorted.iter().find(|place| name(place) == METRIC_NAME_LABEL)) {
+            let at = labels.get(*place).map_or(0, |label| label.at as usize);
+            return Err(Cursor { text, at }.fault(Reason::DuplicateLabel(Excerpt::new(name(place)))));
         }
+        names.resize_with(names.len().max(labels.len()), String::new);
+        for (place, known) in names.iter_mut().take(labels.len()).enumerate() {
+            known.clear();
+            let is_plain = |name: &&str| name.bytes().all(continues_name) && !name.contains(':');
+            known.push_str(Some(name(&place)).filter(is_plain).unwrap_or_default());
+        }
+        Ok(())
     }
 
     /// ` value[ seconds][ # {…} value[ seconds]]`, with one space wherever there is one.

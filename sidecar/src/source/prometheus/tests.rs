@@ -376,7 +376,9 @@ fn the_fuzz_corpus_holds() {
     let inputs: Vec<_> =
         std::fs::read_dir(corpus).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
     assert!(inputs.len() >= 10);
-    inputs.iter().for_each(|input| super::fuzz(input));
+    for input in inputs {
+        super::fuzz(&input);
+    }
 }
 
 proptest! {
