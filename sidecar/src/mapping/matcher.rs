@@ -71,9 +71,9 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    fn matcher(value: serde_json::Value) -> Result<Matcher, Violation> {
+    fn matcher(mut value: serde_json::Value) -> Result<Matcher, Violation> {
         let mut whole = json!({"source": "app", "metric": "m"});
-        whole.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        whole.as_object_mut().unwrap().append(value.as_object_mut().unwrap());
         Matcher::new(&serde_json::from_value(whole).unwrap(), "scalars[0].value")
     }
 

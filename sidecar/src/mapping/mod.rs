@@ -1,4 +1,94 @@
-//! Turns samples into views.
+//! Turns samples into views: what each object of a subtree shows, and which rows its tables have.
+//!
+//! Pure: no clock, no I/O; time comes in as an argument. The work is done when a scrape is [observed](Mapper::observe);
+//! a [view](Mapper::view) is only put together from its results.
+//!
+//! # From samples to a value
+//!
+//! The steps run in this order.
+//!
+//! 1. **Choice.** Of the samples with the metric's name those that meet `matchLabels` and all `matchExpressions`. An
+//!    absent label and an empty one are the same, as in Prometheus: `In` with `""` takes samples without the label,
+//!    `Exists` leaves those where it is empty. `Matches` is a regular expression for the whole text, in which `.`
+//!    matches line ends too.
+//! 2. **Row.** In a table each sample belongs to the row of its index labels; a scalar has one row.
+//! 3. **What is taken**, of each sample:
+//!    * its **number**; or
+//!    * with `rate` the increase per second of its series, from the oldest point in the window to the newest, divided by
+//!      the time between the two. Nothing is extrapolated, so two points are needed; a scrape that was missed is no
+//!      matter. A fall is a restart from 0. Of a window 32 points are kept: ones that lie closer together are joined. A
+//!      series that is not on the latest page has no rate; or
+//!    * with `label` the label's text. Several texts for one row: the smallest in order of octets, counted as ambiguous.
+//!      No aggregate, scale, offset or rounding applies; numeric syntaxes read the text as a decimal integer.
+//! 4. **Aggregate.** The row's numbers become one by Sum, Min, Max, Avg or Count. Integers, and doubles without a
+//!    fraction, are added exactly to 127 bits, and as doubles beyond. NaN makes Sum and Avg NaN; Min and Max pass it by.
+//!    * With `quantile` the row's buckets are added up by equal `le` first, and `aggregate` does not matter. The rest
+//!      is Prometheus's `histogram_quantile`: linear within a bucket, the first one from 0, the highest finite bound for
+//!      what lies beyond it, counts that fall from bucket to bucket mended. With `rate` too the buckets' rates are used:
+//!      the quantile of what the window saw. A metric without buckets is a summary, of which the samples with this
+//!      `quantile` (compared as a number) are taken, and joined by `aggregate`. A histogram or summary that has observed
+//!      nothing counts as no sample.
+//! 5. **Scale, then offset.** An integral scale or offset keeps integers exact. A scale of one over an integer, as 0.001,
+//!    divides: exact where nothing is left over, else one rounding of a double.
+//! 6. **Rounding**, for all but text and TruthValue: Nearest (halves away from zero), Floor or Ceil.
+//! 7. **Syntax.**
+//!
+//!    | syntax | a number | text, of a label or constant |
+//!    |---|---|---|
+//!    | Integer32, Unsigned32 | out of range: withheld | a decimal integer |
+//!    | Gauge32 | latches at 0 and 2³² − 1, infinities too; counted | a decimal integer |
+//!    | Counter32, Counter64 | modulo 2³², 2⁶⁴; below 0: withheld | a decimal integer |
+//!    | TimeTicks | hundredths of a second (scale seconds by 100), modulo 2³²; below 0: withheld | a decimal integer |
+//!    | TruthValue | 0 is false(2), all else true(1) | `true`, `false` in any case; 1, 0 |
+//!    | OctetString | in decimal, not rounded, as few digits as read back the same | UTF-8, cut at 65,000 octets |
+//!    | DisplayString | the same | NVT ASCII (RFC 2579): other characters, and a carriage return that is not before a line feed or NUL, show as `?`; cut at 255 |
+//!    | IpAddress | withheld | dotted decimal |
+//!    | ObjectIdentifier | withheld | dotted decimal, two arcs or more |
+//!
+//!    *Withheld* is noSuchInstance, whatever `onMissing` says: what is there but cannot be shown is never shown as
+//!    something else. NaN is always withheld, and so are infinities but for Gauge32.
+//! 8. **Nothing there**: no sample was chosen, or none that makes a value, or the source is stale. `onMissing` says what
+//!    to show: noSuchInstance; Zero (0, false, the empty string, 0.0.0.0, 0.0); the last value there was (Hold); or a
+//!    constant.
+//!
+//! # Counters
+//!
+//! A Counter32 or Counter64 does not fall, unless `counterReset` is PassThrough or it shows a rate, a quantile or a
+//! label. Each series that falls goes on from where it stood: what it had is added to what it counts from now on, before
+//! series are joined. A series that vanishes keeps its contribution to its row's Sum, and takes it up where it was when it
+//! is back; a new one adds all that it has. Min, Max, Avg and Count, which may fall as series come and go, stand until
+//! they are passed. A counter that was away, alone or with its row or source, goes on when it is back; and where
+//! `onMissing` would show Zero or a constant for a counter that has had a value, it shows that value.
+//!
+//! Of series and of rows that are gone as many are remembered as are there, at least 1,024, the latest first. What is
+//! forgotten leaves its contribution with the row; should it come back after that, it counts as new. All of this lives as
+//! long as the [`Mapper`] does: when the sidecar restarts, counters begin at what the page says.
+//!
+//! # Tables
+//!
+//! Rows are the union of the index texts in the chosen samples of all columns, of all sources that are not stale. A
+//! sample without one of the labels, or whose text does not encode, makes no row and is counted; one whose value is
+//! withheld makes its row all the same; constants make none. A row comes and goes whole. A column of a stale source keeps
+//! its rows if it is to Hold; a row that is not on a good page goes, Hold or not, unless another column has it.
+//!
+//! | index | sub-identifiers |
+//! |---|---|
+//! | Integer | decimal digits without leading zeros, 0 to 2³¹ − 1: one |
+//! | String, ImpliedString | one per octet of the text's UTF-8, with and without their count before them |
+//! | IpAddress | four |
+//! | Hash | 1 + (64-bit FNV-1a of the text, modulo 2³¹ − 1): the same in every pod, for ever |
+//! | Assigned | 1, 2, 3, … in the order of first appearance: by the page, metric after metric; see [`Assignments`] |
+//! | Pod | the pod's own, [`pod_index`] |
+//!
+//! An instance of more than 128 sub-identifiers is withheld with its row. Of rows with the same index, as when two texts
+//! have one hash, the first in text order is shown and the others are withheld. All of it is [counted](Counts).
+//!
+//! # Sources
+//!
+//! The values of a good scrape stand until the source's `staleAfter` has passed; a failed one changes nothing. Then they
+//! are missing. Samples about the source itself ([`HEALTH_METRICS`]) come with every report, good or bad: an object that
+//! names one takes it from the sidecar and never from the page, and it never goes stale.
+
 mod aggregate;
 mod assigned;
 mod cells;

@@ -100,7 +100,7 @@ mod tests {
 
     /// Rates of one series over 60 s at these seconds.
     fn rates(points: &[(f64, f64)]) -> Vec<Option<f64>> {
-        let mut rates = Rates::new(Duration::from_secs(60));
+        let mut rates = Rates::new(Duration::from_mins(1));
         points.iter().map(|(at, value)| scrape(&mut rates, *at, *value)).collect()
     }
 
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn scrapes_in_quick_succession_take_bounded_memory_and_lose_no_increase() {
-        let mut rates = Rates::new(Duration::from_secs(60));
+        let mut rates = Rates::new(Duration::from_mins(1));
         for tick in 0..10_000_u32 {
             let at = f64::from(tick) / 100.0;
             let rate = scrape(&mut rates, at, at * 3.0);

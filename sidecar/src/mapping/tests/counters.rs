@@ -128,7 +128,7 @@ fn rows_without_end_take_bounded_memory_and_the_others_stay_right() {
     );
     for round in 0..40_u32 {
         // A row that stays and falls each time, and a hundred that are never seen again, on either side of it.
-        let passing = |from: u32| (0..50).map(|i| format!("m d={} 1\n", from + round * 50 + i)).collect::<String>();
+        let passing = |from: u32| lines(from + round * 50..from + round * 50 + 50, |row| format!("m d={row} 1"));
         // 60 and 30 in turn: on from 60 by 30, then up by 30.
         let page = format!("{}m d=5000 {}\n{}", passing(0), 60 - (round % 2) * 30, passing(6000));
         let walk = bed.app(&page).walk();
@@ -154,7 +154,7 @@ proptest! {
         let mut before = 0_u64;
         for scrape in scrapes {
             let series: std::collections::BTreeMap<_, _> = scrape.into_iter().collect();
-            let page: String = series.iter().map(|(series, value)| format!("m a={series} {}.{series}\n", value)).collect();
+            let page = lines(series, |(series, value)| format!("m a={series} {value}.{series}"));
             if let Some(value) = bed.app(&page).value() {
                 let value = value.parse().unwrap();
                 prop_assert!(value >= before, "{aggregate} fell from {before} to {value}");
@@ -171,16 +171,16 @@ proptest! {
         let mut now = [0_u64; 5];
         let mut total = 0;
         for scrape in scrapes {
-            let mut page = String::new();
+            let mut page = Vec::new();
             for (series, (increase, restart)) in scrape {
                 let value = &mut now[usize::from(series)];
                 // A restart shows as a fall: to a count below the one before.
                 let after = if restart && *value > 0 { increase % *value } else { *value + increase };
                 total += if after < *value { after } else { after - *value };
                 *value = after;
-                page += &format!("m a={series} {after}\n");
+                page.push(format!("m a={series} {after}"));
             }
-            prop_assert_eq!(bed.app(&page).value(), Some(total.to_string()));
+            prop_assert_eq!(bed.app(&page.join("\n")).value(), Some(total.to_string()));
         }
     }
 }

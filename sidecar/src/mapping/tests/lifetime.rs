@@ -8,7 +8,7 @@ fn values_stand_through_failed_scrapes_until_they_are_stale() {
     assert_eq!(bed.value(), None, "nothing before the first scrape");
     assert_eq!(bed.mapper.next_change(bed.now), None);
     bed.observe(0, "m 5");
-    let stale = bed.now + Duration::from_secs(60);
+    let stale = bed.now + Duration::from_mins(1);
     bed.wait(59).fail(0);
     assert_eq!((bed.value().as_deref(), bed.mapper.next_change(bed.now)), (Some("5"), Some(stale)));
     bed.wait(1);
@@ -22,10 +22,10 @@ fn each_source_goes_stale_by_itself_and_the_first_is_the_next_change() {
     let mut bed = Bed::new(json!([scalar("a", "1", "app"), scalar("b", "2", "db")]), json!([]));
     let start = bed.now;
     bed.observe(0, "m 1").observe(1, "m 2");
-    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_secs(60)));
+    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_mins(1)));
     bed.wait(60);
     assert_eq!(bed.walk(), ["2.0 2"]);
-    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_secs(300)));
+    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_mins(5)));
     bed.wait(240);
     assert_eq!(bed.walk(), [""; 0]);
 }

@@ -1,4 +1,5 @@
 //! The whole of mapping: documents and samples in, views out.
+#![allow(clippy::needless_pass_by_value, reason = "parts of documents are written in place")]
 
 mod counters;
 mod lifetime;
@@ -131,6 +132,11 @@ fn samples(page: &str) -> Samples {
         samples.push(name, labels.iter().map(|label| label.split_once('=').unwrap()), self::number(number)).unwrap();
     }
     samples
+}
+
+/// A page of one line per item.
+fn lines<T>(items: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> String {
+    items.into_iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn number(text: &str) -> Number {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 type Line = (u32, u8, u32);
 
 fn page(metric: &str, lines: &[Line]) -> String {
-    lines.iter().map(|(row, other, number)| format!("{metric} d={row} o={other} {number}\n")).collect()
+    super::lines(lines, |(row, other, number)| format!("{metric} d={row} o={other} {number}"))
 }
 
 /// What a column shows of these lines, by row.
