@@ -90,9 +90,8 @@ fn misfits(file: &str, subtree: &Valid) -> Vec<String> {
 /// The configuration cannot be used, or standard output not written.
 pub async fn walk(args: &WalkArgs) -> anyhow::Result<ExitCode> {
     let mut watch = Watch::new(args.config.clone(), args.labels.clone());
-    // Twice: in the first look at files that were just written, faults are not told yet.
-    let selection = watch.poll(SystemTime::now()).cloned();
-    let selection = watch.poll(SystemTime::now() + Duration::from_mins(1)).cloned().or(selection);
+    // As if later: files that were just written are taken as they are, and their faults told.
+    let selection = watch.poll(SystemTime::now() + Duration::from_mins(1)).cloned();
     let Some(selection) = selection else {
         anyhow::bail!("{}", watch.errors().collect::<Vec<_>>().join("\n"));
     };

@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::{
-    config::{Selection, SubtreeName},
+    config::{Document, Selection, SubtreeName},
     mapping::Mapper,
     source::Report,
     state::StateFolder,
@@ -266,7 +266,7 @@ impl From<&MasterStatus> for Master {
 
 impl SubtreeStatus {
     /// Of a document that nothing was scraped for yet.
-    pub(crate) fn new(document: &crate::config::Document) -> Self {
+    pub(crate) fn new(document: &Document) -> Self {
         let subtree = &document.subtree;
         let sources = subtree.sources.iter().map(|source| SourceStatus::new(&source.name));
         Self {
@@ -284,6 +284,12 @@ impl SubtreeStatus {
             withheld: Vec::new(),
             assigned: BTreeMap::new(),
         }
+    }
+
+    /// Notes where the document came from.
+    pub(crate) fn comes_from(&mut self, document: &Document) {
+        self.file.clone_from(&document.file);
+        self.hash = format!("{:016x}", document.hash);
     }
 
     /// Notes a new view, and what the mapper counted on the way to it.

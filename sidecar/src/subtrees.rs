@@ -71,7 +71,14 @@ impl Subtrees {
                         running.start(name, &self.around, &mut self.tasks);
                     }
                 }
-                Some(_) => {}
+                Some(running) => {
+                    // It may stand in another file, or be written another way.
+                    running.documents.send_if_modified(|known| {
+                        known.clone_from(document);
+                        false
+                    });
+                    self.around.status.subtree(name, |status| status.comes_from(document));
+                }
             }
         }
     }

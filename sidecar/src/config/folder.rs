@@ -89,7 +89,7 @@ impl Folder {
         if self.seen.as_ref() == Some(&before) {
             return Ok(None);
         }
-        let files = self.read(&before);
+        let files = self.read(&before)?;
         if self.fingerprint()? != before {
             // Changed while it was read: the next poll reads it again.
             return Ok(None);
@@ -106,12 +106,11 @@ impl Folder {
         }
     }
 
-    fn read(&self, fingerprint: &Fingerprint) -> Files {
+    fn read(&self, fingerprint: &Fingerprint) -> io::Result<Files> {
         let (folder, names) = match fingerprint {
             Fingerprint::Link(target) => {
                 let folder = self.path.join(target);
-                // A folder that is gone shows as another fingerprint afterwards.
-                let listing = list(&folder).unwrap_or_default();
+                let listing = list(&folder)?;
                 (folder, listing)
             }
             Fingerprint::Listing(listing) => (self.path.clone(), listing.clone()),
@@ -120,7 +119,7 @@ impl Folder {
             let content = if i < FILES { read_file(&folder.join(&name), FILE_SIZE) } else { Err(ReadError::TooMany) };
             (name, content)
         };
-        names.into_keys().enumerate().map(contents).collect()
+        Ok(names.into_keys().enumerate().map(contents).collect())
     }
 }
 
@@ -253,6 +252,13 @@ mod tests {
         let change = folder.poll(SystemTime::now()).unwrap().unwrap();
         assert_eq!(names(&change), ["subtree.b.json"]);
         assert_eq!(change.files["subtree.b.json"].as_deref(), Ok(b"2".as_slice()));
+    }
+
+    #[test]
+    fn a_volume_whose_link_leads_nowhere_is_an_error_and_not_an_empty_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("..2026_1", dir.path().join(DATA_LINK)).unwrap();
+        assert!(Folder::new(dir.path().to_owned()).poll(later()).is_err());
     }
 
     #[test]

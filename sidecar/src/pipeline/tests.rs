@@ -130,9 +130,8 @@ impl Sidecar {
                 time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if time::timeout(DEADLINE, found).await.is_err() {
-            panic!("after {DEADLINE:?}: {:#?}, not {expected:#?}", self.walk());
-        }
+        let in_time = time::timeout(DEADLINE, found).await.is_ok();
+        assert!(in_time, "after {DEADLINE:?}: {:#?}, not {expected:#?}", self.walk());
     }
 }
 
