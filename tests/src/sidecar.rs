@@ -151,6 +151,9 @@ impl Sidecar {
     /// What `snmp-sidecar walk` prints for a configuration folder.
     pub fn walk_once(config: &Path, options: &[&str]) -> Result<Vec<Row>> {
         let output = run(Command::new(built("snmp-sidecar")?).arg("walk").arg(config).args(options))?;
-        parse_rows(&String::from_utf8(output.stdout)?)
+        let output = String::from_utf8(output.stdout)?;
+        // Between the contexts stand their names.
+        let rows: Vec<&str> = output.lines().filter(|line| !line.starts_with("# context")).collect();
+        parse_rows(&rows.join("\n"))
     }
 }
