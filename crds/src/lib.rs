@@ -30,9 +30,10 @@ pub use context::{
 pub use definition::{GROUP, VERSION, definitions, manifests};
 pub use endpoint::{Authorization, BasicAuth, Port, Scheme, SecretOrConfigMap, TlsConfig};
 pub use notification::{Clear, Notification, Severity, When};
-pub use object::{Column, Index, IndexEncoding, Length, PodIndex, Range, Scalar, Syntax, Table};
+pub use object::{Column, Index, IndexEncoding, Length, Object, PodIndex, Range, Scalar, Syntax, Table};
 pub use source::{
-    ConfigMapSource, JsonMetric, JsonSource, PrometheusSource, Source, SqlDriver, SqlQuery, SqlSource, SystemSource,
+    ConfigMapSource, HttpEndpoint, JsonMetric, JsonSource, PrometheusSource, Source, SqlDriver, SqlQuery, SqlSource,
+    SystemSource,
 };
 pub use subtree::{Mib, Pods, SnmpSubtree, SnmpSubtreeSpec, SnmpSubtreeStatus};
 pub use text::{

@@ -85,20 +85,10 @@ pub struct Length {
     pub max: i32,
 }
 
-/// An object with one instance, at base.`oid`.0.
+/// What a scalar and a column have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = enum_of_integers(), validation = range_of_numbers(), validation = length_of_strings())]
-#[x_kube(validation = resets_of_counters(), validation = text_for_texts())]
-#[x_kube(validation = Rule::new("!has(self.pattern) || self.syntax in ['OctetString', 'DisplayString']")
-    .message("pattern goes with the syntaxes OctetString and DisplayString").field_path(".pattern"))]
-#[x_kube(validation = Rule::new("!has(self.write) || !(self.syntax in ['Counter32', 'Counter64'])")
-    .message("counters cannot be written").field_path(".write"))]
-pub struct Scalar {
-    /// The object's descriptor, unique in the subtree.
-    pub name: Descriptor,
-    /// Its arcs below the base OID.
-    pub oid: RelativeOid,
+pub struct Object {
     /// Its syntax.
     pub syntax: Syntax,
     /// Its unit, for people: the UNITS clause.
@@ -117,11 +107,30 @@ pub struct Scalar {
     /// The length of a string.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<Length>,
+    /// What it shows; in a table, per row.
+    pub value: Value,
+}
+
+/// An object with one instance, at base.`oid`.0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = enum_of_integers(), validation = range_of_numbers(), validation = length_of_strings())]
+#[x_kube(validation = resets_of_counters(), validation = text_for_texts())]
+#[x_kube(validation = Rule::new("!has(self.pattern) || self.syntax in ['OctetString', 'DisplayString']")
+    .message("pattern goes with the syntaxes OctetString and DisplayString").field_path(".pattern"))]
+#[x_kube(validation = Rule::new("!has(self.write) || !(self.syntax in ['Counter32', 'Counter64'])")
+    .message("counters cannot be written").field_path(".write"))]
+pub struct Scalar {
+    /// The object's descriptor, unique in the subtree.
+    pub name: Descriptor,
+    /// Its arcs below the base OID.
+    pub oid: RelativeOid,
+    /// What it holds and shows.
+    #[serde(flatten)]
+    pub object: Object,
     /// A regular expression for the whole of a string that a SET brings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Shown>,
-    /// What it shows.
-    pub value: Value,
     /// Where a SET goes; makes it read-write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write: Option<Write>,
@@ -207,24 +216,7 @@ pub struct Column {
     pub name: Descriptor,
     /// Its arc below the entry.
     pub oid: Arc,
-    /// Its syntax.
-    pub syntax: Syntax,
-    /// Its unit, for people: the UNITS clause.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub units: Option<MetricName>,
-    /// What it is, for people: the DESCRIPTION clause.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Prose>,
-    /// Names of an Integer32's values.
-    #[serde(default, rename = "enum", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
-    pub enumeration: BTreeMap<String, i32>,
-    /// The values of a number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub range: Option<Range>,
-    /// The length of a string.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub length: Option<Length>,
-    /// What it shows, per row.
-    pub value: Value,
+    /// What it holds and shows, per row.
+    #[serde(flatten)]
+    pub object: Object,
 }

@@ -62,15 +62,14 @@ fn tls_with_https() -> kube::core::Rule {
     .field_path(".tlsConfig")
 }
 
-/// An HTTP endpoint in the Prometheus text format or OpenMetrics. Redirects are not followed.
+/// An HTTP endpoint: where it is, how often it is asked, and how to be let in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = one_place(), validation = url_says_all(), validation = one_authorization(), validation = tls_with_https())]
-pub struct PrometheusSource {
+pub struct HttpEndpoint {
     /// A port of the pod, by number or name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
-    /// Path and query. Default: `/metrics`.
+    /// Path and query. Default: `/metrics` for Prometheus, `/` for JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<HttpPath>,
     /// Plain or over TLS. Default: `http`.
@@ -88,10 +87,6 @@ pub struct PrometheusSource {
     /// Longest body accepted, after decompression.
     #[serde(default = "body_size_limit")]
     pub body_size_limit: Size,
-    /// Most samples accepted from one scrape, counting those that the subtree maps.
-    #[serde(default = "sample_limit")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub sample_limit: i64,
     /// A bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
@@ -101,6 +96,20 @@ pub struct PrometheusSource {
     /// TLS settings; for `https` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
+}
+
+/// An HTTP endpoint in the Prometheus text format or OpenMetrics. Redirects are not followed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = one_place(), validation = url_says_all(), validation = one_authorization(), validation = tls_with_https())]
+pub struct PrometheusSource {
+    /// Where it is, and how it is asked.
+    #[serde(flatten)]
+    pub endpoint: HttpEndpoint,
+    /// Most samples accepted from one scrape, counting those that the subtree maps.
+    #[serde(default = "sample_limit")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub sample_limit: i64,
 }
 
 fn interval() -> Duration {
@@ -120,36 +129,9 @@ fn sample_limit() -> i64 {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = one_place(), validation = url_says_all(), validation = one_authorization(), validation = tls_with_https())]
 pub struct JsonSource {
-    /// A port of the pod, by number or name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<Port>,
-    /// Path and query. Default: `/`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<HttpPath>,
-    /// Plain or over TLS. Default: `http`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<Scheme>,
-    /// An endpoint outside the pod, instead of `port`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<HttpUrl>,
-    /// Time between requests.
-    #[serde(default = "interval")]
-    pub interval: Duration,
-    /// Longest time that one request may take. Default: 5s, or the interval where that is shorter.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scrape_timeout: Option<Duration>,
-    /// Longest body accepted, after decompression.
-    #[serde(default = "body_size_limit")]
-    pub body_size_limit: Size,
-    /// A bearer token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authorization: Option<Authorization>,
-    /// A name and password.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub basic_auth: Option<BasicAuth>,
-    /// TLS settings; for `https` only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_config: Option<TlsConfig>,
+    /// Where it is, and how it is asked.
+    #[serde(flatten)]
+    pub endpoint: HttpEndpoint,
     /// The samples to take from the answer.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

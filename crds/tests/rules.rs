@@ -61,7 +61,7 @@ fn the_examples_of_the_design_are_taken_and_read() {
     let admitted = Admission::new().admit("SnmpSubtree", &subtree(), None).unwrap();
     let read: SnmpSubtree = serde_json::from_value(admitted).unwrap();
     assert_eq!(read.spec.sources.len(), 6);
-    assert_eq!(read.spec.sources[1].json.as_ref().unwrap().interval.0, "15s", "defaults are filled in");
+    assert_eq!(read.spec.sources[1].json.as_ref().unwrap().endpoint.interval.0, "15s", "defaults are filled in");
     serde_json::from_value::<SnmpContext>(context()).unwrap();
     serde_json::from_value::<SnmpTrapTarget>(trap_target()).unwrap();
 }

@@ -1,6 +1,9 @@
 //! Translation: from the API's to the sidecar's.
 
-use crds::{Authorization as ApiAuthorization, BasicAuth, Duration, PrometheusSource, Source as ApiSource, TlsConfig};
+use crds::{
+    Authorization as ApiAuthorization, BasicAuth, Duration, HttpEndpoint, PrometheusSource, Source as ApiSource,
+    TlsConfig,
+};
 use sidecar_config::{Authorization, Endpoint, Port, Prometheus, Scheme, Source, SourceKind, Tls};
 use url::Url;
 
@@ -35,22 +38,24 @@ impl Translation {
             self.refusals.push(FieldRefusal::not_served(format!("{path}.{field}"), what));
         }
         let stand_in = || PrometheusSource {
-            port: Some(crds::Port::Number(1)),
-            path: None,
-            scheme: None,
-            url: None,
-            interval: "15s".into(),
-            scrape_timeout: None,
-            body_size_limit: "16Mi".into(),
+            endpoint: HttpEndpoint {
+                port: Some(crds::Port::Number(1)),
+                path: None,
+                scheme: None,
+                url: None,
+                interval: "15s".into(),
+                scrape_timeout: None,
+                body_size_limit: "16Mi".into(),
+                authorization: None,
+                basic_auth: None,
+                tls_config: None,
+            },
             sample_limit: 1,
-            authorization: None,
-            basic_auth: None,
-            tls_config: None,
         };
-        let prometheus = prometheus.clone().unwrap_or_else(stand_in);
+        let PrometheusSource { endpoint, sample_limit } = prometheus.clone().unwrap_or_else(stand_in);
         let prefix = format!("{path}.prometheus");
-        let interval_ms = self.millis(&format!("{prefix}.interval"), &prometheus.interval);
-        let timeout_ms = match &prometheus.scrape_timeout {
+        let interval_ms = self.millis(&format!("{prefix}.interval"), &endpoint.interval);
+        let timeout_ms = match &endpoint.scrape_timeout {
             Some(timeout) => self.millis(&format!("{prefix}.scrapeTimeout"), timeout),
             None => interval_ms.min(DEFAULT_TIMEOUT_MS),
         };
@@ -58,7 +63,7 @@ impl Translation {
             Some(stale_after) => self.millis(&format!("{path}.staleAfter"), stale_after),
             None => interval_ms.saturating_mul(STALE_INTERVALS),
         };
-        let kind = SourceKind::Prometheus(self.prometheus(&prefix, &prometheus));
+        let kind = SourceKind::Prometheus(self.prometheus(&prefix, &endpoint, sample_limit));
         Source { name: name.0.clone(), interval_ms, timeout_ms, stale_after_ms, kind }
     }
 
@@ -71,7 +76,7 @@ impl Translation {
         })
     }
 
-    fn prometheus(&mut self, path: &str, source: &PrometheusSource) -> Prometheus {
+    fn prometheus(&mut self, path: &str, source: &HttpEndpoint, sample_limit: i64) -> Prometheus {
         let endpoint =
             Endpoint { authorization: self.authorization(source), tls: self.tls(source), ..self.place(path, source) };
         let body_size_limit = source.body_size_limit.bytes().unwrap_or_else(|| {
@@ -80,12 +85,12 @@ impl Translation {
             1
         });
         // The schema has it at 1 or more.
-        let sample_limit = u64::try_from(source.sample_limit).unwrap_or(0);
+        let sample_limit = u64::try_from(sample_limit).unwrap_or(0);
         Prometheus { endpoint, body_size_limit, sample_limit }
     }
 
     /// Where the endpoint is: a port of the pod, or a URL.
-    fn place(&mut self, path: &str, source: &PrometheusSource) -> Endpoint {
+    fn place(&mut self, path: &str, source: &HttpEndpoint) -> Endpoint {
         let local = |port: &crds::Port| Endpoint {
             scheme: match source.scheme.unwrap_or_default() {
                 crds::Scheme::Http => Scheme::Http,
@@ -113,7 +118,7 @@ impl Translation {
         }
     }
 
-    fn authorization(&mut self, source: &PrometheusSource) -> Option<Authorization> {
+    fn authorization(&mut self, source: &HttpEndpoint) -> Option<Authorization> {
         let credentials = &mut self.credentials;
         if let Some(ApiAuthorization { credentials: key }) = &source.authorization {
             return Some(Authorization::Bearer { credentials_file: file(credentials, key) });
@@ -124,7 +129,7 @@ impl Translation {
         })
     }
 
-    fn tls(&mut self, source: &PrometheusSource) -> Option<Tls> {
+    fn tls(&mut self, source: &HttpEndpoint) -> Option<Tls> {
         let TlsConfig { ca, cert, key_secret, server_name, insecure_skip_verify } = source.tls_config.as_ref()?;
         let credentials = &mut self.credentials;
         Some(Tls {

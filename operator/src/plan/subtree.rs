@@ -127,8 +127,8 @@ impl Translation {
         Scalar {
             name: scalar.name.0.clone(),
             oid: self.oid(&format!("{path}.oid"), &scalar.oid),
-            syntax: syntax(scalar.syntax),
-            value: self.value(&format!("{path}.value"), &scalar.value),
+            syntax: syntax(scalar.object.syntax),
+            value: self.value(&format!("{path}.value"), &scalar.object.value),
         }
     }
 
@@ -151,8 +151,8 @@ impl Translation {
             Column {
                 name: column.name.0.clone(),
                 oid: self.arc(&format!("{path}.oid"), &column.oid),
-                syntax: syntax(column.syntax),
-                value: self.value(&format!("{path}.value"), &column.value),
+                syntax: syntax(column.object.syntax),
+                value: self.value(&format!("{path}.value"), &column.object.value),
             }
         });
         let columns = columns.collect();
