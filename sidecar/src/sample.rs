@@ -216,6 +216,9 @@ impl Samples {
     /// those of a histogram do.
     fn intern(&mut self, name: &str) -> Result<u32, TooLarge> {
         const TURNS: usize = 4;
+        if let Some(last) = self.records.last().filter(|last| self.name(last.name) == name) {
+            return Ok(last.name);
+        }
         let mut recent = self.names.iter().enumerate().rev().take(TURNS);
         let found = recent.find(|(_, span)| span.of(&self.text) == name).map(|(index, _)| index);
         let index = if let Some(index) = found {

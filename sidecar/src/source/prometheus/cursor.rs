@@ -35,17 +35,29 @@ impl Token {
 
     /// The token's place, if it is a part of the text, and not empty.
     pub(super) fn place_in_text(self) -> Option<(usize, usize)> {
-        let start = usize::try_from(self.0 >> 32).ok()?;
-        let end = usize::try_from(self.0 & u64::from(u32::MAX)).ok()?;
+        let (start, end) = self.place();
         (self.0 & UNESCAPED == 0 && start < end).then_some((start, end))
     }
 
     /// The token's characters. Both arguments are those that it was read with.
     pub(super) fn of<'t>(self, text: &'t str, unescaped: &'t str) -> &'t str {
-        let (start, end) = ((self.0 & !UNESCAPED) >> 32, self.0 & u64::from(u32::MAX));
-        let from = if self.0 & UNESCAPED == 0 { text } else { unescaped };
-        let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-        range.and_then(|(start, end)| from.get(start..end)).unwrap_or_default()
+        let (start, end) = self.place();
+        self.part_of(text, unescaped).get(start..end).unwrap_or_default()
+    }
+
+    /// The same in bytes, without a look at where characters begin.
+    pub(super) fn bytes_of<'t>(self, text: &'t str, unescaped: &'t str) -> &'t [u8] {
+        let (start, end) = self.place();
+        self.part_of(text, unescaped).as_bytes().get(start..end).unwrap_or_default()
+    }
+
+    fn part_of<'t>(self, text: &'t str, unescaped: &'t str) -> &'t str {
+        if self.0 & UNESCAPED == 0 { text } else { unescaped }
+    }
+
+    fn place(self) -> (usize, usize) {
+        let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        (offset((self.0 & !UNESCAPED) >> 32), offset(self.0 & u64::from(u32::MAX)))
     }
 }
 
@@ -222,7 +234,9 @@ impl<'t> Cursor<'t> {
     /// Goes behind everything up to the next blank or the line's end, and has `read` make sense of it.
     pub(super) fn word<T>(&mut self, read: impl FnOnce(&'t str) -> Result<T, Reason>) -> Result<T, Fault> {
         let start = *self;
-        let count = self.rest().iter().take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n')).count();
+        // Nearly every byte is decided by the first comparison.
+        let count =
+            self.rest().iter().take_while(|byte| **byte > b' ' || !matches!(byte, b' ' | b'\t' | b'\n')).count();
         self.at += count;
         read(self.between(start.at, self.at)).map_err(|reason| start.fault(reason))
     }

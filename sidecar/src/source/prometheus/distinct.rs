@@ -15,21 +15,30 @@ pub(super) struct DistinctSamples {
     /// Half of its hash, and the index, of each sample.
     table: HashTable<(u32, u32)>,
     seed: DefaultHashBuilder,
-    /// The last label names: their number in the line, and where the samples have them.
-    names: Option<(u64, LabelNames)>,
+    names: Option<LastNames>,
+}
+
+/// The label names of the last sample.
+#[derive(Debug)]
+struct LastNames {
+    /// That of the line.
+    number: u64,
+    hash: u64,
+    /// Where the samples have them.
+    names: LabelNames,
 }
 
 impl DistinctSamples {
     /// Appends the line's sample unless its like is there, and says whether it did.
     pub(super) fn push(&mut self, line: &SampleLine, text: &str, value: Number) -> Result<bool, TooLarge> {
         let (name, labels) = (line.name(text), line.labels(text));
-        let mut hasher = self.seed.build_hasher();
-        hasher.write(name.as_bytes());
-        labels.clone().for_each(|(name, value)| {
-            hasher.write(name.as_bytes());
-            hasher.write(value.as_bytes());
-        });
-        let half = halve(hasher.finish());
+        let part = line.values_in_text(text);
+        let names_hash = match &self.names {
+            Some(names) if part.is_some() && names.number == line.names_number() => names.hash,
+            _ => self.hash(labels.clone().map(|(name, _)| name.as_bytes())),
+        };
+        let half =
+            halve(self.hash([name.as_bytes(), &names_hash.to_le_bytes()].into_iter().chain(line.value_bytes(text))));
         let same_labels = |s: Sample<'_>| {
             let theirs = s.labels.iter();
             theirs.len() == labels.clone().count()
@@ -42,18 +51,24 @@ impl DistinctSamples {
             return Ok(false);
         };
         vacant.insert((half, u32::try_from(self.samples.len()).map_err(|_| TooLarge)?));
-        match line.values_in_text(text) {
-            Some((part, values)) => {
-                let names = match self.names {
-                    Some((number, names)) if number == line.names_number() => names,
-                    _ => self.samples.add_label_names(labels.map(|(name, _)| name))?,
-                };
-                self.names = Some((line.names_number(), names));
-                self.samples.push_part(name, names, part, values, value)?;
-            }
-            None => self.samples.push(name, labels, value)?,
-        }
+        let Some((part, values)) = part else {
+            self.samples.push(name, labels, value)?;
+            return Ok(true);
+        };
+        let number = line.names_number();
+        let names = match &self.names {
+            Some(names) if names.number == number => names.names,
+            _ => self.samples.add_label_names(labels.map(|(name, _)| name))?,
+        };
+        self.names = Some(LastNames { number, hash: names_hash, names });
+        self.samples.push_part(name, names, part, values, value)?;
         Ok(true)
+    }
+
+    fn hash<'l>(&self, parts: impl Iterator<Item = &'l [u8]>) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        parts.for_each(|part| hasher.write(part));
+        hasher.finish()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -36,7 +36,7 @@ struct Label {
     name: Token,
     value: Token,
     /// Where the line has it.
-    at: u32,
+    at: usize,
 }
 
 impl SampleLine {
@@ -87,6 +87,12 @@ impl SampleLine {
         let pair = |label: &Label| (label.name.of(text, &self.unescaped), label.value.of(text, &self.unescaped));
         let sorted = self.names.sorted.iter().filter_map(|place| self.labels.get(*place));
         sorted.map(pair).filter(|(_, value)| !value.is_empty())
+    }
+
+    /// The labels' values, as [`labels`](Self::labels) has them, in bytes.
+    pub(super) fn value_bytes<'l>(&'l self, text: &'l str) -> impl Iterator<Item = &'l [u8]> {
+        let sorted = self.names.sorted.iter().filter_map(|place| self.labels.get(*place));
+        sorted.map(|label| label.value.bytes_of(text, &self.unescaped)).filter(|value| !value.is_empty())
     }
 
     /// The number of the label names, which is another after they changed.
@@ -153,7 +159,7 @@ impl SampleLine {
             };
             skip_blanks(cursor);
             let value = cursor.quoted("a quoted label value", &mut self.unescaped)?;
-            self.labels.push(Label { name, value, at: u32::try_from(start.at).unwrap_or(u32::MAX) });
+            self.labels.push(Label { name, value, at: start.at });
             skip_blanks(cursor);
             if cursor.peek() != b'}' {
                 cursor.expect(b',', ", or }")?;
@@ -174,7 +180,7 @@ impl SampleLine {
         let twice =
             sorted.iter().zip(sorted.iter().skip(1)).find(|(a, b)| name(a) == name(b)).map(|(_, second)| second);
         if let Some(place) = twice.or_else(|| sorted.iter().find(|place| name(place) == METRIC_NAME_LABEL)) {
-            let at = labels.get(*place).map_or(0, |label| label.at as usize);
+            let at = labels.get(*place).map_or(0, |label| label.at);
             return Err(Cursor { text, at }.fault(Reason::DuplicateLabel(Excerpt::new(name(place)))));
         }
         names.resize_with(names.len().max(labels.len()), String::new);
