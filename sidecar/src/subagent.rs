@@ -187,6 +187,7 @@ impl Links {
                     stop: stopped,
                     status: self.status.add(address.to_string()),
                     jitter: Jitter::new(self.jitter.number()),
+                    opened: None,
                 };
                 self.tasks.spawn(link.run());
                 stop

@@ -1,22 +1,24 @@
 //! One session with one master as a state machine: octets and time in, octets out.
 
+mod asking;
+mod frames;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use agentx::{
-    AddAgentCaps, Body, ByteOrder, CloseReason, Context, DecodeError, FrameHeader, Framer, Header, Limits, Oid, Open,
-    Pdu, PduType, Range, Register, RemoveAgentCaps, RequestRef, ResponseEncoder, ResponseError, ResponseRef,
-    Unregister, decode,
-};
+use agentx::{Body, CloseReason, Context, DecodeError, Framer, Limits, Oid, Open, ResponseError};
 
-use super::{
-    Capabilities, Capability, Catalogue, Command, Counters, Declaration, Exports, Jitter, Output, Progress,
-    Registration, Registrations, Responder, SetTransaction, Step,
+use self::{
+    asking::{Asked, Awaited},
+    frames::Recent,
 };
-use crate::mapping::Region;
+use super::{
+    Capabilities, Capability, Catalogue, Counters, Exports, Jitter, Output, Progress, Registration, Registrations,
+    Responder, SetTransaction,
+};
 
 /// A master that has said nothing for this long is asked whether it is there.
 const IDLE: Duration = Duration::from_secs(5);
@@ -29,10 +31,6 @@ const ANSWER: Duration = Duration::from_mins(1);
 const STALLED: Duration = Duration::from_secs(10);
 /// How long a Close may wait for its answer.
 const CLOSING: Duration = Duration::from_millis(800);
-/// How many PDUs of ours may be unanswered at a time.
-const WINDOW: usize = 64;
-/// How many PDUs of the master are handled in one step.
-const FRAMES_PER_STEP: usize = 64;
 /// With this much to be sent, in octets, nothing more is answered until the master reads.
 const OUTPUT_FULL: usize = 1 << 20;
 /// With this much received and not answered, in octets, the master is one that only writes.
@@ -99,24 +97,6 @@ pub enum End {
     Garbage(DecodeError),
 }
 
-/// A PDU of ours that the master has not answered.
-#[derive(Debug)]
-struct Awaited {
-    packet_id: u32,
-    sent: Instant,
-    asked: Asked,
-}
-
-#[derive(Debug)]
-enum Asked {
-    Open,
-    Register(Registration),
-    Unregister(Registration),
-    Capability,
-    Ping,
-    Close,
-}
-
 /// One session on one connection, for all contexts: with two sessions on a connection snmpd mixes up their ids.
 ///
 /// Give it every [`Input`], send what is in [`Session::output`], come back at [`Session::wakeup`], and close the
@@ -144,27 +124,6 @@ pub struct Session {
     jitter: Jitter,
     counters: Arc<Counters>,
     revision: u64,
-}
-
-/// The packetIDs of the last requests.
-#[derive(Debug, Default)]
-struct Recent {
-    ids: [Option<u32>; 16],
-    next: usize,
-}
-
-impl Recent {
-    /// Whether it was there already; it is then.
-    fn repeats(&mut self, packet_id: u32) -> bool {
-        if self.ids.contains(&Some(packet_id)) {
-            return true;
-        }
-        if let Some(id) = self.ids.get_mut(self.next) {
-            *id = Some(packet_id);
-        }
-        self.next = (self.next + 1) % self.ids.len();
-        false
-    }
 }
 
 impl Session {
@@ -331,210 +290,4 @@ impl Session {
             }
         }
     }
-
-    /// Whether another PDU of ours may be sent now.
-    fn may_ask(&self) -> bool {
-        matches!(self.state, State::Open { .. })
-            && self.awaited.len() < WINDOW
-            && self.output.pending().len() < OUTPUT_FULL
-    }
-
-    /// Sends what is to be told: capabilities, what is no longer wanted, what is; a Ping if there is nothing else.
-    fn send_commands(&mut self, now: Instant) {
-        while self.may_ask() {
-            if let Some(declaration) = self.capabilities.take() {
-                let (context, body) = match declaration {
-                    Declaration::Add(Capability { context, id }, description) => {
-                        (context, Body::AddAgentCaps(AddAgentCaps { id, description: description.into_bytes() }))
-                    }
-                    Declaration::Remove(Capability { context, id }) => {
-                        (context, Body::RemoveAgentCaps(RemoveAgentCaps { id }))
-                    }
-                };
-                self.ask(context.as_str().into(), body, Asked::Capability, now);
-                continue;
-            }
-            let Some(command) = self.registrations.next(now) else { break };
-            self.revision += 1;
-            let context = |registration: &Registration| registration.context.as_str().into();
-            match command {
-                Command::Register(wanted) => {
-                    self.ask(context(&wanted), register(&wanted.region), Asked::Register(wanted), now);
-                }
-                Command::Unregister(gone) => {
-                    self.ask(context(&gone), unregister(&gone.region), Asked::Unregister(gone), now);
-                }
-            }
-        }
-        if self.may_ask() && self.awaited.is_empty() && now >= self.last_heard + IDLE {
-            self.ask(Context::default(), Body::Ping, Asked::Ping, now);
-        }
-    }
-
-    /// Sends a PDU of ours, and remembers it until it is answered.
-    fn ask(&mut self, context: Context, body: Body, asked: Asked, now: Instant) {
-        self.packet_id = self.packet_id.wrapping_add(1);
-        let packet_id = self.packet_id;
-        let header = Header { byte_order: ByteOrder::Big, session_id: self.id, transaction_id: packet_id, packet_id };
-        match agentx::encode(&Pdu { header, context, body }, self.output.buf()) {
-            Ok(()) => self.awaited.push_back(Awaited { packet_id, sent: now, asked }),
-            // What cannot even be written (a range outside its subtree) is as good as refused.
-            Err(_) => self.answered(asked, ResponseError::ProcessingError, self.id, now),
-        }
-    }
-
-    fn take_frames(&mut self, now: Instant) {
-        // The framer is set aside, as a frame borrows from it while the session changes.
-        let mut framer = std::mem::replace(&mut self.framer, Framer::new(LIMITS));
-        self.behind = true;
-        for _ in 0..FRAMES_PER_STEP {
-            if matches!(self.state, State::Ended(_)) || self.output.pending().len() >= OUTPUT_FULL {
-                break;
-            }
-            match framer.next_frame() {
-                Ok(Some(frame)) => {
-                    self.backlog = self.backlog.saturating_sub(frame.len());
-                    self.take_frame(frame, now);
-                }
-                Ok(None) => {
-                    self.behind = false;
-                    break;
-                }
-                Err(error) => {
-                    self.counters.decode_errors.one();
-                    self.end(End::Garbage(error));
-                }
-            }
-        }
-        self.framer = framer;
-    }
-
-    fn take_frame(&mut self, frame: &[u8], now: Instant) {
-        let Ok(FrameHeader { header, pdu_type, .. }) = FrameHeader::parse(frame) else { return };
-        let ours = header.session_id == self.id && !matches!(self.state, State::Opening);
-        match pdu_type {
-            PduType::Response => self.take_response(header, frame, now),
-            // After our Close the master waits for no answer to what it asked before.
-            _ if matches!(self.state, State::Closing { .. }) => {}
-            PduType::Close | PduType::CleanupSet if !ours => self.counters.unexpected.one(),
-            PduType::Close => self.end(End::Closed(match decode(frame, &LIMITS) {
-                Ok(Pdu { body: Body::Close(reason), .. }) => reason,
-                _ => CloseReason::Other,
-            })),
-            _ if !ours => {
-                self.counters.unexpected.one();
-                self.respond(header, ResponseError::NotOpen, 0);
-            }
-            PduType::Get | PduType::GetNext | PduType::GetBulk => match RequestRef::parse(frame, &LIMITS) {
-                Ok(request) => {
-                    self.count_request(header);
-                    self.responder.answer(&self.catalogue, &request, self.output.buf(), &self.counters);
-                }
-                Err(_) => self.refuse_unreadable(header),
-            },
-            PduType::TestSet | PduType::CommitSet | PduType::UndoSet | PduType::CleanupSet => {
-                self.take_set_step(header, frame);
-            }
-            PduType::Ping => self.respond(header, ResponseError::NoError, 0),
-            PduType::Unknown(_) => self.refuse_unreadable(header),
-            _ => {
-                self.counters.unexpected.one();
-                self.respond(header, ResponseError::ProcessingError, 0);
-            }
-        }
-    }
-
-    fn count_request(&mut self, header: Header) {
-        self.counters.requests.one();
-        if self.recent.repeats(header.packet_id) {
-            self.counters.resends.one();
-        }
-    }
-
-    fn take_set_step(&mut self, header: Header, frame: &[u8]) {
-        let step = match decode(frame, &LIMITS).map(|pdu| pdu.body) {
-            Ok(Body::TestSet(varbinds)) => Step::Test(varbinds.len()),
-            Ok(Body::CommitSet) => Step::Commit,
-            Ok(Body::UndoSet) => Step::Undo,
-            Ok(_) => Step::Cleanup,
-            Err(_) => return self.refuse_unreadable(header),
-        };
-        self.count_request(header);
-        if let Some(verdict) = self.set.take(header, step) {
-            self.respond(header, verdict.error, verdict.index);
-            self.counters.answers.one();
-        }
-    }
-
-    /// A PDU whose header can be read, and nothing else (RFC 2741 section 7.1).
-    fn refuse_unreadable(&mut self, header: Header) {
-        self.counters.decode_errors.one();
-        self.respond(header, ResponseError::ParseError, 0);
-    }
-
-    fn respond(&mut self, header: Header, error: ResponseError, index: u16) {
-        // A Response without varbinds is shorter than any limit.
-        _ = ResponseEncoder::begin(self.output.buf(), header, 0).finish(error, index);
-    }
-
-    fn take_response(&mut self, header: Header, frame: &[u8], now: Instant) {
-        let error = ResponseRef::parse(frame, &LIMITS).map_or_else(
-            |_| {
-                self.counters.decode_errors.one();
-                ResponseError::ParseError
-            },
-            |response| response.error,
-        );
-        let position = self.awaited.iter().position(|awaited| awaited.packet_id == header.packet_id);
-        match position.and_then(|position| self.awaited.remove(position)) {
-            Some(Awaited { asked, .. }) => self.answered(asked, error, header.session_id, now),
-            None => self.counters.unexpected.one(),
-        }
-    }
-
-    fn answered(&mut self, asked: Asked, error: ResponseError, session_id: u32, now: Instant) {
-        match (asked, error) {
-            (Asked::Open, ResponseError::NoError) => {
-                self.id = session_id;
-                self.state = State::Open { since: now };
-            }
-            (Asked::Open, error) => self.state = State::Ended(End::Refused(error)),
-            (Asked::Close, _) => self.state = State::Ended(End::Shutdown),
-            (_, ResponseError::NotOpen) => self.state = State::Ended(End::Unknown),
-            (Asked::Register(registration), error) => {
-                if !matches!(error, ResponseError::NoError | ResponseError::DuplicateRegistration) {
-                    self.counters.refusals.one();
-                }
-                self.registrations.register_answered(registration, error, now, &mut self.jitter);
-            }
-            (Asked::Unregister(registration), _) => self.registrations.unregister_answered(registration),
-            (Asked::Capability, error) if error != ResponseError::NoError => self.counters.refusals.one(),
-            (Asked::Capability | Asked::Ping, _) => return,
-        }
-        self.revision += 1;
-    }
-}
-
-fn range(region: &Region) -> Option<Range> {
-    region.range.map(|(position, upper_bound)| Range { position, upper_bound })
-}
-
-/// Always at the default priority: a better one would take the region from the pod that holds it, and values would
-/// jump between pods.
-fn register(region: &Region) -> Body {
-    Body::Register(Register {
-        timeout_s: 0,
-        priority: Register::DEFAULT_PRIORITY,
-        subtree: region.subtree.clone(),
-        range: range(region),
-        instance: false,
-    })
-}
-
-fn unregister(region: &Region) -> Body {
-    Body::Unregister(Unregister {
-        priority: Register::DEFAULT_PRIORITY,
-        subtree: region.subtree.clone(),
-        range: range(region),
-    })
 }

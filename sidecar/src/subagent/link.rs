@@ -56,6 +56,8 @@ pub(super) struct Link {
     pub(super) stop: watch::Receiver<()>,
     pub(super) status: LinkStatus,
     pub(super) jitter: Jitter,
+    /// When the last session was opened; none if the last connection had none.
+    pub(super) opened: Option<Instant>,
 }
 
 /// A connection.
@@ -129,7 +131,7 @@ impl Link {
             };
             match connected {
                 Ok(stream) => {
-                    let connected_at = Instant::now();
+                    self.opened = None;
                     let ended = match stream {
                         Stream::Unix(stream) => self.converse(stream).await,
                         Stream::Tcp(stream) => self.converse(stream).await,
@@ -137,7 +139,7 @@ impl Link {
                     if matches!(ended, Ended::Session(End::Shutdown)) {
                         return;
                     }
-                    backoff.ended(connected_at.elapsed());
+                    backoff.ended(self.opened.map_or(Duration::ZERO, |opened| opened.elapsed()));
                     self.note(&ended);
                 }
                 Err(error) => {
@@ -238,11 +240,12 @@ impl Link {
     }
 
     /// Shows the session's state to people, if it has changed since.
-    fn show(&self, session: &Session, shown: &mut Option<u64>) {
+    fn show(&mut self, session: &Session, shown: &mut Option<u64>) {
         let revision = Some(session.revision());
         if *shown != revision {
             let before = self.status.show(session);
             if before != SessionState::Open && matches!(session.state(), State::Open { .. }) {
+                self.opened = Some(Instant::now());
                 info!(master = %self.address, "session open");
             }
             *shown = revision;

@@ -54,7 +54,12 @@ impl SystemResolver {
     }
 
     async fn look_up(&mut self, host: &str) -> Result<BTreeSet<IpAddr>, NetError> {
-        Ok(self.resolver()?.lookup_ip(host).await?.iter().collect())
+        let mut addresses: BTreeSet<IpAddr> = self.resolver()?.lookup_ip(host).await?.iter().collect();
+        // The hosts file may name both kinds, though only one was asked for.
+        if addresses.iter().any(IpAddr::is_ipv4) {
+            addresses.retain(IpAddr::is_ipv4);
+        }
+        Ok(addresses)
     }
 }
 

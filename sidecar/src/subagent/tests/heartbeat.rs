@@ -1,0 +1,37 @@
+//! Signs of life.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::{
+    session::Exports,
+    subagent::{Heartbeat, Subagent},
+};
+
+#[test]
+fn a_heartbeat_is_as_old_as_its_last_beat() {
+    let heartbeat = Heartbeat::new();
+    while heartbeat.age() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
+    heartbeat.clone().beat();
+    assert!(heartbeat.age() < Duration::from_secs(10));
+    let aged = heartbeat.age();
+    while heartbeat.age() <= aged {
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_thread_of_a_subagent_beats_while_it_runs() {
+    let (_exports, watched) = watch::channel(Exports::default());
+    let subagent = Subagent::new("unix:/nowhere/master".parse().unwrap(), watched, "test");
+    let heartbeat = subagent.heartbeat();
+    while heartbeat.age() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
+    let before = heartbeat.age();
+    subagent.run(tokio::time::sleep(Duration::from_secs(2))).await;
+    assert!(heartbeat.age() < before + Duration::from_secs(2), "{:?}", heartbeat.age());
+}

@@ -1,0 +1,261 @@
+//! Subagents and masters over real sockets.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use agentx::{Body, CloseReason, ResponseError};
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::peer::{A, B, Peer, export, oid, value, within};
+use crate::{
+    session::Exports,
+    subagent::{MasterStatus, MasterUrl, RegistrationState, Resolve, SessionState, Subagent},
+};
+
+/// A subagent that runs, and what is needed to change and stop it.
+struct Running {
+    exports: watch::Sender<Exports>,
+    status: MasterStatus,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// Hosts whose addresses the test decides.
+struct Names(watch::Receiver<Result<BTreeSet<IpAddr>, String>>);
+
+impl Resolve for Names {
+    async fn resolve(&mut self, host: &str) -> Result<BTreeSet<IpAddr>, String> {
+        assert_eq!(host, "master.test");
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.0.borrow_and_update().clone()
+    }
+}
+
+fn start(url: &str, names: Option<Names>) -> Running {
+    let (exports, watched) = watch::channel(Arc::new(vec![export(A, 3)]));
+    let subagent = Subagent::new(url.parse::<MasterUrl>().unwrap(), watched, "test");
+    let status = subagent.status();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async move { _ = stopped.await };
+    let task = tokio::spawn(async move {
+        match names {
+            Some(names) => subagent.run_with(names, stopped).await,
+            None => subagent.run(stopped).await,
+        }
+    });
+    Running { exports, status, stop, task }
+}
+
+impl Running {
+    async fn stop(self) {
+        _ = self.stop.send(());
+        within("the end", self.task).await.unwrap();
+    }
+}
+
+async fn unix_peer(listener: &UnixListener) -> Peer<UnixStream> {
+    Peer::new(within("a connection", listener.accept()).await.unwrap().0)
+}
+
+async fn tcp_peer(listener: &TcpListener) -> Peer<TcpStream> {
+    Peer::new(within("a connection", listener.accept()).await.unwrap().0)
+}
+
+fn socket(folder: &tempfile::TempDir) -> (std::path::PathBuf, String) {
+    let path = folder.path().join("master");
+    let url = format!("unix:{}", path.display());
+    (path, url)
+}
+
+/// Looks until the status is as it should be.
+async fn eventually(status: &MasterStatus, what: &str, holds: impl Fn(&MasterStatus) -> bool) {
+    let looked = async {
+        while !holds(status) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(30), looked).await.unwrap_or_else(|_| panic!("{what}: {:#?}", status.sessions()));
+}
+
+#[tokio::test]
+async fn a_master_on_a_unix_socket_is_served_and_told_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = socket(&folder);
+    let listener = UnixListener::bind(&path).unwrap();
+    let running = start(&url, None);
+    let mut peer = unix_peer(&listener).await;
+    peer.grant(A).await;
+    assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
+    tokio::join!(running.stop(), peer.expect_close());
+}
+
+#[tokio::test]
+async fn a_master_on_tcp_is_served() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
+    let mut peer = tcp_peer(&listener).await;
+    peer.grant(A).await;
+    assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
+    tokio::join!(running.stop(), peer.expect_close());
+}
+
+#[tokio::test]
+async fn a_master_that_does_not_answer_close_does_not_hold_up_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
+    let mut peer = tcp_peer(&listener).await;
+    peer.grant(A).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_master_that_restarts_without_a_word_is_registered_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = socket(&folder);
+    let running = start(&url, None);
+    for _ in 0..3 {
+        // The socket is not there at first, and is another one every time.
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut peer = unix_peer(&listener).await;
+        peer.grant(A).await;
+        assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
+        drop((peer, listener));
+        std::fs::remove_file(&path).unwrap();
+        eventually(&running.status, "the loss shows", |s| s.sessions()[0].state == SessionState::Connecting).await;
+        assert!(running.status.sessions()[0].last_error.is_some());
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_the_master_closes_or_forgets_is_opened_anew() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
+    let mut peer = tcp_peer(&listener).await;
+    peer.grant(A).await;
+    let close = peer.request();
+    peer.send(close, Body::Close(CloseReason::Timeouts)).await;
+    assert_eq!(peer.receive().await, None);
+
+    let mut peer = tcp_peer(&listener).await;
+    let open = peer.receive().await.unwrap();
+    peer.answer(&open, ResponseError::NoError).await;
+    let register = peer.receive().await.unwrap();
+    peer.answer(&register, ResponseError::NotOpen).await;
+    assert_eq!(peer.receive().await, None);
+
+    let mut peer = tcp_peer(&listener).await;
+    peer.grant(A).await;
+    assert_eq!(running.status.sessions()[0].counts.connects, 3);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn new_exports_are_registered_in_the_session_that_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = socket(&folder);
+    let listener = UnixListener::bind(&path).unwrap();
+    let running = start(&url, None);
+    let mut peer = unix_peer(&listener).await;
+    peer.grant(A).await;
+    running.exports.send_replace(Arc::new(vec![export(A, 3), export(B, 1)]));
+    peer.grant(B).await;
+    assert_eq!(peer.get_next(B).await, value(B, b"x"));
+    running.exports.send_replace(Arc::new(vec![export(B, 1)]));
+    let unregister = peer.receive().await.unwrap();
+    assert!(matches!(&unregister.body, Body::Unregister(gone) if gone.subtree == oid(A)), "{unregister:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_session_goes_on_when_no_one_is_left_to_change_the_exports() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = socket(&folder);
+    let listener = UnixListener::bind(&path).unwrap();
+    let Running { exports, stop, task, .. } = start(&url, None);
+    let mut peer = unix_peer(&listener).await;
+    peer.grant(A).await;
+    drop(exports);
+    for _ in 0..10 {
+        assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
+    }
+    _ = stop.send(());
+    tokio::join!(async { within("the end", task).await.unwrap() }, peer.expect_close());
+}
+
+#[tokio::test]
+async fn every_address_of_a_host_has_a_session_and_one_that_vanishes_is_closed() {
+    let (one, two) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
+    let first = TcpListener::bind((one, 0)).await.unwrap();
+    let port = first.local_addr().unwrap().port();
+    let second = TcpListener::bind((two, port)).await.unwrap();
+    let (names, watched) = watch::channel(Err("unused".to_owned()));
+    let running = start(&format!("tcp://master.test:{port}"), Some(Names(watched)));
+
+    _ = names.send_replace(Err("no such name yet".to_owned()));
+    eventually(&running.status, "the error shows", |s| s.resolve_error().is_some()).await;
+    _ = names.send_replace(Ok([one.into(), two.into()].into()));
+    let (mut peer_one, mut peer_two) = (tcp_peer(&first).await, tcp_peer(&second).await);
+    peer_one.grant(A).await;
+    peer_two.grant(A).await;
+    assert_eq!(running.status.resolve_error(), None);
+
+    _ = names.send_replace(Err("the name servers are down".to_owned()));
+    eventually(&running.status, "the error shows", |s| s.resolve_error().is_some()).await;
+    assert_eq!(peer_one.get_next(A).await, value(A, b"xxx"), "what is known is kept");
+
+    _ = names.send_replace(Ok([two.into()].into()));
+    peer_one.expect_close().await;
+    assert_eq!(peer_two.get_next(A).await, value(A, b"xxx"));
+    let addresses: Vec<String> = running.status.sessions().into_iter().map(|session| session.address).collect();
+    assert_eq!(addresses, [format!("127.0.0.2:{port}")]);
+    _ = names.send_replace(Ok([one.into(), two.into()].into()));
+    tcp_peer(&first).await.grant(A).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_of_the_hosts_file_is_found_by_the_system_resolver() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let running = start(&format!("tcp://localhost:{port}"), None);
+    tcp_peer(&listener).await.grant(A).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_happens_with_a_master_can_be_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = socket(&folder);
+    let listener = UnixListener::bind(&path).unwrap();
+    let running = start(&url, None);
+    running.exports.send_replace(Arc::new(vec![export(A, 3), export(B, 1)]));
+    let mut peer = unix_peer(&listener).await;
+    let open = peer.receive().await.unwrap();
+    assert!(!running.status.is_settled());
+    peer.answer(&open, ResponseError::NoError).await;
+    let (b, a) = (peer.receive().await.unwrap(), peer.receive().await.unwrap());
+    peer.answer(&b, ResponseError::DuplicateRegistration).await;
+    peer.answer(&a, ResponseError::RequestDenied).await;
+    eventually(&running.status, "all is answered", MasterStatus::is_settled).await;
+    let [session] = &running.status.sessions()[..] else { panic!() };
+    assert_eq!((session.address.as_str(), session.state), (path.to_str().unwrap(), SessionState::Open));
+    let shown: Vec<_> =
+        session.registrations.iter().map(|r| (r.region.as_str(), r.state, r.reason.as_deref())).collect();
+    assert_eq!(
+        shown,
+        [(A, RegistrationState::Refused, Some("RequestDenied")), (B, RegistrationState::StandingBy, None)]
+    );
+    running.stop().await;
+}
