@@ -1,7 +1,7 @@
 //! Which samples an object takes: label matchers.
 
 use regex_lite::Regex;
-use sidecar_config::{MetricValue, Operator, Violation};
+use sidecar_config::{MetricValue, Operator, Violation, whole_text};
 
 use crate::sample::Labels;
 
@@ -34,7 +34,7 @@ impl Matcher {
                 Operator::DoesNotExist => Test::In(empty()),
                 Operator::Matches => {
                     let pattern = requirement.values.first().map_or("", String::as_str);
-                    Test::Matches(anchored(pattern).map_err(|error| Violation {
+                    Test::Matches(whole_text(pattern).map_err(|error| Violation {
                         path: format!("{path}.matchExpressions[{i}].values[0]"),
                         message: format!("{pattern:?} is not a regular expression: {error}"),
                     })?)
@@ -55,13 +55,6 @@ impl Matcher {
             }
         })
     }
-}
-
-/// The pattern for the whole of a text, `.` matching line ends too, as in Prometheus.
-fn anchored(pattern: &str) -> Result<Regex, regex_lite::Error> {
-    // On its own first: `a)|(b` must not escape from the group.
-    Regex::new(pattern)?;
-    Regex::new(&format!("^(?s:{pattern})$"))
 }
 
 #[cfg(test)]
