@@ -181,7 +181,8 @@ impl Pipeline {
             // The sessions still answer from the old view.
             self.view = Arc::default();
         }
-        self.mapper = mapper;
+        let before = std::mem::replace(&mut self.mapper, mapper);
+        self.mapper.inherit(before);
         self.sources = Sources::start(&self.mapper, &self.around);
         self.show_by = Some(time::Instant::now() + GRACE);
         self.around.status.set_subtree(self.name.clone(), SubtreeStatus::new(&document));

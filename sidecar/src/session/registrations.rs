@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     time::{Duration, Instant},
 };
 
@@ -27,20 +26,6 @@ pub struct Registration {
     pub region: Region,
     /// In which context; empty is the default context.
     pub context: String,
-}
-
-impl fmt::Display for Region {
-    /// In dotted decimals, a range as `[first-last]`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, arc) in (1_usize..).zip(self.subtree.iter()) {
-            let dot = if position == 1 { "" } else { "." };
-            match self.range {
-                Some((ranged, last)) if usize::from(ranged) == position => write!(f, "{dot}[{arc}-{last}]")?,
-                _ => write!(f, "{dot}{arc}")?,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// How far a registration has come.
