@@ -15,7 +15,10 @@ use crate::{built, run};
 /// Renders manifests with `snmp-operator render`, and gives the folder that the sidecars of `namespace` mount.
 pub fn render(manifests: &[impl AsRef<OsStr>], namespace: &str, output: &Path) -> Result<PathBuf> {
     let mut command = Command::new(built("snmp-operator")?);
-    command.args(["render", "--format", "mounted", "-o"]).arg(output).arg("-f").args(manifests);
+    command.args(["render", "--format", "mounted", "-o"]).arg(output);
+    for manifest in manifests {
+        command.arg("-f").arg(manifest.as_ref());
+    }
     run(&mut command)?;
     Ok(output.join(namespace).join("snmp-sidecar"))
 }
