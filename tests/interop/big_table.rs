@@ -52,22 +52,26 @@ pub(crate) fn still(rows: usize, columns: usize) -> Result<Exporter> {
 fn a_big_table_is_walked_whole_while_its_values_change() -> Result<()> {
     let exporter = Exporter::start(Reply::made(|number| page(number, ROWS, COLUMNS)))?;
     let objects = objects(COLUMNS);
-    let world =
-        World::serve(exporter, Manifest { objects: &objects, endpoint: "interval: 2s", ..Manifest::default() })?;
-    let whole = Sidecar::walk_once(&world.config, &[])?;
+    let endpoint = "interval: 4s, scrapeTimeout: 4s";
+    let manifest = Manifest { objects: &objects, endpoint, stale_after: "5m", ..Manifest::default() };
+    let world = World::serve(exporter, manifest)?;
+    let whole = Sidecar::walk_once(&world.config, &["--timeout", "60"])?;
     assert_eq!(whole.len(), ROWS * COLUMNS);
     let client = world.snmpd.v2c();
     for how in [Walk::Bulk(50), Walk::Next] {
-        let scrapes_before = world.exporter.scrapes();
-        let rows = client.walk(how, BASE)?;
-        // Compared by hand: 100,000 rows would drown the message.
-        let same = oids_and_types(&rows) == oids_and_types(&whole);
-        assert!(same, "{how:?}: {} rows, not the {} of snmp-sidecar walk", rows.len(), whole.len());
-        assert!(world.exporter.scrapes() > scrapes_before, "{how:?}: no scrape in the middle of the walk");
+        world.sandbox.wait_for("a walk with a scrape in its middle", || {
+            let scrapes_before = world.exporter.scrapes();
+            let rows = client.walk(how, BASE)?;
+            // Compared by hand: 100,000 rows would drown the message.
+            let same = oids_and_types(&rows) == oids_and_types(&whole);
+            assert!(same, "{how:?}: {} rows, not the {} of snmp-sidecar walk", rows.len(), whole.len());
+            ensure!(world.exporter.scrapes() > scrapes_before, "a walk between two scrapes");
+            Ok(())
+        })?;
     }
     // Now they stand still.
     world.exporter.set(Reply::Page(page(1_000_000, ROWS, COLUMNS)));
-    let whole = Sidecar::walk_once(&world.config, &[])?;
+    let whole = Sidecar::walk_once(&world.config, &["--timeout", "60"])?;
     world.sandbox.wait_for("the last values", || {
         let last = whole.last().map(|row| row.oid.to_string()).unwrap_or_default();
         ensure!(client.get(&[&last])?.last() == whole.last(), "old ones");

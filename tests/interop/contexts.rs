@@ -18,7 +18,8 @@ fn a_context_is_read_by_v3_and_by_its_community_and_from_nowhere_else() -> Resul
         assert_eq!(client.walk(Walk::Bulk(50), BASE)?, []);
     }
     assert_eq!(world.sidecar.walk("acme")?, expected);
-    assert_eq!(world.sidecar.walk("")?, []);
+    let refused = world.sidecar.walk("").expect_err("nothing is served there").to_string();
+    assert!(refused.contains("404"), "{refused}");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Every sample of node_exporter's page, against the Prometheus project's own parser.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     process::Command,
@@ -17,6 +18,7 @@ use crate::world::{Manifest, render_in};
 /// What the API allows in one subtree.
 const SCALARS: usize = 256;
 const TABLES: usize = 32;
+const INDEX_OBJECTS: usize = 8;
 const BASE: &str = "1.3.6.1.4.1.8072.9999.9999.80";
 
 /// A sample as the independent parser reads it.
@@ -36,7 +38,10 @@ fn read_page(sandbox: &Sandbox, page: &str) -> Result<Vec<Sample>> {
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned).context("not a text");
     let read = |sample: &serde_json::Value| {
         let labels = sample["labels"].as_object().context("no labels")?;
-        let labels = labels.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect::<Result<_>>()?;
+        let mut labels: BTreeMap<String, String> =
+            labels.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect::<Result<_>>()?;
+        // A label with an empty value is no label, as everywhere in Prometheus.
+        labels.retain(|_, value| !value.is_empty());
         Ok(Sample { name: text(&sample["name"])?, labels, value: text(&sample["value"])?.parse()? })
     };
     samples.iter().map(read).collect()
@@ -67,9 +72,9 @@ impl Shown {
         Self { syntax, scale, round }
     }
 
-    fn value(self, metric: &str) -> String {
+    fn value(self, object: &Object) -> String {
         let Self { scale, round, .. } = self;
-        format!("{{source: app, metric: {metric}, scale: {scale:?}, round: {round}}}")
+        format!("{{{}, scale: {scale:?}, round: {round}}}", object.samples())
     }
 
     /// The value that an NMS must see, if any.
@@ -84,7 +89,7 @@ impl Shown {
         match self.syntax {
             "Integer32" if whole.abs() < 2f64.powi(31) => Some(Value::Integer(whole as i32)),
             "Gauge32" => Some(Value::Gauge32(whole as u32)),
-            "Counter64" if (0.0..2f64.powi(64)).contains(&whole) => Some(Value::Counter64(whole as u64)),
+            "Counter64" if whole >= 0.0 => Some(Value::Counter64((whole % 2f64.powi(64)) as u64)),
             _ => None,
         }
     }
@@ -101,9 +106,22 @@ struct Object {
     shown: Shown,
     encoding: &'static str,
     labels: Vec<String>,
+    /// Which of the labels tell the rows from each other.
+    index: Vec<String>,
+    /// Labels that only other samples of the name have.
+    others: Vec<String>,
     samples: Vec<Sample>,
     /// The OID of the scalar or of the table's entry.
     oid: String,
+}
+
+impl Object {
+    /// Which samples it shows, as fields of a value.
+    fn samples(&self) -> String {
+        let without = self.others.iter().map(|label| format!("{{key: {label}, operator: DoesNotExist}}"));
+        let without = without.collect::<Vec<_>>().join(", ");
+        format!("source: app, metric: {}, matchExpressions: [{without}]", self.name)
+    }
 }
 
 /// An object per name and set of label names.
@@ -112,15 +130,33 @@ fn objects(samples: &[Sample]) -> Vec<Object> {
     for sample in samples {
         groups.entry((&sample.name, sample.labels.keys().collect())).or_default().push(sample);
     }
-    let object = |(number, ((name, labels), samples)): (usize, (_, Vec<&Sample>))| Object {
-        name: ToString::to_string(name),
-        shown: Shown::of(&samples, ROUNDINGS[number % ROUNDINGS.len()]),
-        encoding: encoding(number, &samples),
-        labels: Vec::<&String>::into_iter(labels).cloned().collect(),
-        samples: samples.into_iter().cloned().collect(),
-        oid: String::new(),
-    };
-    groups.into_iter().enumerate().map(object).collect()
+    let mut labels_of: BTreeMap<&str, BTreeSet<&String>> = BTreeMap::new();
+    for sample in samples {
+        labels_of.entry(&sample.name).or_default().extend(sample.labels.keys());
+    }
+    let mut objects = Vec::new();
+    for (number, ((name, labels), samples)) in groups.into_iter().enumerate() {
+        objects.push(Object {
+            name: name.to_owned(),
+            shown: Shown::of(&samples, ROUNDINGS[number % ROUNDINGS.len()]),
+            encoding: encoding(number, &samples),
+            index: index(&labels, &samples),
+            others: labels_of[name].iter().filter(|label| !labels.contains(label)).map(ToString::to_string).collect(),
+            labels: labels.into_iter().cloned().collect(),
+            samples: samples.into_iter().cloned().collect(),
+            oid: String::new(),
+        });
+    }
+    objects
+}
+
+/// The labels with the most different values, as many as an index can have.
+fn index(labels: &[&String], samples: &[&Sample]) -> Vec<String> {
+    let values = |label: &&String| samples.iter().map(|sample| &sample.labels[*label]).collect::<BTreeSet<_>>().len();
+    let mut index: Vec<&String> = labels.to_vec();
+    index.sort_by_key(|label| Reverse(values(label)));
+    index.truncate(INDEX_OBJECTS);
+    index.into_iter().cloned().collect()
 }
 
 /// The encodings in turn, but a hash where the labels' text is too long for an OID.
@@ -140,7 +176,7 @@ fn manifests(objects: &mut [Object], port: u16) -> Vec<String> {
         let oid = format!("{BASE}.1.{number}");
         let mut yaml = String::from("  scalars:\n");
         for (arc, object) in (1..).zip(part) {
-            let (syntax, value) = (object.shown.syntax, object.shown.value(&object.name));
+            let (syntax, value) = (object.shown.syntax, object.shown.value(object));
             let _ = writeln!(yaml, "  - {{name: s{arc}, oid: '{arc}', syntax: {syntax}, value: {value}}}");
             object.oid = format!("{oid}.{arc}");
         }
@@ -165,15 +201,15 @@ fn manifests(objects: &mut [Object], port: u16) -> Vec<String> {
 /// A table whose index objects have the arcs 1 to n, whose column 100 is the value, and whose columns from 101 show
 /// the labels.
 fn table(object: &Object, arc: usize) -> String {
-    let Object { name, encoding, shown, labels, .. } = object;
+    let Object { encoding, shown, labels, index, .. } = object;
     let mut yaml = format!("  - name: t{arc}Table\n    oid: '{arc}'\n    index:\n");
-    for (number, label) in (1..).zip(labels) {
+    for (number, label) in (1..).zip(index) {
         let _ = writeln!(yaml, "    - {{name: t{arc}i{number}, oid: '{number}', label: {label}, as: {encoding}}}");
     }
-    let (syntax, value) = (shown.syntax, shown.value(name));
+    let (syntax, value) = (shown.syntax, shown.value(object));
     let _ = writeln!(yaml, "    columns:\n    - {{name: t{arc}v, oid: '100', syntax: {syntax}, value: {value}}}");
     for (number, label) in (101..).zip(labels) {
-        let value = format!("{{source: app, metric: {name}, label: {label}}}");
+        let value = format!("{{{}, label: {label}}}", object.samples());
         let _ = writeln!(yaml, "    - {{name: t{arc}l{number}, oid: '{number}', syntax: OctetString, value: {value}}}");
     }
     yaml
@@ -199,7 +235,9 @@ fn shown_rows(object: &Object, rows: &BTreeMap<String, &Value>) -> Result<BTreeM
         };
         let labels = labels.iter().map(text).collect::<Result<Vec<_>>>()?;
         if object.encoding == "String" {
-            ensure!(index == string_index(&labels), "{}: row {labels:?} is at {index}", object.name);
+            let values = object.labels.iter().zip(&labels).collect::<BTreeMap<_, _>>();
+            let texts = object.index.iter().map(|label| values[label].as_str());
+            ensure!(index == string_index(texts), "{}: row {labels:?} is at {index}", object.name);
         }
         shown.insert(labels, value.clone());
     }
@@ -207,8 +245,8 @@ fn shown_rows(object: &Object, rows: &BTreeMap<String, &Value>) -> Result<BTreeM
 }
 
 /// The texts as index objects of a variable length (RFC 2578 section 7.7).
-fn string_index(texts: &[String]) -> String {
-    let arcs = texts.iter().flat_map(|text| std::iter::once(text.len()).chain(text.bytes().map(usize::from)));
+fn string_index<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let arcs = texts.flat_map(|text| std::iter::once(text.len()).chain(text.bytes().map(usize::from)));
     arcs.map(|arc| arc.to_string()).collect::<Vec<_>>().join(".")
 }
 

@@ -17,7 +17,7 @@ pub fn render(manifests: &[impl AsRef<OsStr>], namespace: &str, output: &Path) -
     let mut command = Command::new(built("snmp-operator")?);
     command.args(["render", "--format", "mounted", "-o"]).arg(output);
     for manifest in manifests {
-        command.arg("-f").arg(manifest);
+        command.arg("-f").arg(manifest.as_ref());
     }
     run(&mut command)?;
     Ok(output.join(namespace).join("snmp-sidecar"))

@@ -27,7 +27,7 @@ pub(crate) fn start_postgres(sandbox: &Sandbox) -> Result<(Process, PathBuf)> {
     let ready = debian("pg_isready", "postgresql-client-15")?;
     sandbox.wait_for("PostgreSQL to answer", || {
         process.running()?;
-        run(Command::new(&ready).args(["-q", "-h", &data]))
+        run(Command::new(&ready).args(["-q", "-U", "postgres", "-h", &data]))
     })?;
     Ok((process, folder))
 }

@@ -28,9 +28,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, whose output is appended to the file `log`.
-    pub fn start(name: &str, command: &Command, log: PathBuf) -> Result<Self> {
-        let log = OpenOptions::new().create(true).append(true).open(log)?;
+    /// Starts `command`. What it writes is appended to files, its errors to `errors`.
+    pub fn start(name: &str, command: &Command, output: PathBuf, errors: PathBuf) -> Result<Self> {
+        let open = |file: PathBuf| OpenOptions::new().create(true).append(true).open(file);
         let mut with_parent = Command::new(debian("setpriv", "util-linux")?);
         with_parent.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
         for (key, value) in command.get_envs() {
@@ -44,8 +44,8 @@ impl Process {
         }
         let child = with_parent
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(open(output)?)
+            .stderr(open(errors)?)
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
@@ -136,7 +136,7 @@ mod tests {
     fn start(script: &str, folder: &std::path::Path) -> Process {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Process::start("script", &command, folder.join("script.log")).unwrap()
+        Process::start("script", &command, folder.join("script.log"), folder.join("errors.log")).unwrap()
     }
 
     /// Waits until the script has written something: its traps and children are there.

@@ -50,7 +50,7 @@ pub fn built(program: &str) -> Result<PathBuf> {
 pub fn python() -> Result<PathBuf> {
     let running = env::current_exe()?;
     let python = running.ancestors().map(|folder| folder.join("venv/bin/python")).find(|file| file.exists());
-    python.context("target/venv is missing: run `make target/venv`")
+    python.context("target/venv is missing: run `make setup`")
 }
 
 fn modified(file: &Path) -> Result<std::time::SystemTime> {

@@ -57,9 +57,9 @@ impl Sandbox {
         Ok(path)
     }
 
-    /// Starts a program with its output in `<name>.log`.
+    /// Starts a program with its output in `<name>.log` and its errors in `<name>.errors.log`.
     pub fn start(&self, name: &str, command: &Command) -> Result<Process> {
-        Process::start(name, command, self.path(&format!("{name}.log")))
+        Process::start(name, command, self.path(&format!("{name}.log")), self.path(&format!("{name}.errors.log")))
     }
 
     /// Asks `probe` again and again until it succeeds. At [`DEADLINE`] the error says what was waited for, what the probe
@@ -98,6 +98,9 @@ impl Sandbox {
             let log = self.log(&name);
             let from = log.floor_char_boundary(log.len().saturating_sub(TAIL));
             let tail = log.get(from..).unwrap_or_default().trim_end();
+            if tail.is_empty() {
+                continue;
+            }
             // Writing to a string cannot fail.
             let _ = writeln!(tails, "--- {name}.log\n{tail}");
         }

@@ -92,7 +92,8 @@ impl Snmpd {
             .env("SNMP_PERSISTENT_DIR", self.sandbox.folder(&format!("{}.persistent", self.name))?)
             .env("SNMPCONFPATH", self.sandbox.path("none"))
             .env("MIBS", "")
-            .args(["-f", "-C", "-Lo", "-c"])
+            // SMUX would take a port that is not ours.
+            .args(["-f", "-C", "-Lo", "-I", "-smux", "-c"])
             .arg(self.sandbox.path(&format!("{}.conf", self.name)));
         let mut process = self.sandbox.start(&self.name, &command)?;
         let client = self.v2c().patience(Duration::from_millis(100), 0);
