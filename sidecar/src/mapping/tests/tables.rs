@@ -57,10 +57,10 @@ fn scalars_and_tables_are_in_the_order_of_their_oids() {
         json!({"name": name, "oid": oid, "syntax": "Gauge32", "value": {"source": "app", "metric": "s"}})
     };
     let mut bed = Bed::new(
-        json!([scalar("10"), scalar("1.5"), scalar("2.2")]),
+        json!([scalar("10"), scalar("1.5"), scalar("3")]),
         table(&[("d", "Integer")], json!([gauge(1, "m")])),
     );
-    assert_eq!(bed.app("s 9\nm d=1 1").walk(), ["1.5.0 9", "2.1.1.1 1", "2.2.0 9", "10.0 9"]);
+    assert_eq!(bed.app("s 9\nm d=1 1").walk(), ["1.5.0 9", "2.1.1.1 1", "3.0 9", "10.0 9"]);
 }
 
 #[test]
