@@ -56,10 +56,8 @@ fn scalars_and_tables_are_in_the_order_of_their_oids() {
         let name = format!("s{}", oid.replace('.', "x"));
         json!({"name": name, "oid": oid, "syntax": "Gauge32", "value": {"source": "app", "metric": "s"}})
     };
-    let mut bed = Bed::new(
-        json!([scalar("10"), scalar("1.5"), scalar("3")]),
-        table(&[("d", "Integer")], json!([gauge(1, "m")])),
-    );
+    let mut bed =
+        Bed::new(json!([scalar("10"), scalar("1.5"), scalar("3")]), table(&[("d", "Integer")], json!([gauge(1, "m")])));
     assert_eq!(bed.app("s 9\nm d=1 1").walk(), ["1.5.0 9", "2.1.1.1 1", "3.0 9", "10.0 9"]);
 }
 
