@@ -4,7 +4,7 @@
 //! the mounted folder. Field names and nesting follow the API (`SnmpSubtree.spec`), so that the path of a
 //! [`Violation`] is true of both but for lengths of time and names of files. All defaults are resolved by the writer.
 //!
-//! A reader ignores fields that it does not know ([`parse`]); [`parse_strict`] refuses them, for `snmp-sidecar check`.
+//! A reader ignores fields that it does not know ([`parse()`]); [`parse_strict`] refuses them, for `snmp-sidecar check`.
 
 mod choice;
 mod document;

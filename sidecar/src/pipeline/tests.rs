@@ -196,6 +196,26 @@ async fn a_changed_document_keeps_its_row_numbers_and_leaves_no_gap() {
 }
 
 #[tokio::test]
+async fn a_counter_does_not_fall_when_its_subtree_changes() {
+    let exporter = Exporter::start(Some("served_total 100\n")).await;
+    let mut sidecar = Sidecar::start(StateFolder::new(None));
+    let value = json!({"source": "app", "metric": "served_total"});
+    let counter = |d: &mut serde_json::Value| {
+        d["scalars"][1] = json!({"name": "served", "oid": "2", "syntax": "Counter64", "value": value});
+    };
+    sidecar.apply([document("a", &exporter, counter)]);
+    sidecar.awaits(&[TENANT, ("1.1.2.0", "Counter64: 100")]).await;
+    exporter.show("served_total 10\n");
+    sidecar.awaits(&[TENANT, ("1.1.2.0", "Counter64: 110")]).await;
+    let changed = |d: &mut serde_json::Value| {
+        counter(d);
+        d["scalars"][0]["value"]["constant"] = json!("umbrella");
+    };
+    sidecar.apply([document("a", &exporter, changed)]);
+    sidecar.awaits(&[("1.1.1.0", "STRING: \"umbrella\""), ("1.1.2.0", "Counter64: 110")]).await;
+}
+
+#[tokio::test]
 async fn a_subtree_that_moves_is_found_at_its_new_base_alone() {
     let exporter = Exporter::start(Some("users 5\n")).await;
     let mut sidecar = Sidecar::start(StateFolder::new(None));

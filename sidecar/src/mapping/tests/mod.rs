@@ -17,7 +17,7 @@ use super::*;
 use crate::sample::Number;
 
 /// A subtree at 1.3.6.1.4.1.9 with the sources `app`, stale after 60 s, and `db`, stale after 300 s.
-fn document(scalars: Json, tables: Json) -> Valid {
+fn document(scalars: Json, tables: Json) -> Subtree {
     let source = |name: &str, stale_after: u32| {
         json!({
             "name": name, "intervalMs": 15000, "timeoutMs": 5000, "staleAfterMs": stale_after,
@@ -31,8 +31,7 @@ fn document(scalars: Json, tables: Json) -> Valid {
         "sources": [source("app", 60_000), source("db", 300_000)],
         "scalars": scalars, "tables": tables,
     });
-    let subtree: Subtree = serde_json::from_value(whole).unwrap();
-    subtree.validate().unwrap()
+    serde_json::from_value(whole).unwrap()
 }
 
 /// A mapper with a clock of its own.
@@ -47,7 +46,7 @@ impl Bed {
     }
 
     fn with(scalars: Json, tables: Json, pod_index: SubId, assigned: Assignments) -> Self {
-        let mapper = Mapper::new(document(scalars, tables), pod_index, assigned).unwrap();
+        let mapper = Mapper::new(document(scalars, tables).validate().unwrap(), pod_index, assigned).unwrap();
         Self { mapper, now: Instant::now() }
     }
 
@@ -145,6 +144,10 @@ fn number(text: &str) -> Number {
     number.unwrap_or_else(|_| Number::Float(text.parse().unwrap()))
 }
 
+/// The first thing for which a document is refused: by its validation, or else by the mapper.
 fn refused(scalars: Json, tables: Json) -> Violation {
-    Mapper::new(document(scalars, tables), 1, Assignments::default()).unwrap_err()
+    match document(scalars, tables).validate() {
+        Ok(valid) => Mapper::new(valid, 1, Assignments::default()).unwrap_err(),
+        Err(violations) => violations.into_iter().next().unwrap(),
+    }
 }

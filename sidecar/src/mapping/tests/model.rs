@@ -79,28 +79,29 @@ fn everything() -> Bed {
         json!({"quantile": 0.9, "rateMs": 60000, "onMissing": "Zero"}),
         json!({"aggregate": "Avg", "scale": 0.001, "offset": -3.5, "round": "Floor", "counterReset": "PassThrough"}),
     ];
-    let columns: Vec<_> = syntaxes
-        .iter()
-        .flat_map(|syntax| kinds.iter().map(move |kind| (syntax, kind)))
-        .zip(1..)
-        .map(|((syntax, kind), oid)| json!({"name": format!("c{oid}"), "oid": oid, "syntax": syntax, "value": value(kind)}))
-        .collect();
+    // What no document can ask: an address or OID made of a number, a reset of what is no counter.
+    let fits = |syntax: &str, kind: &Json| {
+        (kind.get("label").is_some() || !matches!(syntax, "IpAddress" | "ObjectIdentifier"))
+            && (kind.get("counterReset").is_none() || syntax.starts_with("Counter"))
+    };
+    let columns = |table: usize| {
+        let all = syntaxes.iter().flat_map(|syntax| kinds.iter().map(move |kind| (syntax, kind))).zip(1..);
+        let columns = all.filter(|((syntax, kind), _)| fits(syntax, kind)).map(|((syntax, kind), oid)| {
+            json!({"name": format!("t{table}c{oid}"), "oid": oid, "syntax": syntax, "value": value(kind)})
+        });
+        columns.collect::<Vec<_>>()
+    };
     let encodings = ["Integer", "String", "IpAddress", "Hash", "Assigned", "ImpliedString"];
-    let tables: Vec<_> = encodings
-        .iter()
-        .zip(10..)
-        .map(|(encoding, oid)| {
-            json!({
-                "name": format!("t{oid}"), "oid": oid.to_string(),
-                "index": [{"name": "i", "oid": 1000, "label": "a", "as": encoding}], "columns": columns,
-            })
-        })
-        .collect();
-    let scalars: Vec<_> = syntaxes
-        .iter()
-        .zip(1..)
-        .map(|(syntax, oid)| json!({"name": format!("s{oid}"), "oid": format!("1.{oid}"), "syntax": syntax, "value": value(&json!({}))}))
-        .collect();
+    let tables = encodings.iter().zip(10..).map(|(encoding, oid)| {
+        let index = json!({"name": format!("i{oid}"), "oid": 1000, "label": "a", "as": encoding});
+        json!({"name": format!("t{oid}"), "oid": oid.to_string(), "index": [index], "columns": columns(oid)})
+    });
+    let tables: Vec<_> = tables.collect();
+    let scalars = syntaxes.iter().zip(1..).map(|(syntax, oid)| {
+        let kind = kinds.iter().find(|kind| fits(syntax, kind)).unwrap();
+        json!({"name": format!("s{oid}"), "oid": format!("1.{oid}"), "syntax": syntax, "value": value(kind)})
+    });
+    let scalars: Vec<_> = scalars.collect();
     Bed::new(json!(scalars), json!(tables))
 }
 

@@ -54,7 +54,6 @@ fn a_scalar_shows(#[case] syntax: &str, #[case] fields: Json, #[case] page: &str
 #[case::out_of_range_when_scaled("Integer32", json!({"scale": 1000}), "m 2147484", Some(Reason::OutOfRange))]
 #[case::a_negative_counter("Counter64", json!({}), "m -1", Some(Reason::OutOfRange))]
 #[case::a_text_that_is_no_number("Integer32", json!({"label": "v"}), "m v=x 1", Some(Reason::Unreadable))]
-#[case::a_number_that_is_no_address("IpAddress", json!({}), "m 1", Some(Reason::Unreadable))]
 #[case::a_label_that_is_not_there("DisplayString", json!({"label": "v"}), "m 1", None)]
 #[case::a_histogram_of_nothing("Gauge32", json!({"quantile": 0.5}), "m_bucket le=1 0\nm_bucket le=+Inf 0", None)]
 #[case::a_histogram_without_its_last_bucket("Gauge32", json!({"quantile": 0.5}), "m_bucket le=1 5", Some(Reason::BadHistogram))]
