@@ -58,6 +58,12 @@ fn a_big_table_is_walked_whole_while_its_values_change() -> Result<()> {
     let whole = Sidecar::walk_once(&world.config, &["--timeout", "60"])?;
     assert_eq!(whole.len(), ROWS * COLUMNS);
     let client = world.snmpd.v2c();
+    let last = whole.last().map(|row| row.oid.to_string()).unwrap_or_default();
+    world.sandbox.wait_for("the first values", || {
+        let seen = client.get(&[&last])?;
+        ensure!(seen.iter().all(|row| row.number().is_ok()), "{seen:?}");
+        Ok(())
+    })?;
     for how in [Walk::Bulk(50), Walk::Next] {
         world.sandbox.wait_for("a walk with a scrape in its middle", || {
             let scrapes_before = world.exporter.scrapes();
@@ -73,7 +79,6 @@ fn a_big_table_is_walked_whole_while_its_values_change() -> Result<()> {
     world.exporter.set(Reply::Page(page(1_000_000, ROWS, COLUMNS)));
     let whole = Sidecar::walk_once(&world.config, &["--timeout", "60"])?;
     world.sandbox.wait_for("the last values", || {
-        let last = whole.last().map(|row| row.oid.to_string()).unwrap_or_default();
         ensure!(client.get(&[&last])?.last() == whole.last(), "old ones");
         Ok(())
     })?;

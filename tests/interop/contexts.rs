@@ -41,3 +41,13 @@ fn one_oid_shows_other_values_in_another_context() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_subtree_is_served_in_each_of_its_contexts() -> Result<()> {
+    let manifest = Manifest { contexts: &["default", "acme"], ..Manifest::default() };
+    let world = World::serve(Exporter::with_page(PAGE)?, manifest)?;
+    for client in [world.snmpd.v2c(), world.snmpd.v3("acme")] {
+        assert_eq!(client.walk(Walk::Bulk(50), BASE)?, rows_under(BASE, WALK));
+    }
+    Ok(())
+}

@@ -3,12 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
 use anyhow::{Result, ensure};
-use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, mount};
+use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, built, mount, run};
 
 use crate::world::{BASE, Manifest, WALK, render_in, rows_under, wait_for_value};
 
@@ -135,4 +136,19 @@ fn a_file_that_is_broken_changes_nothing() -> Result<()> {
     }
     render(MOVED)?;
     wait_for_value(&sandbox, &client, "2.0 = Counter32: 42")
+}
+
+#[test]
+fn check_names_the_file_and_the_field_that_is_wrong() -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let config = render_in(&sandbox, "config", &[Manifest { port: 9100, ..Manifest::default() }.yaml()])?;
+    let check = || run(Command::new(built("snmp-sidecar")?).arg("check").arg(&config));
+    check()?;
+    let file = config.join("subtree.app.json");
+    fs::write(&file, fs::read_to_string(&file)?.replace("Counter64", "Counter65"))?;
+    let error = check().expect_err("no such syntax").to_string();
+    for expected in ["subtree.app.json", "syntax", "Counter65"] {
+        ensure!(error.contains(expected), "nothing of {expected}: {error}");
+    }
+    Ok(())
 }

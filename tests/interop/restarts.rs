@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::{Process, Row, Walk, parse_rows};
+use harness::{Exporter, Process, Reply, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, parse_rows};
 
 use crate::{
     big_table::{objects, still},
-    world::{BASE, Manifest, World},
+    world::{BASE, Manifest, World, render_in, rows_under, wait_for_value},
 };
 
 const ROWS: usize = 6_000;
@@ -101,5 +101,38 @@ fn a_sidecar_waits_for_a_master_that_is_not_there_yet() -> Result<()> {
     world.sidecar.start_again()?;
     world.snmpd.start_again()?;
     world.wait_for_whole_walk()?;
+    Ok(())
+}
+
+#[test]
+fn numbers_of_rows_survive_a_restart_of_the_sidecar() -> Result<()> {
+    let objects = "
+  tables:
+  - name: queueTable
+    oid: '10'
+    index:
+    - {name: queueIndex, oid: '1', label: queue, as: Assigned}
+    columns:
+    - {name: queueName, oid: '2', syntax: DisplayString, value: {source: app, metric: queue_depth, label: queue}}
+";
+    let sandbox = Sandbox::new()?;
+    let exporter = Exporter::with_page("queue_depth{queue=\"b\"} 1\nqueue_depth{queue=\"a\"} 1\n")?;
+    let config =
+        render_in(&sandbox, "config", &[Manifest { port: exporter.port(), objects, ..Manifest::default() }.yaml()])?;
+    let snmpd = Snmpd::start(&sandbox)?;
+    let options = SidecarOptions {
+        config,
+        masters: vec![snmpd.unix_url()],
+        state: Some(sandbox.folder("state")?),
+        ..Default::default()
+    };
+    let mut sidecar = Sidecar::start(&sandbox, options)?;
+    wait_for_value(&sandbox, &snmpd.v2c(), "10.1.2.2 = STRING: \"a\"")?;
+    sidecar.kill()?;
+    exporter.set(Reply::Page("queue_depth{queue=\"new\"} 1\nqueue_depth{queue=\"a\"} 1\n".to_owned()));
+    sidecar.start_again()?;
+    wait_for_value(&sandbox, &snmpd.v2c(), "10.1.2.3 = STRING: \"new\"")?;
+    let rows = ["10.1.2.2 = STRING: \"a\"", "10.1.2.3 = STRING: \"new\""];
+    assert_eq!(snmpd.v2c().walk(Walk::Next, BASE)?, rows_under(BASE, &rows));
     Ok(())
 }
