@@ -19,13 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("snmp-operator-master-config", &["snmp-operator-agentx"]),
     (
         "snmp-operator",
-        &[
-            "snmp-operator-agentx",
-            "snmp-operator-crds",
-            "snmp-operator-daemon",
-            "snmp-operator-master-config",
-            "snmp-operator-sidecar-config",
-        ],
+        &["snmp-operator-crds", "snmp-operator-daemon", "snmp-operator-master-config", "snmp-operator-sidecar-config"],
     ),
     ("snmp-sidecar", &["snmp-operator-agentx", "snmp-operator-daemon", "snmp-operator-sidecar-config"]),
     ("snmp-master", &["snmp-operator-agentx", "snmp-operator-daemon", "snmp-operator-master-config"]),

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use agentx::{Body, GetBulk, Oid, Pdu, ResponseError, SearchRange, encode};
 use tokio::{
-    io::{AsyncWriteExt, duplex},
+    io::{AsyncWriteExt, DuplexStream, duplex},
     sync::watch,
     time::Instant,
 };
@@ -35,11 +35,16 @@ fn link(octets: usize) -> (Link, watch::Sender<()>, watch::Sender<Exports>, Mast
     (link, stop_sender, exports_sender, status)
 }
 
+/// The subagent's end of a connection, and the master at the other.
+fn connection() -> (DuplexStream, Peer<DuplexStream>) {
+    let (near, far) = duplex(1 << 16);
+    (near, Peer::new(far))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_half_open_connection_is_left_within_15_seconds() {
     let (mut link, _stop, _exports, status) = link(3);
-    let (near, far) = duplex(1 << 16);
-    let mut peer = Peer::new(far);
+    let (near, mut peer) = connection();
     let start = Instant::now();
     let (ended, ()) = tokio::join!(link.converse(near), peer.grant(A));
     assert!(matches!(ended, Ended::Session(End::Silent)), "{ended}");
@@ -51,8 +56,7 @@ async fn a_half_open_connection_is_left_within_15_seconds() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_session_stays_for_hours() {
     let (mut link, stop, _exports, _status) = link(3);
-    let (near, far) = duplex(1 << 16);
-    let mut peer = Peer::new(far);
+    let (near, mut peer) = connection();
     let master = async {
         peer.grant(A).await;
         let start = Instant::now();
@@ -62,8 +66,7 @@ async fn an_idle_session_stays_for_hours() {
             peer.answer(&ping, ResponseError::NoError).await;
         }
         drop(stop);
-        let close = peer.receive().await.unwrap();
-        peer.answer(&close, ResponseError::NoError).await;
+        peer.expect_close().await;
     };
     let (ended, ()) = tokio::join!(link.converse(near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");
@@ -72,8 +75,7 @@ async fn an_idle_session_stays_for_hours() {
 #[tokio::test(start_paused = true)]
 async fn a_master_that_writes_but_never_reads_is_left() {
     let (mut link, _stop, _exports, status) = link(60_000);
-    let (near, far) = duplex(1 << 16);
-    let mut peer = Peer::new(far);
+    let (near, mut peer) = connection();
     let master = async {
         peer.grant(A).await;
         let mut requests = Vec::new();
@@ -94,8 +96,7 @@ async fn a_master_that_writes_but_never_reads_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_master_that_reads_late_gets_all_answers() {
     let (mut link, stop, _exports, _status) = link(60_000);
-    let (near, far) = duplex(1 << 16);
-    let mut peer = Peer::new(far);
+    let (near, mut peer) = connection();
     let master = async {
         peer.grant(A).await;
         let mut requests = Vec::new();
@@ -110,8 +111,7 @@ async fn a_master_that_reads_late_gets_all_answers() {
             assert_eq!(peer.receive().await.unwrap().header.packet_id, packet_id);
         }
         drop(stop);
-        let close = peer.receive().await.unwrap();
-        peer.answer(&close, ResponseError::NoError).await;
+        peer.expect_close().await;
     };
     let (ended, ()) = tokio::join!(link.converse(near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");

@@ -78,6 +78,26 @@ fn socket(folder: &tempfile::TempDir) -> (std::path::PathBuf, String) {
     (path, url)
 }
 
+/// A subagent whose master on TCP has granted [`A`].
+async fn served_over_tcp() -> (TcpListener, Running, Peer<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
+    let mut peer = tcp_peer(&listener).await;
+    peer.grant(A).await;
+    (listener, running, peer)
+}
+
+/// A subagent whose master on a Unix socket, which lies in the folder, has granted [`A`].
+async fn served_over_unix() -> (tempfile::TempDir, Running, Peer<UnixStream>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = socket(&folder);
+    let listener = UnixListener::bind(&path).unwrap();
+    let running = start(&url, None);
+    let mut peer = unix_peer(&listener).await;
+    peer.grant(A).await;
+    (folder, running, peer)
+}
+
 /// Looks until the status is as it should be.
 async fn eventually(status: &MasterStatus, what: &str, holds: impl Fn(&MasterStatus) -> bool) {
     let looked = async {
@@ -90,32 +110,21 @@ async fn eventually(status: &MasterStatus, what: &str, holds: impl Fn(&MasterSta
 
 #[tokio::test]
 async fn a_master_on_a_unix_socket_is_served_and_told_when_it_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, url) = socket(&folder);
-    let listener = UnixListener::bind(&path).unwrap();
-    let running = start(&url, None);
-    let mut peer = unix_peer(&listener).await;
-    peer.grant(A).await;
+    let (_folder, running, mut peer) = served_over_unix().await;
     assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
     tokio::join!(running.stop(), peer.expect_close());
 }
 
 #[tokio::test]
 async fn a_master_on_tcp_is_served() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
-    let mut peer = tcp_peer(&listener).await;
-    peer.grant(A).await;
+    let (_listener, running, mut peer) = served_over_tcp().await;
     assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
     tokio::join!(running.stop(), peer.expect_close());
 }
 
 #[tokio::test]
 async fn a_master_that_does_not_answer_close_does_not_hold_up_the_end() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
-    let mut peer = tcp_peer(&listener).await;
-    peer.grant(A).await;
+    let (_listener, running, _peer) = served_over_tcp().await;
     running.stop().await;
 }
 
@@ -140,10 +149,7 @@ async fn a_master_that_restarts_without_a_word_is_registered_at_again() {
 
 #[tokio::test]
 async fn a_session_that_the_master_closes_or_forgets_is_opened_anew() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
-    let mut peer = tcp_peer(&listener).await;
-    peer.grant(A).await;
+    let (listener, running, mut peer) = served_over_tcp().await;
     let close = peer.request();
     peer.send(close, Body::Close(CloseReason::Timeouts)).await;
     assert_eq!(peer.receive().await, None);
@@ -163,12 +169,7 @@ async fn a_session_that_the_master_closes_or_forgets_is_opened_anew() {
 
 #[tokio::test]
 async fn new_exports_are_registered_in_the_session_that_there_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, url) = socket(&folder);
-    let listener = UnixListener::bind(&path).unwrap();
-    let running = start(&url, None);
-    let mut peer = unix_peer(&listener).await;
-    peer.grant(A).await;
+    let (_folder, running, mut peer) = served_over_unix().await;
     running.exports.send_replace(Arc::new(vec![export(A, 3), export(B, 1)]));
     peer.grant(B).await;
     assert_eq!(peer.get_next(B).await, value(B, b"x"));
@@ -180,12 +181,7 @@ async fn new_exports_are_registered_in_the_session_that_there_is() {
 
 #[tokio::test]
 async fn the_session_goes_on_when_no_one_is_left_to_change_the_exports() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, url) = socket(&folder);
-    let listener = UnixListener::bind(&path).unwrap();
-    let Running { exports, stop, task, .. } = start(&url, None);
-    let mut peer = unix_peer(&listener).await;
-    peer.grant(A).await;
+    let (_folder, Running { exports, stop, task, .. }, mut peer) = served_over_unix().await;
     drop(exports);
     for _ in 0..10 {
         assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
