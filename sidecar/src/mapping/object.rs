@@ -253,7 +253,7 @@ impl Take {
             (None, None) => {
                 let of = match rates {
                     Some(rates) => Numbers::Rate(rates),
-                    None if syntax::is_counter(syntax) && value.counter_reset == CounterReset::Continue => {
+                    None if syntax.is_counter() && value.counter_reset == CounterReset::Continue => {
                         Numbers::Continued(Counters::default())
                     }
                     None => Numbers::Plain,

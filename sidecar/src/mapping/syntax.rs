@@ -7,19 +7,8 @@ use sidecar_config::{Round, Syntax};
 
 use super::{counts::Reason, number::Num};
 
-/// The longest DisplayString, in octets (RFC 2579).
-const DISPLAY_STRING: usize = 255;
-
-/// The longest OctetString shown, in octets: what a message can surely carry.
-const OCTET_STRING: usize = 65_000;
-
 /// A value, and what was changed to make it one.
 pub(super) type Shown = (Value, Option<Reason>);
-
-/// Whether `syntax` counts: its values wrap, and go on when their metric falls.
-pub(super) fn is_counter(syntax: Syntax) -> bool {
-    matches!(syntax, Syntax::Counter32 | Syntax::Counter64)
-}
 
 /// What `onMissing: Zero` shows.
 pub(super) fn zero(syntax: Syntax) -> Value {
@@ -125,7 +114,7 @@ pub(super) fn from_text(syntax: Syntax, text: &str) -> Result<Shown, Reason> {
         Syntax::Counter64 => Value::Counter64(natural(text)?),
         Syntax::TimeTicks => Value::TimeTicks(natural(text)?),
         Syntax::OctetString => {
-            let cut = text.get(..text.floor_char_boundary(OCTET_STRING)).unwrap_or(text);
+            let cut = text.get(..text.floor_char_boundary(Syntax::MAX_OCTETS)).unwrap_or(text);
             return Ok((Value::OctetString(cut.into()), (cut.len() < text.len()).then_some(Reason::Cut)));
         }
         Syntax::DisplayString => return Ok(display_string(text)),
@@ -157,15 +146,15 @@ fn is_identifier(oid: &Oid) -> bool {
 
 /// NVT ASCII of at most 255 octets in which a carriage return comes before a line feed or NUL only (RFC 2579).
 fn display_string(text: &str) -> Shown {
-    let mut octets = Vec::with_capacity(text.len().min(DISPLAY_STRING));
+    let mut octets = Vec::with_capacity(text.len().min(Syntax::MAX_DISPLAY_OCTETS));
     let mut note = None;
     let mut rest = text.chars().peekable();
     while let Some(char) = rest.next() {
-        if octets.len() == DISPLAY_STRING {
+        if octets.len() == Syntax::MAX_DISPLAY_OCTETS {
             note = Some(Reason::Cut);
             break;
         }
-        let followed = octets.len() + 1 < DISPLAY_STRING && matches!(rest.peek(), Some('\n' | '\0'));
+        let followed = octets.len() + 1 < Syntax::MAX_DISPLAY_OCTETS && matches!(rest.peek(), Some('\n' | '\0'));
         let octet = u8::try_from(char).ok().filter(|octet| octet.is_ascii() && (*octet != b'\r' || followed));
         octets.push(octet.unwrap_or_else(|| {
             note = Some(Reason::Replaced);
