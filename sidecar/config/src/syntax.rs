@@ -1,6 +1,6 @@
 //! How a text is read as a value of an object's syntax: constants, labels, values for what is missing.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, str::FromStr};
 
 use agentx::{Oid, Value};
 
@@ -69,7 +69,7 @@ impl Syntax {
     /// # Errors
     /// [`TextError`] where it is none.
     pub fn read_text(self, text: &str) -> Result<Value, TextError> {
-        let unsigned = || text.parse().map_err(|_| TextError::Integer { min: 0, max: u32::MAX.into() });
+        let unsigned = || natural(text).ok_or(TextError::Integer { min: 0, max: u32::MAX.into() });
         let octets = |max| match text.len() {
             len if len > max => Err(TextError::TooLong { len, max }),
             _ => Ok(Value::OctetString(text.as_bytes().to_vec())),
@@ -82,27 +82,37 @@ impl Syntax {
             Self::Unsigned32 | Self::Gauge32 => unsigned().map(Value::Gauge32),
             Self::Counter32 => unsigned().map(Value::Counter32),
             Self::TimeTicks => unsigned().map(Value::TimeTicks),
-            Self::Counter64 => {
-                text.parse().map(Value::Counter64).map_err(|_| TextError::Integer { min: 0, max: u64::MAX })
-            }
+            Self::Counter64 => natural(text).map(Value::Counter64).ok_or(TextError::Integer { min: 0, max: u64::MAX }),
             Self::OctetString => octets(Self::MAX_OCTETS),
             Self::DisplayString if !text.is_ascii() => Err(TextError::NotAscii),
             Self::DisplayString => octets(Self::MAX_DISPLAY_OCTETS),
             Self::IpAddress => {
                 text.parse::<Ipv4Addr>().map(|ip| Value::IpAddress(ip.octets())).map_err(|_| TextError::IpAddress)
             }
-            Self::ObjectIdentifier => text
-                .parse()
-                .ok()
-                .filter(|oid: &Oid| oid.len() >= 2)
-                .map(Value::ObjectIdentifier)
-                .ok_or(TextError::ObjectIdentifier),
+            Self::ObjectIdentifier => {
+                text.parse().ok().filter(is_identifier).map(Value::ObjectIdentifier).ok_or(TextError::ObjectIdentifier)
+            }
             Self::TruthValue => match text {
                 "true" | "1" => Ok(Value::Integer(1)),
                 "false" | "2" => Ok(Value::Integer(2)),
                 _ => Err(TextError::TruthValue),
             },
         }
+    }
+}
+
+/// Digits only: the standard library would take a plus sign too.
+fn natural<T: FromStr>(text: &str) -> Option<T> {
+    Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| text.parse().ok())
+}
+
+/// Whether the arcs can be the value of a variable: at least two, the first below 3, the second below 40 behind 0 and 1
+/// (X.690 section 8.19 packs them into one).
+fn is_identifier(oid: &Oid) -> bool {
+    match oid.as_slice() {
+        [0 | 1, second, ..] => *second < 40,
+        [2, second, ..] => *second <= u32::MAX - 80,
+        _ => false,
     }
 }
 
@@ -124,6 +134,8 @@ mod tests {
             (Syntax::Counter32, "7", Some(Value::Counter32(7))),
             (Syntax::Counter64, "18446744073709551615", Some(Value::Counter64(u64::MAX))),
             (Syntax::Counter64, "", None),
+            (Syntax::Counter64, "+5", None),
+            (Syntax::ObjectIdentifier, "1.40.1", None),
             (Syntax::TimeTicks, "100", Some(Value::TimeTicks(100))),
             (Syntax::OctetString, "Zürich", Some(octets("Zürich"))),
             (Syntax::DisplayString, "Zürich", None),

@@ -227,7 +227,13 @@ impl Object {
 }
 
 fn constant(syntax: Syntax, text: &str, path: &str, field: &str) -> Result<Value, Violation> {
-    match syntax::from_text(syntax, text) {
+    // A text must stand unchanged; anything else is read as validation reads it.
+    let read = if syntax.is_string() {
+        syntax::from_text(syntax, text)
+    } else {
+        syntax.read_text(text).map(|value| (value, None)).map_err(|_| Reason::Unreadable)
+    };
+    match read {
         Ok((value, None)) => Ok(value),
         Ok((_, Some(reason))) | Err(reason) => Err(Violation {
             path: format!("{path}.{field}"),

@@ -1,7 +1,5 @@
 //! From numbers and texts to values of an object's syntax.
 
-use std::net::Ipv4Addr;
-
 use agentx::{Oid, Value, ValueRef};
 use sidecar_config::{Round, Syntax};
 
@@ -101,47 +99,23 @@ fn decimal(num: Num) -> Result<String, Reason> {
     }
 }
 
-/// Text, of a label or a constant, as a value.
+/// A label's text as a value.
 ///
-/// The integral syntaxes read decimal integers within their range, with a sign where they have one; TruthValue reads
-/// `true` and `false`, whatever the case, and 1 and 0.
+/// As [`Syntax::read_text`] reads it, but that a text too long is cut, and that TruthValue reads `true` and `false`,
+/// whatever the case, and 1 and 0, which is how applications say it.
 pub(super) fn from_text(syntax: Syntax, text: &str) -> Result<Shown, Reason> {
-    let unreadable = || Reason::Unreadable;
     let value = match syntax {
-        Syntax::Integer32 => Value::Integer(text.parse().map_err(|_| Reason::Unreadable)?),
-        Syntax::Unsigned32 | Syntax::Gauge32 => Value::Gauge32(natural(text)?),
-        Syntax::Counter32 => Value::Counter32(natural(text)?),
-        Syntax::Counter64 => Value::Counter64(natural(text)?),
-        Syntax::TimeTicks => Value::TimeTicks(natural(text)?),
         Syntax::OctetString => {
             let cut = text.get(..text.floor_char_boundary(Syntax::MAX_OCTETS)).unwrap_or(text);
             return Ok((Value::OctetString(cut.into()), (cut.len() < text.len()).then_some(Reason::Cut)));
         }
         Syntax::DisplayString => return Ok(display_string(text)),
-        Syntax::IpAddress => Value::IpAddress(text.parse::<Ipv4Addr>().map_err(|_| Reason::Unreadable)?.octets()),
-        Syntax::ObjectIdentifier => {
-            Value::ObjectIdentifier(text.parse().ok().filter(is_identifier).ok_or_else(unreadable)?)
-        }
         Syntax::TruthValue if text == "1" || text.eq_ignore_ascii_case("true") => truth(true),
         Syntax::TruthValue if text == "0" || text.eq_ignore_ascii_case("false") => truth(false),
         Syntax::TruthValue => return Err(Reason::Unreadable),
+        _ => syntax.read_text(text).map_err(|_| Reason::Unreadable)?,
     };
     Ok((value, None))
-}
-
-/// Digits only: the standard library would take a plus sign too.
-fn natural<T: std::str::FromStr>(text: &str) -> Result<T, Reason> {
-    Some(text).filter(|t| t.bytes().all(|b| b.is_ascii_digit())).and_then(|t| t.parse().ok()).ok_or(Reason::Unreadable)
-}
-
-/// Whether the arcs can be the value of a variable: at least two, the first below 3, the second below 40 behind 0 and 1
-/// (X.690 section 8.19 packs them into one).
-fn is_identifier(oid: &Oid) -> bool {
-    match oid.as_slice() {
-        [0 | 1, second, ..] => *second < 40,
-        [2, second, ..] => *second <= u32::MAX - 80,
-        _ => false,
-    }
 }
 
 /// NVT ASCII of at most 255 octets in which a carriage return comes before a line feed or NUL only (RFC 2579).

@@ -103,6 +103,7 @@ fn a_constant_needs_no_source() {
     let constant = |syntax, text| json!([{"name": "it", "oid": "1", "syntax": syntax, "value": {"constant": text}}]);
     assert_eq!(Bed::new(constant("DisplayString", "acme"), json!([])).value().as_deref(), Some(r#""acme""#));
     assert_eq!(Bed::new(constant("Counter64", "12"), json!([])).value().as_deref(), Some("12"));
+    assert_eq!(Bed::new(constant("TruthValue", "2"), json!([])).value().as_deref(), Some("2"), "false(2)");
     let violation = refused(constant("Integer32", "x"), json!([]));
     assert_eq!(violation.path, "scalars[0].value.constant");
     let violation = refused(constant("DisplayString", "é"), json!([]));
