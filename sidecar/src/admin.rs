@@ -48,7 +48,7 @@ mod tests {
     /// An export in the context `acme` with one instance.
     fn exports() -> ExportTable {
         let mut view = MibView::new("1.3.6.1.4.1.5".parse().unwrap(), vec!["1".parse().unwrap()]);
-        view.push(&[1, 0], agentx::ValueRef::Gauge32(5)).unwrap();
+        view.push(&[1], &[0], agentx::ValueRef::Gauge32(5)).unwrap();
         let export = Export {
             context: "acme".to_owned(),
             base: view.base().clone(),

@@ -5,11 +5,9 @@
 
 mod store;
 
-use std::cmp::Ordering;
-
 use agentx::{Oid, SubId, ValueRef};
 
-use self::store::{Entry, Store};
+use self::store::{Position, Store};
 
 /// A subtree's instances and values, sorted by OID.
 #[derive(Debug, Clone, Default)]
@@ -31,13 +29,15 @@ pub struct Size {
     pub instances: usize,
 }
 
-/// One instance: its OID is the view's base followed by `suffix`.
+/// One instance: its OID is the view's base, followed by the object's arcs and the instance's index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instance<'a> {
     /// The view's base OID.
     pub base: &'a [SubId],
-    /// The arcs below it.
-    pub suffix: &'a [SubId],
+    /// The arcs of the object, a scalar or a column, below it.
+    pub object: &'a [SubId],
+    /// The arcs below that: 0 for a scalar, a column's row.
+    pub index: &'a [SubId],
     /// Its value; never an exception.
     pub value: ValueRef<'a>,
 }
@@ -47,12 +47,17 @@ impl Instance<'_> {
     pub fn write_oid(&self, oid: &mut Vec<SubId>) {
         oid.clear();
         oid.extend_from_slice(self.base);
-        oid.extend_from_slice(self.suffix);
+        oid.extend_from_slice(self.object);
+        oid.extend_from_slice(self.index);
     }
 
     /// Whether it lies before the `end` of a search range; an empty one ends nothing.
-    fn is_before(&self, end: &[SubId]) -> bool {
-        end.is_empty() || self.base.iter().chain(self.suffix).lt(end)
+    pub fn is_before(&self, end: &[SubId]) -> bool {
+        match end.strip_prefix(self.base) {
+            _ if end.is_empty() => true,
+            Some(end) => self.object.iter().chain(self.index).lt(end),
+            None => self.base < end,
+        }
     }
 }
 
@@ -95,16 +100,16 @@ impl MibView {
         Size { arcs, octets, instances }
     }
 
-    /// Appends the instance base.`suffix`. Instances come in ascending order.
+    /// Appends the instance base.`object`.`index`. Instances come in ascending order.
     ///
     /// # Errors
     /// [`PushError`], and the view is as it was.
-    pub fn push(&mut self, suffix: &[SubId], value: ValueRef<'_>) -> Result<(), PushError> {
-        let len = self.base.len() + suffix.len();
+    pub fn push(&mut self, object: &[SubId], index: &[SubId], value: ValueRef<'_>) -> Result<(), PushError> {
+        let len = self.base.len() + object.len() + index.len();
         if len > Oid::MAX_LEN {
             return Err(PushError::TooLong(len));
         }
-        self.store.push(suffix, value)
+        self.store.push(object, index, value)
     }
 
     /// The subtree's base OID.
@@ -116,23 +121,22 @@ impl MibView {
     /// How many instances there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.store.entries().len()
+        self.store.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.store.entries().is_empty()
+        self.store.len() == 0
     }
 
     /// The value at exactly `oid`: the instance's, or the exception that a Get gets (RFC 2741 section 7.2.3.1).
     #[must_use]
     pub fn get(&self, oid: &[SubId]) -> ValueRef<'_> {
         let Some(suffix) = oid.strip_prefix(self.base.as_slice()) else { return ValueRef::NoSuchObject };
-        let entries = self.store.entries();
-        let found = entries.binary_search_by(|entry| self.store.suffix(entry).cmp(suffix));
-        match found.ok().and_then(|found| entries.get(found)) {
-            Some(entry) => self.store.value(entry),
+        let found = self.take(&mut self.seek(oid, true));
+        match found.filter(|found| found.object.iter().chain(found.index).eq(suffix)) {
+            Some(instance) => instance.value,
             None if self.declares(suffix) => ValueRef::NoSuchInstance,
             None => ValueRef::NoSuchObject,
         }
@@ -148,40 +152,35 @@ impl MibView {
     /// AgentX search range (RFC 2741 section 5.2).
     #[must_use]
     pub fn next(&self, start: &[SubId], include: bool, end: &[SubId]) -> Option<Instance<'_>> {
-        let entry = self.from(start, include).first()?;
-        Some(self.instance(entry)).filter(|instance| instance.is_before(end))
+        self.take(&mut self.seek(start, include)).filter(|instance| instance.is_before(end))
     }
 
-    /// All instances in an AgentX search range, of which [`next`](Self::next) gives the first.
-    pub fn range<'a>(&'a self, start: &[SubId], include: bool, end: &'a [SubId]) -> impl Iterator<Item = Instance<'a>> {
-        let entries = self.from(start, include).iter();
-        entries.map(|entry| self.instance(entry)).take_while(move |instance| instance.is_before(end))
+    /// Where an AgentX search range begins that starts behind `start`, or at it where `include` says so.
+    #[must_use]
+    pub fn seek(&self, start: &[SubId], include: bool) -> Cursor {
+        Cursor(match start.strip_prefix(self.base.as_slice()) {
+            Some(suffix) => self.store.seek(suffix, include),
+            None if start < self.base.as_slice() => Position::START,
+            None => self.store.end(),
+        })
     }
 
-    /// The entries behind `start`, or from it on.
-    fn from(&self, start: &[SubId], include: bool) -> &[Entry] {
-        let entries = self.store.entries();
-        let first = match start.strip_prefix(self.base.as_slice()) {
-            Some(suffix) => entries.partition_point(|entry| match self.store.suffix(entry).cmp(suffix) {
-                Ordering::Less => true,
-                Ordering::Equal => !include,
-                Ordering::Greater => false,
-            }),
-            None if start < self.base.as_slice() => 0,
-            None => entries.len(),
-        };
-        entries.get(first..).unwrap_or_default()
+    /// The instance at `cursor`, one of this view, which goes on to the next; `None` behind the last one.
+    pub fn take(&self, cursor: &mut Cursor) -> Option<Instance<'_>> {
+        let (object, index, value) = self.store.take(&mut cursor.0)?;
+        Some(Instance { base: &self.base, object, index, value })
     }
 
     /// All instances, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Instance<'_>> {
-        self.store.entries().iter().map(|entry| self.instance(entry))
-    }
-
-    fn instance(&self, entry: &Entry) -> Instance<'_> {
-        Instance { base: &self.base, suffix: self.store.suffix(entry), value: self.store.value(entry) }
+    pub fn iter(&self) -> impl Iterator<Item = Instance<'_>> {
+        let mut cursor = Cursor(Position::START);
+        std::iter::from_fn(move || self.take(&mut cursor))
     }
 }
+
+/// A place in a [`MibView`].
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor(Position);
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +199,7 @@ mod tests {
     fn view() -> MibView {
         let mut view = MibView::new(oid("1.3.6"), vec![oid("2.1.1"), oid("1")]);
         for (suffix, value) in [("1.0", 10), ("2.1.1.5", 15), ("2.1.1.7", 17)] {
-            view.push(&oid(suffix), ValueRef::Integer(value)).unwrap();
+            view.push(&[], &oid(suffix), ValueRef::Integer(value)).unwrap();
         }
         view
     }
@@ -254,11 +253,22 @@ mod tests {
         assert_eq!(view.next(&[], false, &[]).unwrap().value, ValueRef::Integer(10));
     }
 
+    /// All instances in a search range.
+    fn range<'a>(
+        view: &'a MibView,
+        start: &[SubId],
+        include: bool,
+        end: &'a [SubId],
+    ) -> impl Iterator<Item = Instance<'a>> {
+        let mut cursor = view.seek(start, include);
+        std::iter::from_fn(move || view.take(&mut cursor)).take_while(move |instance| instance.is_before(end))
+    }
+
     #[test]
-    fn a_range_gives_all_that_a_search_would_find_one_by_one() {
+    fn a_cursor_gives_all_that_a_search_would_find_one_by_one() {
         let view = view();
         let (start, end) = (oid("1.3.6.1.0"), oid("1.3.7"));
-        let values: Vec<_> = view.range(&start, false, &end).map(|instance| instance.value).collect();
+        let values: Vec<_> = range(&view, &start, false, &end).map(|instance| instance.value).collect();
         assert_eq!(values, [ValueRef::Integer(15), ValueRef::Integer(17)]);
     }
 
@@ -276,21 +286,22 @@ mod tests {
         let before = view.size();
         let long = vec![9; 126];
         let arcs = vec![1; 256];
-        for (suffix, value, error) in [
-            (&[2, 1, 1, 7][..], ValueRef::Integer(0), PushError::Order),
-            (&[1, 1], ValueRef::ObjectIdentifier(&[1, 3]), PushError::Order),
-            (&[], ValueRef::OctetString(b"x"), PushError::Order),
-            (&long, ValueRef::OctetString(b"x"), PushError::TooLong(129)),
-            (&[3], ValueRef::ObjectIdentifier(&arcs), PushError::TooLong(256)),
-            (&[3], ValueRef::Null, PushError::Type),
-            (&[3], ValueRef::NoSuchObject, PushError::Type),
-            (&[3], ValueRef::NoSuchInstance, PushError::Type),
-            (&[3], ValueRef::EndOfMibView, PushError::Type),
+        for (object, index, value, error) in [
+            (&[2, 1, 1][..], &[7][..], ValueRef::Integer(0), PushError::Order),
+            (&[2], &[1, 1, 7], ValueRef::Integer(0), PushError::Order),
+            (&[1], &[1], ValueRef::ObjectIdentifier(&[1, 3]), PushError::Order),
+            (&[], &[], ValueRef::OctetString(b"x"), PushError::Order),
+            (&[9], &long, ValueRef::OctetString(b"x"), PushError::TooLong(130)),
+            (&[3], &[], ValueRef::ObjectIdentifier(&arcs), PushError::TooLong(256)),
+            (&[3], &[], ValueRef::Null, PushError::Type),
+            (&[3], &[], ValueRef::NoSuchObject, PushError::Type),
+            (&[3], &[], ValueRef::NoSuchInstance, PushError::Type),
+            (&[3], &[], ValueRef::EndOfMibView, PushError::Type),
         ] {
-            assert_eq!(view.push(suffix, value), Err(error));
+            assert_eq!(view.push(object, index, value), Err(error));
             assert_eq!(view.size(), before);
         }
-        view.push(&[3], ValueRef::ObjectIdentifier(&[1, 3, 6])).unwrap();
+        view.push(&[3], &[], ValueRef::ObjectIdentifier(&[1, 3, 6])).unwrap();
         assert_eq!(view.get(&[1, 3, 6, 3]), ValueRef::ObjectIdentifier(&[1, 3, 6]));
         assert_eq!(view.get(&[1, 3, 6, 2, 1, 1, 7]), ValueRef::Integer(17));
     }
@@ -325,12 +336,14 @@ mod tests {
         #[test]
         fn a_view_is_a_sorted_map(
             base in suffix(),
+            object_len in 0..4_usize,
             model in prop::collection::btree_map(suffix(), value(), 0..40),
             asked in prop::collection::vec((suffix(), suffix(), any::<bool>(), any::<bool>(), any::<bool>()), 20),
         ) {
             let mut view = MibView::new(Oid::new(base.clone()).unwrap(), vec![]);
             for (suffix, value) in &model {
-                view.push(suffix, value.as_ref()).unwrap();
+                let (object, index) = suffix.split_at(object_len.min(suffix.len()));
+                view.push(object, index, value.as_ref()).unwrap();
             }
             let whole: BTreeMap<Vec<SubId>, Value> =
                 model.into_iter().map(|(suffix, value)| ([base.as_slice(), &suffix].concat(), value)).collect();
@@ -349,7 +362,7 @@ mod tests {
                     .filter(|(at, _)| end.is_empty() || **at < end)
                     .map(|(_, value)| value.as_ref())
                     .collect();
-                let found: Vec<_> = view.range(&start, include, &end).map(|instance| instance.value).collect();
+                let found: Vec<_> = range(&view, &start, include, &end).map(|instance| instance.value).collect();
                 prop_assert_eq!(&found, &expected);
                 prop_assert_eq!(view.next(&start, include, &end).map(|i| i.value), expected.first().copied());
                 let exact = whole.get(&start).map_or(ValueRef::NoSuchObject, Value::as_ref);

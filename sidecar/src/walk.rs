@@ -21,10 +21,9 @@ pub struct Line<'a>(pub Instance<'a>);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Instance { base, suffix, value } = self.0;
-        write!(f, ".{}", DisplayArcs(base))?;
-        if !suffix.is_empty() {
-            write!(f, ".{}", DisplayArcs(suffix))?;
+        let Instance { base, object, index, value } = self.0;
+        for arcs in [base, object, index].into_iter().filter(|arcs| !arcs.is_empty()) {
+            write!(f, ".{}", DisplayArcs(arcs))?;
         }
         write!(f, " = {}", Typed(value))
     }
@@ -145,7 +144,7 @@ mod tests {
     fn view(base: &str, instances: u32) -> Arc<MibView> {
         let mut view = MibView::new(base.parse().unwrap(), vec!["1".parse().unwrap()]);
         for i in 0..instances {
-            view.push(&[1, i], ValueRef::Gauge32(i)).unwrap();
+            view.push(&[1], &[i], ValueRef::Gauge32(i)).unwrap();
         }
         Arc::new(view)
     }

@@ -160,8 +160,8 @@ struct Source {
 
 #[derive(Debug)]
 struct Scalar {
-    /// The arcs of its one instance, below the base.
-    instance: Vec<SubId>,
+    /// Its arcs below the base.
+    arcs: Oid,
     object: Object,
 }
 
@@ -195,7 +195,7 @@ impl Mapper {
         for (i, scalar) in subtree.scalars.iter().enumerate() {
             let path = format!("scalars[{i}].value");
             let object = Object::new(&scalar.name, scalar.syntax, &scalar.value, &path, source)?;
-            scalars.push(Scalar { instance: [scalar.oid.as_slice(), &[0]].concat(), object });
+            scalars.push(Scalar { arcs: scalar.oid.clone(), object });
         }
         let mut tables = Vec::with_capacity(subtree.tables.len());
         for (i, table) in subtree.tables.iter().enumerate() {
@@ -391,24 +391,24 @@ impl Mapper {
         let mut view = MibView::with_capacity(self.subtree.oid.clone(), self.declared.clone(), self.last_view);
         let fresh = |object: &Object| is_fresh(&self.sources, object, now);
         let rows: Vec<_> = self.tables.iter().map(|table| table.shown(fresh)).collect();
-        let mut suffix = Vec::with_capacity(Oid::MAX_LEN);
-        let mut push = |suffix: &[SubId], value: ValueRef<'_>| {
-            if let Err(error) = view.push(suffix, value) {
+        let mut arcs = Vec::with_capacity(Oid::MAX_LEN);
+        let mut push = |object: &[SubId], index: &[SubId], value: ValueRef<'_>| {
+            if let Err(error) = view.push(object, index, value) {
                 let reason = if matches!(error, PushError::TooLong(_)) { Reason::RowTooLong } else { Reason::ViewFull };
-                self.counts.add(reason, || DisplayArcs(suffix).to_string());
+                self.counts.add(reason, || DisplayArcs(&[object, index].concat()).to_string());
             }
         };
         for place in &self.order {
             match *place {
                 Place::Scalar(i) => {
-                    let Some(Scalar { instance, object }) = self.scalars.get(i) else { continue };
+                    let Some(Scalar { arcs, object }) = self.scalars.get(i) else { continue };
                     if let Some(value) = object.shows(0, fresh(object)) {
-                        push(instance, value);
+                        push(arcs, &[0], value);
                     }
                 }
                 Place::Column(i, j) => {
                     let (Some(table), Some(rows)) = (self.tables.get(i), rows.get(i)) else { continue };
-                    table.instances(j, rows, fresh, &mut suffix, &mut push);
+                    table.instances(j, rows, fresh, &mut arcs, &mut push);
                 }
             }
         }

@@ -139,26 +139,24 @@ impl Table {
         self.rows.shown(&self.there(fresh), |_| {})
     }
 
-    /// Pushes the instances of a column in these rows, given which objects are fresh. `suffix` is a buffer.
+    /// Pushes the instances of a column in these rows, given which objects are fresh: the column's arcs below the
+    /// subtree's base, in the buffer `arcs`, the row's index, and the value.
     pub(super) fn instances(
         &self,
         column: usize,
         rows: &[u32],
         fresh: impl Fn(&Object) -> bool,
-        suffix: &mut Vec<SubId>,
-        mut push: impl FnMut(&[SubId], ValueRef<'_>),
+        arcs: &mut Vec<SubId>,
+        mut push: impl FnMut(&[SubId], &[SubId], ValueRef<'_>),
     ) {
         let Some(Column { arc, object }) = self.columns.get(column) else { return };
         let fresh = fresh(object);
-        suffix.clear();
-        suffix.extend_from_slice(&self.entry);
-        suffix.push(*arc);
-        let prefix = suffix.len();
+        arcs.clear();
+        arcs.extend_from_slice(&self.entry);
+        arcs.push(*arc);
         for row in rows {
             if let Some(value) = object.shows(*row, fresh) {
-                suffix.truncate(prefix);
-                suffix.extend_from_slice(self.rows.index(*row));
-                push(suffix, value);
+                push(arcs, self.rows.index(*row), value);
             }
         }
     }

@@ -1,43 +1,81 @@
-//! Instances and values in three flat lists.
+//! Instances and values in a few flat lists.
+
+use std::cmp::Ordering;
 
 use agentx::{SubId, ValueRef};
 
 use super::PushError;
 
-/// Sorted suffixes with their values: one arena of arcs, one of octets, and 20 bytes per instance.
+/// Instances in the order of their OIDs: the object's arcs once for all neighbours that belong to it, and an index that
+/// several columns have in common once for all of them. So each instance of a large table takes 14 bytes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     arcs: Vec<SubId>,
     octets: Vec<u8>,
+    runs: Vec<Run>,
     entries: Vec<Entry>,
+    /// Where in the run before the last an index like the next one is expected.
+    like: usize,
+}
+
+/// Neighbours of one object: the entries from `first` to the next run's.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    object: Arcs,
+    first: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    arcs_start: u32,
+struct Entry {
+    index: Arcs,
     value: Stored,
-    arcs_len: u8,
 }
 
-/// A value whose octets or arcs, if any, are in an arena: start and length.
+/// A place in the arena of arcs.
+#[derive(Debug, Clone, Copy)]
+struct Arcs {
+    /// In bytes, lest entries be aligned to four.
+    start: [u8; 4],
+    len: u8,
+}
+
+/// A place in the arena of octets: start and length.
+type Octets = ([u8; 4], [u8; 4]);
+
+/// A value, its octets or arcs, if any, in an arena.
 #[derive(Debug, Clone, Copy)]
 enum Stored {
-    Integer(i32),
-    OctetString(u32, u32),
-    ObjectIdentifier(u32, u8),
+    Integer([u8; 4]),
+    OctetString(Octets),
+    ObjectIdentifier(Arcs),
     IpAddress([u8; 4]),
-    Counter32(u32),
-    Gauge32(u32),
-    TimeTicks(u32),
-    Opaque(u32, u32),
-    /// In octets, lest all values be aligned to eight.
+    Counter32([u8; 4]),
+    Gauge32([u8; 4]),
+    TimeTicks([u8; 4]),
+    Opaque(Octets),
     Counter64([u8; 8]),
 }
 
-/// Where `more` items begin behind `len`, and where they end, if an arena can address them.
-fn room(len: usize, more: usize) -> Result<(u32, u32), PushError> {
-    let end = len.checked_add(more).and_then(|end| u32::try_from(end).ok()).ok_or(PushError::Full)?;
-    Ok((u32::try_from(len).map_err(|_| PushError::Full)?, end))
+/// Where a search stands: an entry, and the run that it is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Position {
+    run: usize,
+    entry: usize,
+}
+
+impl Position {
+    /// Before the first instance.
+    pub(super) const START: Self = Self { run: 0, entry: 0 };
+}
+
+/// Where `more` items behind `len` begin, if an arena can address them.
+fn room(len: usize, more: usize) -> Result<[u8; 4], PushError> {
+    len.checked_add(more).and_then(|end| u32::try_from(end).ok()).ok_or(PushError::Full)?;
+    u32::try_from(len).map(u32::to_ne_bytes).map_err(|_| PushError::Full)
+}
+
+fn len_of(arcs: &[SubId]) -> Result<u8, PushError> {
+    u8::try_from(arcs.len()).map_err(|_| PushError::TooLong(arcs.len()))
 }
 
 impl Store {
@@ -46,6 +84,7 @@ impl Store {
             arcs: Vec::with_capacity(arcs),
             octets: Vec::with_capacity(octets),
             entries: Vec::with_capacity(instances),
+            ..Self::default()
         }
     }
 
@@ -54,72 +93,154 @@ impl Store {
         (self.arcs.len(), self.octets.len(), self.entries.len())
     }
 
-    /// Appends an instance, or nothing at all: whatever can fail is tried before anything is stored.
-    pub(super) fn push(&mut self, suffix: &[SubId], value: ValueRef<'_>) -> Result<(), PushError> {
-        if self.entries.last().is_some_and(|last| self.suffix(last) >= suffix) {
+    /// Appends the instance `object`.`index`, or nothing at all: whatever can fail is tried before anything is stored.
+    pub(super) fn push(&mut self, object: &[SubId], index: &[SubId], value: ValueRef<'_>) -> Result<(), PushError> {
+        let same_object = self.runs.last().is_some_and(|run| self.arcs(run.object) == object);
+        let follows = match (self.entries.last(), self.runs.last()) {
+            (Some(last), _) if same_object => self.arcs(last.index) < index,
+            (Some(last), Some(run)) => {
+                self.arcs(run.object).iter().chain(self.arcs(last.index)).lt(object.iter().chain(index))
+            }
+            _ => true,
+        };
+        if !follows {
             return Err(PushError::Order);
         }
-        let arcs_len = u8::try_from(suffix.len()).map_err(|_| PushError::TooLong(suffix.len()))?;
         let (value_arcs, value_octets): (&[SubId], &[u8]) = match value {
             ValueRef::ObjectIdentifier(arcs) => (arcs, &[]),
             ValueRef::OctetString(octets) | ValueRef::Opaque(octets) => (&[], octets),
             _ => (&[], &[]),
         };
-        let value_arcs_len = u8::try_from(value_arcs.len()).map_err(|_| PushError::TooLong(value_arcs.len()))?;
-        let (octets_start, octets_end) = room(self.octets.len(), value_octets.len())?;
-        // The value's arcs, if it has any, lie before the suffix.
-        let (value_arcs_start, arcs_start) = room(self.arcs.len(), value_arcs.len())?;
-        room(self.arcs.len() + value_arcs.len(), suffix.len())?;
+        let octets = (room(self.octets.len(), value_octets.len())?, room(value_octets.len(), 0)?);
+        let value_arcs_at = Arcs { start: room(self.arcs.len(), value_arcs.len())?, len: len_of(value_arcs)? };
         let value = match value {
-            ValueRef::Integer(v) => Stored::Integer(v),
-            ValueRef::OctetString(_) => Stored::OctetString(octets_start, octets_end - octets_start),
-            ValueRef::Opaque(_) => Stored::Opaque(octets_start, octets_end - octets_start),
-            ValueRef::ObjectIdentifier(_) => Stored::ObjectIdentifier(value_arcs_start, value_arcs_len),
+            ValueRef::Integer(v) => Stored::Integer(v.to_ne_bytes()),
+            ValueRef::OctetString(_) => Stored::OctetString(octets),
+            ValueRef::Opaque(_) => Stored::Opaque(octets),
+            ValueRef::ObjectIdentifier(_) => Stored::ObjectIdentifier(value_arcs_at),
             ValueRef::IpAddress(v) => Stored::IpAddress(v),
-            ValueRef::Counter32(v) => Stored::Counter32(v),
-            ValueRef::Gauge32(v) => Stored::Gauge32(v),
-            ValueRef::TimeTicks(v) => Stored::TimeTicks(v),
+            ValueRef::Counter32(v) => Stored::Counter32(v.to_ne_bytes()),
+            ValueRef::Gauge32(v) => Stored::Gauge32(v.to_ne_bytes()),
+            ValueRef::TimeTicks(v) => Stored::TimeTicks(v.to_ne_bytes()),
             ValueRef::Counter64(v) => Stored::Counter64(v.to_ne_bytes()),
             ValueRef::Null | ValueRef::NoSuchObject | ValueRef::NoSuchInstance | ValueRef::EndOfMibView => {
                 return Err(PushError::Type);
             }
         };
+        let (object_len, index_len) = (len_of(object)?, len_of(index)?);
+        // The most that may be stored; where arcs are shared it is less.
+        room(self.arcs.len() + value_arcs.len(), object.len() + index.len())?;
+        let first = u32::try_from(self.entries.len()).map_err(|_| PushError::Full)?;
+
         self.arcs.extend_from_slice(value_arcs);
-        self.arcs.extend_from_slice(suffix);
         self.octets.extend_from_slice(value_octets);
-        self.entries.push(Entry { arcs_start, value, arcs_len });
+        if !same_object {
+            self.like = self.runs.last().map_or(0, |run| run.first as usize);
+            let object = Arcs { start: self.append(object)?, len: object_len };
+            self.runs.push(Run { object, first });
+        }
+        let index = match self.like(index) {
+            Some(like) => like,
+            None => Arcs { start: self.append(index)?, len: index_len },
+        };
+        self.entries.push(Entry { index, value });
         Ok(())
     }
 
-    /// The instances, by suffix.
-    pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// Appends arcs for which there is room.
+    fn append(&mut self, arcs: &[SubId]) -> Result<[u8; 4], PushError> {
+        let start = room(self.arcs.len(), arcs.len())?;
+        self.arcs.extend_from_slice(arcs);
+        Ok(start)
     }
 
-    pub(super) fn suffix(&self, entry: &Entry) -> &[SubId] {
-        self.arcs(entry.arcs_start, entry.arcs_len)
+    /// The same index in the run before the last, if it is there.
+    fn like(&mut self, index: &[SubId]) -> Option<Arcs> {
+        let end = self.runs.last()?.first as usize;
+        while self.like < end {
+            let like = self.entries.get(self.like)?.index;
+            match self.arcs(like).cmp(index) {
+                Ordering::Less => self.like += 1,
+                Ordering::Equal => return Some(like),
+                Ordering::Greater => return None,
+            }
+        }
+        None
     }
 
-    fn arcs(&self, start: u32, len: u8) -> &[SubId] {
-        let start = start as usize;
+    /// How many instances there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn end(&self) -> Position {
+        Position { run: self.runs.len(), entry: self.entries.len() }
+    }
+
+    /// The first instance behind `suffix`, or from it on; behind all of them if there is none.
+    pub(super) fn seek(&self, suffix: &[SubId], include: bool) -> Position {
+        // It is in the last run that begins before it, or the first of the next run.
+        let run = self.runs.partition_point(|run| match self.entries.get(run.first as usize) {
+            Some(first) => {
+                let order = self.arcs(run.object).iter().chain(self.arcs(first.index)).cmp(suffix);
+                order == Ordering::Less || (order == Ordering::Equal && !include)
+            }
+            None => false,
+        });
+        let Some(run) = run.checked_sub(1) else { return Position::START };
+        let (first, end) = self.entries_of(run);
+        let entries = self.entries.get(first..end).unwrap_or_default();
+        let object = self.runs.get(run).map(|run| self.arcs(run.object)).unwrap_or_default();
+        let passed = match suffix.strip_prefix(object) {
+            Some(index) => entries.partition_point(|entry| match self.arcs(entry.index).cmp(index) {
+                Ordering::Less => true,
+                Ordering::Equal => !include,
+                Ordering::Greater => false,
+            }),
+            // The first entry lies before it, so all do that have the same object.
+            None => entries.len(),
+        };
+        let entry = first + passed;
+        Position { run: if entry < end { run } else { run + 1 }, entry }
+    }
+
+    /// The first and the last but one entry of a run.
+    fn entries_of(&self, run: usize) -> (usize, usize) {
+        let first = |run: usize| self.runs.get(run).map_or(self.entries.len(), |run| run.first as usize);
+        (first(run), first(run + 1))
+    }
+
+    /// The instance at `position`, which goes on to the next: its object, its index and its value.
+    pub(super) fn take(&self, position: &mut Position) -> Option<(&[SubId], &[SubId], ValueRef<'_>)> {
+        let entry = self.entries.get(position.entry)?;
+        let object = self.runs.get(position.run)?.object;
+        position.entry += 1;
+        if self.runs.get(position.run + 1).is_some_and(|next| next.first as usize == position.entry) {
+            position.run += 1;
+        }
+        Some((self.arcs(object), self.arcs(entry.index), self.value(entry)))
+    }
+
+    fn arcs(&self, Arcs { start, len }: Arcs) -> &[SubId] {
+        let start = u32::from_ne_bytes(start) as usize;
         self.arcs.get(start..start + usize::from(len)).unwrap_or_default()
     }
 
-    fn octets(&self, start: u32, len: u32) -> &[u8] {
-        let start = start as usize;
-        self.octets.get(start..start + len as usize).unwrap_or_default()
+    fn octets(&self, (start, len): Octets) -> &[u8] {
+        let (start, len) = (u32::from_ne_bytes(start) as usize, u32::from_ne_bytes(len) as usize);
+        self.octets.get(start..start + len).unwrap_or_default()
     }
 
-    pub(super) fn value(&self, entry: &Entry) -> ValueRef<'_> {
+    fn value(&self, entry: &Entry) -> ValueRef<'_> {
         match entry.value {
-            Stored::Integer(v) => ValueRef::Integer(v),
-            Stored::OctetString(start, len) => ValueRef::OctetString(self.octets(start, len)),
-            Stored::ObjectIdentifier(start, len) => ValueRef::ObjectIdentifier(self.arcs(start, len)),
+            Stored::Integer(v) => ValueRef::Integer(i32::from_ne_bytes(v)),
+            Stored::OctetString(octets) => ValueRef::OctetString(self.octets(octets)),
+            Stored::ObjectIdentifier(arcs) => ValueRef::ObjectIdentifier(self.arcs(arcs)),
             Stored::IpAddress(v) => ValueRef::IpAddress(v),
-            Stored::Counter32(v) => ValueRef::Counter32(v),
-            Stored::Gauge32(v) => ValueRef::Gauge32(v),
-            Stored::TimeTicks(v) => ValueRef::TimeTicks(v),
-            Stored::Opaque(start, len) => ValueRef::Opaque(self.octets(start, len)),
+            Stored::Counter32(v) => ValueRef::Counter32(u32::from_ne_bytes(v)),
+            Stored::Gauge32(v) => ValueRef::Gauge32(u32::from_ne_bytes(v)),
+            Stored::TimeTicks(v) => ValueRef::TimeTicks(u32::from_ne_bytes(v)),
+            Stored::Opaque(octets) => ValueRef::Opaque(self.octets(octets)),
             Stored::Counter64(v) => ValueRef::Counter64(u64::from_ne_bytes(v)),
         }
     }
@@ -130,14 +251,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_takes_twenty_bytes_beside_its_arcs() {
-        assert_eq!(size_of::<Entry>(), 20);
+    fn an_instance_takes_fourteen_bytes_beside_its_arcs() {
+        assert_eq!(size_of::<Entry>(), 14);
+    }
+
+    #[test]
+    fn columns_share_the_indexes_that_they_have_in_common() {
+        let mut store = Store::default();
+        for column in 1..=10 {
+            for row in (0..100).filter(|row| row % 10 != column) {
+                store.push(&[1, column], &[row, 7, 7], ValueRef::Integer(0)).unwrap();
+            }
+        }
+        // Each column but the first has ten rows that the one before it has not.
+        assert_eq!(store.size(), (10 * 2 + 90 * 3 + 9 * 10 * 3, 0, 910));
     }
 
     #[test]
     fn an_arena_ends_where_its_positions_do() {
         let most = u32::MAX as usize;
-        assert_eq!(room(most - 3, 3), Ok((u32::MAX - 3, u32::MAX)));
+        assert_eq!(room(most - 3, 3), Ok((u32::MAX - 3).to_ne_bytes()));
         assert_eq!(room(most - 3, 4), Err(PushError::Full));
         assert_eq!(room(most + 1, 0), Err(PushError::Full));
         assert_eq!(room(usize::MAX, 1), Err(PushError::Full));

@@ -4,7 +4,7 @@ use agentx::{EncodeError, RequestKind, RequestRef, ResponseEncoder, ResponseErro
 
 use super::{
     Catalogue, Counters,
-    catalogue::{Loaded, Snapshot},
+    catalogue::{Cursor, Loaded, Snapshot},
 };
 use crate::mib_view::Instance;
 
@@ -29,8 +29,9 @@ pub struct Responder {
 /// Where one repeating range of a GetBulk has come to.
 #[derive(Default)]
 struct Repeater {
-    start: Vec<SubId>,
-    include: bool,
+    cursor: Cursor,
+    /// The name of its last varbind, or where it started.
+    name: Vec<SubId>,
     end: Vec<SubId>,
 }
 
@@ -74,9 +75,9 @@ impl Responder {
                     let repeaters = self.repeaters.get_mut(..count).unwrap_or_default();
                     for repeater in &mut *repeaters {
                         ranges.next_into(range);
-                        repeater.begin(range);
+                        repeater.begin(snapshot, range);
                     }
-                    answer.repeat(snapshot, repeaters, max_repetitions, name)
+                    answer.repeat(snapshot, repeaters, max_repetitions)
                 }),
         };
         answer.finish(written);
@@ -135,17 +136,16 @@ impl Answer<'_> {
         snapshot: Snapshot<'_>,
         repeaters: &mut [Repeater],
         max_repetitions: u16,
-        name: &mut Vec<SubId>,
     ) -> Result<(), EncodeError> {
         for _ in 0..max_repetitions {
             let mut found_any = false;
-            for repeater in &mut *repeaters {
-                let found = snapshot.next(&repeater.start, repeater.include, &repeater.end);
-                found_any |= found.is_some();
-                self.put_next(found, &repeater.start, name)?;
-                if found.is_some() {
-                    repeater.go_on_behind(name);
+            for Repeater { cursor, name, end } in &mut *repeaters {
+                let found = snapshot.take(cursor, end);
+                if let Some(instance) = found {
+                    found_any = true;
+                    instance.write_oid(name);
                 }
+                self.put(name, found.map_or(ValueRef::EndOfMibView, |instance| instance.value))?;
                 if self.encoder.octets() >= LONG_ENOUGH_BULK {
                     return Ok(());
                 }
@@ -175,16 +175,9 @@ impl Answer<'_> {
 }
 
 impl Repeater {
-    fn begin(&mut self, range: &SearchRange) {
-        self.go_on_behind(&range.start);
-        self.include = range.include;
-        self.end.clear();
-        self.end.extend_from_slice(&range.end);
-    }
-
-    fn go_on_behind(&mut self, name: &[SubId]) {
-        self.start.clear();
-        self.start.extend_from_slice(name);
-        self.include = false;
+    fn begin(&mut self, snapshot: Snapshot<'_>, range: &SearchRange) {
+        self.cursor = snapshot.seek(&range.start, range.include);
+        range.start.as_slice().clone_into(&mut self.name);
+        range.end.as_slice().clone_into(&mut self.end);
     }
 }

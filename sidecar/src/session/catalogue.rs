@@ -6,7 +6,7 @@ use agentx::{Oid, SubId, ValueRef};
 use arc_swap::{ArcSwap, Guard};
 
 use super::Export;
-use crate::mib_view::{Instance, MibView};
+use crate::mib_view::{self, Instance, MibView};
 
 /// The exports of every context, cut into segments that do not overlap.
 #[derive(Debug, Default)]
@@ -128,42 +128,67 @@ impl<'a> Snapshot<'a> {
         Some(self.loaded.get(index)?.get_or_init(|| view.load()))
     }
 
-    /// The segments from the one that `oid` lies in or, if in none, one before it.
-    fn segments_from(&self, oid: &[SubId]) -> &'a [Segment] {
-        let segments = self.context.map_or(&[][..], |context| &context.segments);
+    fn segments(&self) -> &'a [Segment] {
+        self.context.map_or(&[][..], |context| &context.segments)
+    }
+
+    /// The segment that `oid` lies in.
+    fn segment_of(&self, oid: &[SubId]) -> Option<&'a Segment> {
+        let segments = self.segments();
         let behind = segments.partition_point(|segment| segment.lower.as_slice() <= oid);
-        segments.get(behind.saturating_sub(1)..).unwrap_or_default()
+        let segment = segments.get(behind.checked_sub(1)?)?;
+        Some(segment).filter(|segment| segment.upper.is_empty() || oid < &segment.upper)
     }
 
     /// The value at exactly `oid`, or the exception that a Get gets (RFC 2741 section 7.2.3.1).
     #[must_use]
     pub fn get(&self, oid: &[SubId]) -> ValueRef<'a> {
-        self.segments_from(oid)
-            .first()
-            .filter(|segment| segment.lower.as_slice() <= oid && (segment.upper.is_empty() || oid < &segment.upper))
-            .and_then(|segment| self.view(segment.view))
-            .map_or(ValueRef::NoSuchObject, |view| view.get(oid))
+        let view = self.segment_of(oid).and_then(|segment| self.view(segment.view));
+        view.map_or(ValueRef::NoSuchObject, |view| view.get(oid))
     }
 
     /// The first instance behind `start`, or at it where `include` says so, and before `end` where that is not
     /// empty (RFC 2741 section 7.2.3.2).
     #[must_use]
     pub fn next(&self, start: &[SubId], include: bool, end: &[SubId]) -> Option<Instance<'a>> {
-        for segment in self.segments_from(start) {
+        self.take(&mut self.seek(start, include), end)
+    }
+
+    /// Where a search begins that starts behind `start`, or at it where `include` says so.
+    #[must_use]
+    pub fn seek(&self, start: &[SubId], include: bool) -> Cursor {
+        let segments = self.segments();
+        let behind = segments.partition_point(|segment| segment.lower.as_slice() <= start);
+        let segment = behind.saturating_sub(1);
+        let view = segments.get(segment).filter(|_| behind > 0).and_then(|segment| self.view(segment.view));
+        Cursor { segment, within: view.map(|view| view.seek(start, include)) }
+    }
+
+    /// The instance at `cursor`, which goes on to the next, if it lies before `end`; an empty one ends nothing.
+    pub fn take(&self, cursor: &mut Cursor, end: &[SubId]) -> Option<Instance<'a>> {
+        loop {
+            let segment = self.segments().get(cursor.segment)?;
             if !end.is_empty() && segment.lower.as_slice() >= end {
                 return None;
             }
-            let (start, include) =
-                if segment.lower.as_slice() > start { (segment.lower.as_slice(), true) } else { (start, include) };
-            let end = match segment.upper.as_slice() {
-                [] => end,
-                upper if end.is_empty() || upper < end => upper,
-                _ => end,
-            };
-            if let Some(found) = self.view(segment.view).and_then(|view| view.next(start, include, end)) {
-                return Some(found);
+            let view = self.view(segment.view)?;
+            let mut within = cursor.within.unwrap_or_else(|| view.seek(&segment.lower, true));
+            match view.take(&mut within).filter(|instance| instance.is_before(&segment.upper)) {
+                Some(instance) if instance.is_before(end) => {
+                    cursor.within = Some(within);
+                    return Some(instance);
+                }
+                Some(_) => return None,
+                None => *cursor = Cursor { segment: cursor.segment + 1, within: None },
             }
         }
-        None
     }
+}
+
+/// Where a search stands in a [`Snapshot`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cursor {
+    segment: usize,
+    /// The place in the segment's view; `None`, where the segment begins.
+    within: Option<mib_view::Cursor>,
 }

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use sidecar_config::{Subtree, Violation};
 
 use super::*;
-use crate::sample::Number;
+use crate::{mib_view::Instance, sample::Number};
 
 /// A subtree at 1.3.6.1.4.1.9 with the sources `app`, stale after 60 s, and `db`, stale after 300 s.
 fn document(scalars: Json, tables: Json) -> Subtree {
@@ -80,7 +80,8 @@ impl Bed {
     /// The view as lines `arcs value`, the arcs below the base.
     fn walk(&mut self) -> Vec<String> {
         let view = self.mapper.view(self.now);
-        view.iter().map(|instance| format!("{} {}", DisplayArcs(instance.suffix), text(instance.value))).collect()
+        let arcs = |instance: &Instance<'_>| [instance.object, instance.index].concat();
+        view.iter().map(|instance| format!("{} {}", DisplayArcs(&arcs(&instance)), text(instance.value))).collect()
     }
 
     /// The value of the one scalar, if it has an instance.

@@ -138,17 +138,18 @@ proptest! {
             bed.wait(pause);
             bed.mapper.observe(0, Some(&samples), &Samples::new(), bed.now);
             let view = bed.mapper.view(bed.now);
-            prop_assert!(view.iter().map(|i| i.suffix.to_vec()).is_sorted_by(|a, b| a < b));
+            prop_assert!(view.iter().map(|i| [i.object, i.index].concat()).is_sorted_by(|a, b| a < b));
             for instance in view.iter() {
-                prop_assert!(instance.base.len() + instance.suffix.len() <= Oid::MAX_LEN);
-                let kind = match *instance.suffix {
+                let suffix = [instance.object, instance.index].concat();
+                prop_assert!(instance.base.len() + suffix.len() <= Oid::MAX_LEN);
+                let kind = match *suffix {
                     [1, scalar, 0] => scalar - 1,
                     [_, 1, column, ..] => (column - 1) / 6,
-                    _ => panic!("no such object: {:?}", instance.suffix),
+                    _ => panic!("no such object: {suffix:?}"),
                 };
                 let code = [2, 66, 66, 65, 70, 67, 4, 4, 64, 6, 2][usize::try_from(kind).unwrap()];
                 prop_assert_eq!(instance.value.type_code(), code);
-                prop_assert_eq!(view.get(&[instance.base, instance.suffix].concat()), instance.value);
+                prop_assert_eq!(view.get(&[instance.base, &suffix].concat()), instance.value);
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn view(base: &str, instances: &[(&str, ValueRef<'_>)]) -> MibView {
     let objects = instances.iter().map(|(suffix, _)| oid(suffix)[..1].try_into().unwrap());
     let mut view = MibView::new(oid(base), objects.collect());
     for (suffix, value) in instances {
-        view.push(&oid(suffix), *value).unwrap();
+        view.push(&[], &oid(suffix), *value).unwrap();
     }
     view
 }

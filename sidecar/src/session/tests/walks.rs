@@ -41,7 +41,7 @@ fn catalogue(tree: &Tree) -> Catalogue {
         let base = Oid::new(base.clone()).unwrap();
         let mut view = MibView::new(base.clone(), Vec::new());
         for (suffix, value) in instances {
-            view.push(suffix, ValueRef::Integer(*value)).unwrap();
+            view.push(&[], suffix, ValueRef::Integer(*value)).unwrap();
         }
         let view = Arc::new(ArcSwap::from_pointee(view));
         Export { context: "c".to_owned(), base, regions: Vec::new(), view, capabilities: None }

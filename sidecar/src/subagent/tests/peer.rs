@@ -30,7 +30,7 @@ pub(super) fn oid(text: &str) -> Oid {
 /// One instance, `base`.1.0, of this many octets.
 pub(super) fn export(base: &str, octets: usize) -> Export {
     let mut view = MibView::new(oid(base), Vec::new());
-    view.push(&[1, 0], ValueRef::OctetString(&vec![b'x'; octets])).unwrap();
+    view.push(&[1], &[0], ValueRef::OctetString(&vec![b'x'; octets])).unwrap();
     Export {
         context: String::new(),
         base: oid(base),
