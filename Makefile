@@ -3,9 +3,10 @@
 CARGO_DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 VENV := target/venv
+BENCH_VENV := target/bench/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit interop lint fuzz generate setup clean
+.PHONY: help demo test unit interop lint bench fuzz generate setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,12 @@ interop: setup ## Tests across processes: the sidecar under net-snmp's snmpd, wi
 lint: $(DENY) ## Format, clippy, documentation, dependencies
 	@tests/run lint
 
+bench: $(BENCH_VENV)/installed ## Speed and memory beside the peers, into target/bench/report.md; ROWS="parser codec" for some alone
+	@tests/setup bench
+	@echo "building the bench (minutes the first time, cached under target/ after that)"
+	@cargo build --quiet --profile bench-run --package snmp-operator-bench
+	@target/bench-run/bench $(ROWS)
+
 fuzz: ## Fuzz each target for FUZZ_SECONDS (default 60); needs a nightly toolchain and cargo-fuzz
 	@tests/fuzz $(or $(FUZZ_SECONDS),60)
 
@@ -42,9 +49,11 @@ $(DENY):
 	@rm -rf target/tools/build
 
 $(VENV)/installed: tests/requirements.txt
+$(BENCH_VENV)/installed: tests/bench/requirements.txt
+$(VENV)/installed $(BENCH_VENV)/installed:
 	@tests/setup
-	@echo "installing $< into $(VENV)"
-	@rm -rf $(VENV) && /usr/bin/python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet --requirement $<
+	@echo "installing $< into $(@D)"
+	@rm -rf $(@D) && /usr/bin/python3 -m venv $(@D) && $(@D)/bin/pip install --quiet --requirement $<
 	@touch $@
 
 clean: ## Remove all that was built

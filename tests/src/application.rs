@@ -71,6 +71,7 @@ impl Application {
             state: Some(sandbox.folder(&format!("{name}.state"))?),
             ports: vec![format!("{}={}", self.port_name, self.port)],
             name,
+            ..SidecarOptions::default()
         };
         Sidecar::start(sandbox, options)
     }

@@ -15,6 +15,8 @@ use crate::{Process, Row, Sandbox, Signal, built, free_port, http, parse_rows, r
 pub struct SidecarOptions {
     /// Names its files in the sandbox; `sidecar` where empty.
     pub name: String,
+    /// The program; that beside the running one where none.
+    pub program: Option<PathBuf>,
     /// The configuration folder.
     pub config: PathBuf,
     /// URLs of its masters.
@@ -67,7 +69,8 @@ impl Sidecar {
     /// Starts it with the same options after [`Self::kill`] or [`Self::stop`].
     pub fn start_again(&mut self) -> Result<()> {
         let options = &self.options;
-        let mut command = Command::new(built("snmp-sidecar")?);
+        let program = options.program.clone().map_or_else(|| built("snmp-sidecar"), Ok)?;
+        let mut command = Command::new(program);
         command.arg("--config").arg(&options.config);
         for master in &options.masters {
             command.args(["--master", master]);
@@ -118,6 +121,11 @@ impl Sidecar {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.as_ref().context("the sidecar does not run")?.signal(signal)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().context("the sidecar does not run")?.id())
     }
 
     /// What `/status` says.

@@ -1,0 +1,8 @@
+/* The objects that every contestant serves, and where. See README.md. */
+#ifndef OBJECTS_H
+#define OBJECTS_H
+
+/* Registers the table of `rows` times `columns`, and `scalars` scalars. */
+void register_objects(unsigned rows, unsigned columns, unsigned scalars);
+
+#endif

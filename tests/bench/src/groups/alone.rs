@@ -1,0 +1,140 @@
+//! A subagent alone: how fast it answers, with no master's work in between.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use harness::{Exporter, Sandbox};
+
+use super::Group;
+use crate::{
+    contestants::{Bench, ONCE},
+    get_next::Walk,
+    link::{Address, Link},
+    objects::Objects,
+    row::{Row, Seen, Target, Unit},
+    statistics::{median, seconds},
+};
+
+pub(super) const GROUP: Group = Group {
+    name: "alone",
+    title: "Subagent alone, GetNext on its Unix socket",
+    about: "The bench is the AgentX master. Each subagent serves a table of 10,000 rows × 10 columns (Counter64 and \
+            Gauge32) on a Unix socket and is walked from the first cell to the last: *× 1* asks for one search range in \
+            a PDU, column by column, *× 10* for the ten columns of a row. One PDU is outstanding at a time; the next is \
+            sent when the answer is there and its names are right. Before the clock runs, the whole table is walked once \
+            and names and values are checked. Subagents run on one processor and the bench on the other, in turns; the \
+            median of five walks counts. *C* is net-snmp's library (`netsnmp_tdata`), *bare loop* a program that does \
+            nothing but read, search a sorted array and write. snmpkit is walked over its first 1,000 requests alone.",
+    measure,
+};
+
+const ROUNDS: usize = 5;
+/// As far as snmpkit is walked: it searches its table from the beginning for every request.
+const SNMPKIT_REQUESTS: usize = 1_000;
+
+/// A subagent on the bench's own socket, and the two ways to walk it.
+struct Walked {
+    link: Link,
+    by_cell: Walk,
+    by_row: Walk,
+    rates: [Vec<f64>; 2],
+}
+
+impl Walked {
+    fn new(link: Link, objects: Objects) -> Result<Self> {
+        let (by_cell, by_row) = (Walk::by_cell(objects, &link)?, Walk::by_row(objects, &link)?);
+        Ok(Self { link, by_cell, by_row, rates: [Vec::new(), Vec::new()] })
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.by_cell.wait_for_last(&mut self.link, true)?;
+        self.by_cell.check(&mut self.link, true)?;
+        self.by_row.check(&mut self.link, true)
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn round(&mut self) -> Result<()> {
+        for (walk, rates) in [&mut self.by_cell, &mut self.by_row].into_iter().zip(&mut self.rates) {
+            let took = seconds(|| (0..walk.requests()).try_for_each(|number| walk.step(&mut self.link, number)))?;
+            rates.push((walk.requests() * walk.width()) as f64 / took);
+        }
+        Ok(())
+    }
+
+    fn medians(&self) -> Result<[f64; 2]> {
+        let [by_cell, by_row] = &self.rates;
+        Ok([median(by_cell)?, median(by_row)?])
+    }
+}
+
+fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    let objects = Objects { scalars: 0, ..Objects::BIG };
+    let sandbox = Sandbox::new()?;
+    let socket = |name: &str| sandbox.path(&format!("{name}.agentx"));
+    let exporter = Exporter::with_page(&objects.page(0))?;
+
+    let door = Address::Unix(socket("ours")).listen()?;
+    let url = Address::Unix(socket("ours")).url();
+    let _ours = bench.cores.on_server(|| bench.sidecar(&sandbox, url, objects, exporter.port(), ONCE))?;
+    let mut ours = accept(&door, objects)?;
+
+    let door = Address::Unix(socket("c")).listen()?;
+    let _c = bench.cores.on_server(|| bench.c_subagent(&sandbox, &socket("c"), objects))?;
+    let mut c = accept(&door, objects)?;
+
+    let door = Address::Unix(socket("bare")).listen()?;
+    let _bare = bench.cores.on_server(|| bench.bare(&sandbox, &socket("bare")))?;
+    let mut bare = accept(&door, objects)?;
+
+    for walked in [&mut ours, &mut c, &mut bare] {
+        walked.check()?;
+    }
+    for _ in 0..ROUNDS {
+        for walked in [&mut ours, &mut c, &mut bare] {
+            walked.round()?;
+        }
+    }
+    let snmpkit = snmpkit(bench, objects)?;
+
+    let targets = [("GetNext × 1", 2.5), ("GetNext × 10", 4.0)];
+    let rates = ours.medians()?.into_iter().zip(c.medians()?).zip(bare.medians()?).zip(snmpkit);
+    let row = |((what, least), (((ours, c), bare), snmpkit))| Row {
+        name: format!("sidecar alone, {what}"),
+        unit: Unit::VarBindsPerSecond,
+        ours,
+        peers: vec![("C", Seen::Measured(c)), ("bare loop", Seen::Measured(bare)), ("snmpkit", snmpkit)],
+        target: Target::TimesPeer(least, "C"),
+        notes: vec![format!("{:.2} of the bare loop.", ours / bare)],
+    };
+    Ok(targets.into_iter().zip(rates).map(row).collect())
+}
+
+fn accept(door: &crate::link::Door, objects: Objects) -> Result<Walked> {
+    let mut link = door.accept()?;
+    link.until_registered()?;
+    Walked::new(link, objects)
+}
+
+/// What snmpkit does: its first answers, and whether they are right.
+#[allow(clippy::cast_precision_loss)]
+fn snmpkit(bench: &Bench, objects: Objects) -> Result<[Seen; 2]> {
+    let sandbox = Sandbox::new()?;
+    let socket = sandbox.path("snmpkit.agentx");
+    let door = Address::Unix(socket.clone()).listen()?;
+    let _process = bench.cores.on_server(|| bench.snmpkit(&sandbox, &socket, objects, 3_600))?;
+    let mut link = door.accept()?;
+    link.until_registered()?;
+    let mut walks = [Walk::by_cell(objects, &link)?, Walk::by_row(objects, &link)?];
+    let mut rate = |walk: &mut Walk| -> Result<f64> {
+        walk.wait_for_last(&mut link, true)?;
+        let start = Instant::now();
+        for number in 0..SNMPKIT_REQUESTS {
+            walk.step(&mut link, number)?;
+        }
+        Ok((SNMPKIT_REQUESTS * walk.width()) as f64 / start.elapsed().as_secs_f64())
+    };
+    Ok(walks.each_mut().map(|walk| match rate(walk) {
+        Ok(rate) => Seen::Measured(rate),
+        Err(error) => Seen::Broken(format!("{error:#}")),
+    }))
+}

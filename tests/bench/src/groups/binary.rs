@@ -1,0 +1,35 @@
+//! How large the sidecar is on disk.
+
+use std::{fs, process::Command};
+
+use anyhow::{Result, ensure};
+
+use super::Group;
+use crate::{
+    contestants::Bench,
+    row::{Row, Target, Unit},
+};
+
+pub(super) const GROUP: Group = Group {
+    name: "binary",
+    title: "Size of the sidecar's binary",
+    about: "The program that all rows of the sidecar are measured with, as it ships: `cargo build --release` with `-C \
+            target-feature=+crt-static` for this processor, stripped. `ldd` finds no library that it would load. 1 MB is \
+            10⁶ octets.",
+    measure,
+};
+
+fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    let program = &bench.programs.sidecar;
+    // For a static program ldd fails, or says so, depending on how it is linked.
+    let libraries = Command::new("ldd").arg(program).output()?;
+    let libraries = [libraries.stdout, libraries.stderr].concat();
+    let libraries = String::from_utf8_lossy(&libraries);
+    let is_static = libraries.contains("statically linked") || libraries.contains("not a dynamic executable");
+    ensure!(is_static, "the sidecar is not static: {libraries}");
+    #[allow(clippy::cast_precision_loss)]
+    let size = fs::metadata(program)?.len() as f64 / 1e6;
+    let name = "stripped static sidecar binary".to_owned();
+    let target = Target::AtMost(8.0);
+    Ok(vec![Row { name, unit: Unit::Megabytes, ours: size, peers: Vec::new(), target, notes: Vec::new() }])
+}

@@ -1,0 +1,108 @@
+//! How much memory a subagent takes.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use harness::Sandbox;
+
+use super::Group;
+use crate::{
+    contestants::Bench,
+    get_next::Walk,
+    link::Address,
+    objects::Objects,
+    row::{Row, Seen, Target, Unit},
+    statistics::median,
+};
+
+pub(super) const GROUP: Group = Group {
+    name: "memory",
+    title: "Resident memory of the sidecar",
+    about: "`VmRSS` of the sidecar (1 MB is 10⁶ octets) with 100 variables (10 rows × 10 columns) and with 110,000 (10,000 × \
+            11), refreshed each second with new values, and walked whole. After five refreshes it is read ten times a \
+            second for three seconds; the median counts, and the most that there ever was (`VmHWM`, refreshes included) \
+            stands below. C is net-snmp's subagent with the same table, which it never refreshes.",
+    measure,
+};
+
+const REFRESHES: usize = 5;
+const READ_FOR: Duration = Duration::from_secs(3);
+const READ_EACH: Duration = Duration::from_millis(100);
+
+/// Megabytes.
+struct Memory {
+    resident: f64,
+    most: f64,
+}
+
+fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    let sizes = [("100", Objects { rows: 10, columns: 10, scalars: 0 }, 6.0), ("110,000", big(), 20.0)];
+    let row = |(varbinds, objects, limit)| {
+        let (ours, c) = (of_sidecar(bench, objects)?, of_c(bench, objects)?);
+        Ok(Row {
+            name: format!("resident memory of the sidecar with {varbinds} varbinds"),
+            unit: Unit::Megabytes,
+            ours: ours.resident,
+            peers: vec![("C", Seen::Measured(c.resident))],
+            target: Target::AtMost(limit),
+            notes: vec![format!("most that there ever was: ours {:.2} MB, C {:.2} MB.", ours.most, c.most)],
+        })
+    };
+    sizes.into_iter().map(row).collect()
+}
+
+fn big() -> Objects {
+    Objects { rows: 10_000, columns: 11, scalars: 0 }
+}
+
+fn of_sidecar(bench: &Bench, objects: Objects) -> Result<Memory> {
+    let sandbox = Sandbox::new()?;
+    let (_exporter, port) = bench.changing_exporter(&sandbox, objects)?;
+    let address = Address::Unix(sandbox.path("agentx"));
+    let door = address.listen()?;
+    let sidecar = bench.cores.on_server(|| bench.sidecar(&sandbox, address.url(), objects, port, 1_000))?;
+    let mut link = door.accept()?;
+    link.until_registered()?;
+    let mut walk = Walk::by_row(objects, &link)?;
+    walk.wait_for_last(&mut link, false)?;
+    walk.check(&mut link, false)?;
+    let deadline = Instant::now() + harness::DEADLINE;
+    while Bench::scrapes(&sandbox) < REFRESHES && Instant::now() < deadline {
+        link.serve_for(READ_EACH)?;
+    }
+    anyhow::ensure!(Bench::scrapes(&sandbox) >= REFRESHES, "{} refreshes", Bench::scrapes(&sandbox));
+    read(sidecar.id()?)
+}
+
+fn of_c(bench: &Bench, objects: Objects) -> Result<Memory> {
+    let sandbox = Sandbox::new()?;
+    let socket = sandbox.path("agentx");
+    let door = Address::Unix(socket.clone()).listen()?;
+    let process = bench.cores.on_server(|| bench.c_subagent(&sandbox, &socket, objects))?;
+    let mut link = door.accept()?;
+    link.until_registered()?;
+    let mut walk = Walk::by_row(objects, &link)?;
+    walk.wait_for_last(&mut link, true)?;
+    walk.check(&mut link, true)?;
+    read(process.id())
+}
+
+fn read(process: u32) -> Result<Memory> {
+    let end = Instant::now() + READ_FOR;
+    let mut resident = Vec::new();
+    while Instant::now() < end {
+        resident.push(megabytes(process, "VmRSS:")?);
+        thread::sleep(READ_EACH);
+    }
+    Ok(Memory { resident: median(&resident)?, most: megabytes(process, "VmHWM:")? })
+}
+
+fn megabytes(process: u32, field: &str) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).context("the process has ended")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes * 1024.0 / 1e6)
+}

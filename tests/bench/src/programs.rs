@@ -1,0 +1,100 @@
+//! The programs that are measured: built where they are not yet, under the target folder.
+
+use std::{
+    env, fs,
+    io::{Write as _, stdout},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use harness::{built, repository, run};
+
+/// Where the programs are.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// Our sidecar as it ships: static and stripped.
+    pub sidecar: PathBuf,
+    /// net-snmp's subagent.
+    pub subagent: PathBuf,
+    /// The module for snmpd.
+    pub inside: PathBuf,
+    /// The Python interpreter that has snmpkit.
+    pub python: PathBuf,
+    /// The bench's own parts.
+    pub part: PathBuf,
+}
+
+impl Programs {
+    /// Builds what is not built yet.
+    ///
+    /// # Errors
+    /// Where something cannot be built, or `make bench` has not set up what is not built here.
+    pub fn build() -> Result<Self> {
+        let folder = output_folder()?;
+        fs::create_dir_all(&folder)?;
+        say("compiling the C subagent and the module for snmpd");
+        let (subagent, inside) = (folder.join("subagent"), folder.join("inside.so"));
+        compile(&["subagent.c", "objects.c"], &["-o"], &subagent, "--base-agent-libs")?;
+        compile(&["inside.c", "objects.c"], &["-fPIC", "-shared", "-o"], &inside, "--base-agent-libs")?;
+        let python = folder.join("venv/bin/python");
+        python.metadata().with_context(|| format!("{} is missing: run `make bench`", python.display()))?;
+        Ok(Self { sidecar: sidecar()?, subagent, inside, python, part: built("bench-part")? })
+    }
+}
+
+/// Says what is done now.
+pub fn say(what: &str) {
+    // Progress that nobody reads stops nothing.
+    let _ = writeln!(stdout(), "bench: {what}");
+}
+
+/// The folder for the report and what is compiled.
+///
+/// # Errors
+/// Where this program does not lie in a target folder.
+pub fn output_folder() -> Result<PathBuf> {
+    Ok(target_folder()?.join("bench"))
+}
+
+fn target_folder() -> Result<PathBuf> {
+    let running = env::current_exe()?;
+    let profile = running.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("no target folder")?;
+    Ok(profile.parent().context("no target folder")?.to_path_buf())
+}
+
+/// Builds our sidecar as it ships. Cargo decides whether there is anything to do.
+fn sidecar() -> Result<PathBuf> {
+    let version = String::from_utf8(run(Command::new("rustc").arg("-vV"))?.stdout)?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+    let folder = target_folder()?.join("bench-build");
+    let program = folder.join(host).join("release/snmp-sidecar");
+    if program.exists() {
+        say("looking whether the static sidecar is up to date (minutes where it is not)");
+    } else {
+        say("building the static sidecar with link-time optimization (minutes, once)");
+    }
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    command
+        .current_dir(repository())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .args(["build", "--quiet", "--locked", "--release", "--package", "snmp-sidecar", "--target", host])
+        .arg("--target-dir")
+        .arg(&folder);
+    run(&mut command)?;
+    Ok(program)
+}
+
+/// Compiles contestants in C, with the flags that net-snmp was built with.
+fn compile(sources: &[&str], options: &[&str], output: &Path, libraries: &str) -> Result<()> {
+    let flags = |option: &str| -> Result<Vec<String>> {
+        let flags = run(Command::new("net-snmp-config").arg(option)).context("apt-get install libsnmp-dev")?.stdout;
+        Ok(String::from_utf8(flags)?.split_whitespace().map(str::to_owned).collect())
+    };
+    let folder = repository().join("tests/bench/peers");
+    let mut command = Command::new("gcc");
+    command.args(flags("--base-cflags")?).args(options).arg(output);
+    command.args(sources.iter().map(|source| folder.join(source))).args(flags(libraries)?);
+    run(&mut command).map(drop)
+}

@@ -1,0 +1,212 @@
+//! Rows of the report: what was measured, beside what it is held against.
+
+use serde_json::{Map, Value, json};
+
+/// What a number counts, and how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Variable bindings a second.
+    VarBindsPerSecond,
+    /// 10⁶ octets a second.
+    MegabytesPerSecond,
+    /// 10⁶ octets.
+    Megabytes,
+    /// Seconds.
+    Seconds,
+    /// 10⁻³ seconds.
+    Milliseconds,
+    /// 10⁻⁶ seconds.
+    Microseconds,
+    /// Allocations of memory.
+    Allocations,
+}
+
+impl Unit {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VarBindsPerSecond => "varbinds/s",
+            Self::MegabytesPerSecond => "MB/s",
+            Self::Megabytes => "MB",
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
+            Self::Allocations => "allocations",
+        }
+    }
+
+    /// How many decimals say something.
+    fn decimals(self) -> usize {
+        match self {
+            Self::VarBindsPerSecond | Self::MegabytesPerSecond | Self::Allocations => 0,
+            Self::Megabytes | Self::Seconds | Self::Microseconds => 2,
+            Self::Milliseconds => 3,
+        }
+    }
+
+    /// A number of these.
+    #[must_use]
+    pub fn show(self, number: f64) -> String {
+        let mut text = format!("{number:.*}", self.decimals());
+        let whole = text.find('.').unwrap_or(text.len());
+        let mut at = whole;
+        while at > 3 {
+            at -= 3;
+            text.insert(at, ',');
+        }
+        format!("{text} {}", self.name())
+    }
+}
+
+/// What was seen of a peer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// A number.
+    Measured(f64),
+    /// It does not do it, or does it wrong: how.
+    Broken(String),
+}
+
+/// What is asked of us.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target {
+    /// At least this many times as much as this peer.
+    TimesPeer(f64, &'static str),
+    /// At least this many times as fast as this peer; the numbers are lengths of time.
+    TimesFaster(f64, &'static str),
+    /// At most this much, whatever peers do.
+    AtMost(f64),
+}
+
+/// One target of the design, measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What was done.
+    pub name: String,
+    /// Of the numbers.
+    pub unit: Unit,
+    /// What we do.
+    pub ours: f64,
+    /// What others do, in the same run.
+    pub peers: Vec<(&'static str, Seen)>,
+    /// What is asked.
+    pub target: Target,
+    /// What else was seen, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Row {
+    /// Our number as a part of a peer's; for lengths of time with a ratio as target, the other way round. Against the
+    /// peer of the target, or else the first. None where that peer has no number.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        let number_of = |peer: Option<&str>| {
+            let mut peers = self.peers.iter().filter(|(name, _)| peer.is_none_or(|peer| peer == *name));
+            match peers.next() {
+                Some((_, Seen::Measured(number))) => Some(*number),
+                _ => None,
+            }
+        };
+        match self.target {
+            Target::TimesPeer(_, peer) => number_of(Some(peer)).map(|number| self.ours / number),
+            Target::TimesFaster(_, peer) => number_of(Some(peer)).map(|number| number / self.ours),
+            Target::AtMost(_) => number_of(None).filter(|number| *number > 0.0).map(|number| self.ours / number),
+        }
+    }
+
+    /// Whether what was asked was seen.
+    #[must_use]
+    pub fn met(&self) -> bool {
+        match self.target {
+            Target::TimesPeer(least, _) | Target::TimesFaster(least, _) => {
+                self.ratio().is_some_and(|ratio| ratio >= least)
+            }
+            Target::AtMost(most) => self.ours <= most,
+        }
+    }
+
+    /// The target in words.
+    #[must_use]
+    pub fn target_text(&self) -> String {
+        match self.target {
+            Target::TimesPeer(least, peer) | Target::TimesFaster(least, peer) => format!("≥ {least} × {peer}"),
+            Target::AtMost(0.0) => "none".to_owned(),
+            Target::AtMost(most) => format!("≤ {most} {}", self.unit.name()),
+        }
+    }
+
+    /// A peer's number, or what is wrong with it.
+    #[must_use]
+    pub fn peer_text(&self, seen: &Seen) -> String {
+        match seen {
+            Seen::Measured(number) => self.unit.show(*number),
+            Seen::Broken(how) => format!("broken: {how}"),
+        }
+    }
+
+    /// The row of `report.json`. Its name ends with the unit of its numbers.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let peers: Map<String, Value> = self
+            .peers
+            .iter()
+            .map(|(name, seen)| {
+                let seen = match seen {
+                    Seen::Measured(number) => json!(number),
+                    Seen::Broken(_) => json!(self.peer_text(seen)),
+                };
+                ((*name).to_owned(), seen)
+            })
+            .collect();
+        json!({
+            "name": format!("{} ({})", self.name, self.unit.name()),
+            "ours": self.ours,
+            "peers": peers,
+            "ratio": self.ratio(),
+            "target": self.target_text(),
+            "met": self.met(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(ours: f64, unit: Unit, peer: Seen, target: Target) -> Row {
+        Row { name: "work".to_owned(), unit, ours, peers: vec![("C", peer)], target, notes: Vec::new() }
+    }
+
+    #[test]
+    fn a_target_of_speed_is_met_from_its_ratio_on() {
+        let asked = Target::TimesPeer(2.5, "C");
+        assert!(row(25.0, Unit::VarBindsPerSecond, Seen::Measured(10.0), asked).met());
+        assert!(!row(24.9, Unit::VarBindsPerSecond, Seen::Measured(10.0), asked).met());
+        assert!(!row(25.0, Unit::VarBindsPerSecond, Seen::Broken("silent".to_owned()), asked).met());
+    }
+
+    #[test]
+    fn a_shorter_time_is_a_higher_ratio() {
+        let faster = row(2.0, Unit::Microseconds, Seen::Measured(30.0), Target::TimesFaster(15.0, "C"));
+        assert_eq!(faster.ratio(), Some(15.0));
+        assert!(faster.met());
+    }
+
+    #[test]
+    fn a_limit_is_met_up_to_it_whatever_the_peer_does() {
+        assert!(row(6.0, Unit::Megabytes, Seen::Measured(1.0), Target::AtMost(6.0)).met());
+        assert!(!row(6.01, Unit::Megabytes, Seen::Measured(100.0), Target::AtMost(6.0)).met());
+    }
+
+    #[test]
+    fn a_row_of_the_report_has_all_its_fields() {
+        let seen = row(1234.0, Unit::VarBindsPerSecond, Seen::Broken("silent".to_owned()), Target::TimesPeer(2.5, "C"));
+        let json = seen.json();
+        assert_eq!(json["name"], "work (varbinds/s)");
+        assert_eq!(json["peers"]["C"], "broken: silent");
+        assert_eq!((&json["ratio"], &json["met"]), (&Value::Null, &json!(false)));
+        assert_eq!(json["target"], "≥ 2.5 × C");
+        assert_eq!(seen.unit.show(1_234_567.0), "1,234,567 varbinds/s");
+    }
+}

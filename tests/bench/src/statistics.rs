@@ -1,0 +1,50 @@
+//! What is made of many measurements.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+/// The value in the middle.
+///
+/// # Errors
+/// Without any value.
+pub fn median(values: &[f64]) -> Result<f64> {
+    quantile(values, 0.5)
+}
+
+/// The value that this part of the values, 0 to 1, are not above.
+///
+/// # Errors
+/// Without any value.
+pub fn quantile(values: &[f64], part: f64) -> Result<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let at = (part * (sorted.len().saturating_sub(1)) as f64).round() as usize;
+    sorted.get(at).copied().context("nothing was measured")
+}
+
+/// How long something takes, in seconds.
+///
+/// # Errors
+/// Those of `work`.
+pub fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() -> Result<()> {
+        let values: Vec<f64> = (0..=1000).rev().map(f64::from).collect();
+        assert!((median(&values)? - 500.0).abs() < f64::EPSILON);
+        assert!((quantile(&values, 0.999)? - 999.0).abs() < f64::EPSILON);
+        assert!((quantile(&values, 1.0)? - 1000.0).abs() < f64::EPSILON);
+        assert!(median(&[]).is_err());
+        Ok(())
+    }
+}
