@@ -63,26 +63,10 @@ fn target_folder() -> Result<PathBuf> {
     Ok(profile.parent().context("no target folder")?.to_path_buf())
 }
 
-/// Builds our sidecar as it ships. Cargo decides whether there is anything to do.
+/// Our sidecar as it ships.
 fn sidecar() -> Result<PathBuf> {
-    let version = String::from_utf8(run(Command::new("rustc").arg("-vV"))?.stdout)?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
-    let folder = target_folder()?.join("bench-build");
-    let program = folder.join(host).join("release/snmp-sidecar");
-    if program.exists() {
-        say("looking whether the static sidecar is up to date (minutes where it is not)");
-    } else {
-        say("building the static sidecar with link-time optimization (minutes, once)");
-    }
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-    command
-        .current_dir(repository())
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .args(["build", "--quiet", "--locked", "--release", "--package", "snmp-sidecar", "--target", host])
-        .arg("--target-dir")
-        .arg(&folder);
-    run(&mut command)?;
+    let program = target_folder()?.join("release-static/snmp-sidecar");
+    program.metadata().with_context(|| format!("{} is missing: run `make bench`", program.display()))?;
     Ok(program)
 }
 

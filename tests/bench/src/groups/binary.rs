@@ -13,9 +13,8 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "binary",
     title: "Size of the sidecar's binary",
-    about: "The program that all rows of the sidecar are measured with, as it ships: `cargo build --release` with `-C \
-            target-feature=+crt-static` for this processor, stripped. `ldd` finds no library that it would load. 1 MB is \
-            10⁶ octets.",
+    about: "The program that all rows of the sidecar are measured with, as it ships: static and stripped, of `make \
+            release`. `ldd` finds no library that it would load. 1 MB is 10⁶ octets.",
     measure,
 };
 
