@@ -67,7 +67,7 @@ impl Walk {
                 Ok(SearchRange { start: Oid::new(start)?, include: false, end: end.clone() })
             };
             let body = Body::GetNext(asked.iter().map(range).collect::<Result<_>>()?);
-            let header = link.header(number.try_into()?);
+            let header = link.header(packet_id(number)?);
             let start = requests.len();
             encode(&Pdu { header, context: SnmpContext::default(), body }, &mut requests)?;
             places.push(start..requests.len());
@@ -96,12 +96,18 @@ impl Walk {
         self.ask(link, number, false)
     }
 
-    /// Walks the whole table, and checks names and, if they stand still, values.
+    /// Sends these requests, and checks names and, if they stand still, values.
     ///
     /// # Errors
     /// Where an answer is not the right one.
-    pub fn check(&mut self, link: &mut Link, values: bool) -> Result<()> {
-        (0..self.requests()).try_for_each(|number| self.ask(link, number, values))
+    pub fn check(&mut self, link: &mut Link, mut numbers: Range<usize>, values: bool) -> Result<()> {
+        numbers.try_for_each(|number| self.ask(link, number, values))
+    }
+
+    /// One of so many parts of the requests.
+    #[must_use]
+    pub fn part(&self, part: usize, of: usize) -> Range<usize> {
+        self.requests() * part / of..self.requests() * (part + 1) / of
     }
 
     /// Asks for the last cells until they are there.
@@ -123,7 +129,7 @@ impl Walk {
         let frame = link.exchange(self.requests.get(place).context("no such request")?)?;
         let response = ResponseRef::parse(frame, &Limits::default())?;
         ensure!(response.error == ResponseError::NoError, "request {number}: {:?}", response.error);
-        ensure!(response.header.packet_id == u32::try_from(number)?, "the answer to another request than {number}");
+        ensure!(response.header.packet_id == packet_id(number)?, "the answer to another request than {number}");
         let first = number * self.width;
         let mut varbinds = response.varbinds();
         ensure!(varbinds.remaining() == self.width, "{} varbinds, not {}", varbinds.remaining(), self.width);
@@ -139,4 +145,9 @@ impl Walk {
         }
         Ok(())
     }
+}
+
+/// From 1: to net-snmp's library 0 is no number.
+fn packet_id(number: usize) -> Result<u32> {
+    Ok(u32::try_from(number)? + 1)
 }

@@ -1,8 +1,9 @@
 //! What is made of many measurements.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The value in the middle.
 ///
@@ -32,6 +33,18 @@ pub fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed().as_secs_f64())
+}
+
+/// How much time of the processor something takes in this thread, in seconds. Other programs that want the processor do
+/// not count.
+///
+/// # Errors
+/// Those of `work`.
+pub fn processor_seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime));
+    let start = now()?;
+    work()?;
+    Ok(now()?.saturating_sub(start).as_secs_f64())
 }
 
 #[cfg(test)]

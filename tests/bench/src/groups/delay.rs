@@ -96,7 +96,7 @@ fn of_sidecar(bench: &Bench, interval_ms: u64, time: Duration, both: bool) -> Re
     link.until_registered()?;
     let mut walk = Walk::by_cell(objects, &link)?;
     walk.wait_for_last(&mut link, false)?;
-    walk.check(&mut link, false)?;
+    walk.check(&mut link, walk.part(0, 1), false)?;
     let before = Bench::scrapes(&sandbox);
     let delays = walk_for(&mut link, &mut walk, time)?;
     Ok(Delays { refreshes: Bench::scrapes(&sandbox) - before, ..delays })

@@ -68,7 +68,7 @@ fn of_sidecar(bench: &Bench, objects: Objects) -> Result<Memory> {
     link.until_registered()?;
     let mut walk = Walk::by_row(objects, &link)?;
     walk.wait_for_last(&mut link, false)?;
-    walk.check(&mut link, false)?;
+    walk.check(&mut link, walk.part(0, 1), false)?;
     let deadline = Instant::now() + harness::DEADLINE;
     while Bench::scrapes(&sandbox) < REFRESHES && Instant::now() < deadline {
         link.serve_for(READ_EACH)?;
@@ -86,7 +86,7 @@ fn of_c(bench: &Bench, objects: Objects) -> Result<Memory> {
     link.until_registered()?;
     let mut walk = Walk::by_row(objects, &link)?;
     walk.wait_for_last(&mut link, true)?;
-    walk.check(&mut link, true)?;
+    walk.check(&mut link, walk.part(0, 1), true)?;
     read(process.id())
 }
 
