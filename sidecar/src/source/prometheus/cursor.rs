@@ -1,6 +1,6 @@
 //! A place in a text of whole lines, and the tokens that both formats are made of.
 
-use super::error::{Excerpt, Found, Reason};
+use super::error::{Found, Reason};
 
 /// What is wrong, and at which byte of the text. In a box, as there is none on nearly every line: so the result of
 /// reading a token is two words.
@@ -239,14 +239,5 @@ impl<'t> Cursor<'t> {
             self.rest().iter().take_while(|byte| **byte > b' ' || !matches!(byte, b' ' | b'\t' | b'\n')).count();
         self.at += count;
         read(self.between(start.at, self.at)).map_err(|reason| start.fault(reason))
-    }
-
-    /// The same, for a word that is a metric type's name.
-    pub(super) fn metric_type(&mut self) -> Result<(), Fault> {
-        self.word(|word| match word {
-            "counter" | "gauge" | "histogram" | "gaugehistogram" | "summary" | "info" | "stateset" | "unknown"
-            | "untyped" => Ok(()),
-            _ => Err(Reason::Type(Excerpt::new(word))),
-        })
     }
 }
