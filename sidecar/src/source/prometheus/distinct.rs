@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use super::sample_line::SampleLine;
-use crate::sample::{LabelNames, Number, Sample, Samples, TooLarge};
+use crate::sample::{LabelNames, Number, Samples, TooLarge};
 
 /// Samples, and what it takes to find one among them. The hash has a random seed: a page's labels are often chosen
 /// by strangers.
@@ -18,8 +18,8 @@ pub(super) struct DistinctSamples {
     names: Option<LastNames>,
 }
 
-/// The label names of the last sample.
-#[derive(Debug)]
+/// The label names of the last sample that was appended, where no label was empty.
+#[derive(Debug, Clone, Copy)]
 struct LastNames {
     /// That of the line.
     number: u64,
@@ -31,43 +31,44 @@ struct LastNames {
 impl DistinctSamples {
     /// Appends the line's sample unless its like is there, and says whether it did.
     pub(super) fn push(&mut self, line: &SampleLine, text: &str, value: Number) -> Result<bool, TooLarge> {
-        let (name, labels) = (line.name(text), line.labels(text));
-        let part = line.values_in_text(text);
-        let names_hash = match &self.names {
-            Some(names) if part.is_some() && names.number == line.names_number() => names.hash,
-            _ => self.hash(labels.clone().map(|(name, _)| name.as_bytes())),
-        };
-        let half =
-            halve(self.hash([name.as_bytes(), &names_hash.to_le_bytes()].into_iter().chain(line.value_bytes(text))));
-        let same_labels = |s: Sample<'_>| {
-            let theirs = s.labels.iter();
-            theirs.len() == labels.clone().count()
-                && theirs.zip(labels.clone()).all(|(theirs, ours)| theirs.0 == ours.0 && theirs.1 == ours.1)
-        };
-        let same = |entry: &(u32, u32)| {
-            entry.0 == half && self.samples.get(entry.1 as usize).is_some_and(|s| s.name == name && same_labels(s))
-        };
+        let name = line.name(text);
+        let LastNames { hash: names_hash, names, .. } = self.label_names(line, text)?;
+        let texts = self.samples.append_texts(line.values(text))?;
+        let appended = self.samples.appended(texts);
+        let half = halve(self.hash([name.as_bytes(), &names_hash.to_le_bytes(), appended.as_bytes()]));
+        let same = |entry: &(u32, u32)| entry.0 == half && self.samples.is_like(entry.1, name, names, texts);
         let Entry::Vacant(vacant) = self.table.entry(widen(half), same, |entry| widen(entry.0)) else {
+            self.samples.remove_appended(texts);
             return Ok(false);
         };
         vacant.insert((half, u32::try_from(self.samples.len()).map_err(|_| TooLarge)?));
-        let Some((part, values)) = part else {
-            self.samples.push(name, labels, value)?;
-            return Ok(true);
-        };
-        let number = line.names_number();
-        let names = match &self.names {
-            Some(names) if names.number == number => names.names,
-            _ => self.samples.add_label_names(labels.map(|(name, _)| name))?,
-        };
-        self.names = Some(LastNames { number, hash: names_hash, names });
-        self.samples.push_part(name, names, part, values, value)?;
+        self.samples.push_appended(name, names, texts, value)?;
         Ok(true)
     }
 
-    fn hash<'l>(&self, parts: impl Iterator<Item = &'l [u8]>) -> u64 {
+    /// The names of the line's labels, which mostly are those of the line before.
+    fn label_names(&mut self, line: &SampleLine, text: &str) -> Result<LastNames, TooLarge> {
+        let number = line.names_number();
+        match self.names {
+            Some(names) if number == Some(names.number) => Ok(names),
+            _ => {
+                let names = line.labels(text).map(|(name, _)| name);
+                let mut hasher = self.seed.build_hasher();
+                names.clone().for_each(|name| hasher.write(name.as_bytes()));
+                let hash = hasher.finish();
+                let names =
+                    LastNames { number: number.unwrap_or_default(), hash, names: self.samples.add_label_names(names)? };
+                self.names = number.map(|_| names);
+                Ok(names)
+            }
+        }
+    }
+
+    fn hash<const N: usize>(&self, parts: [&[u8]; N]) -> u64 {
         let mut hasher = self.seed.build_hasher();
-        parts.for_each(|part| hasher.write(part));
+        for part in parts {
+            hasher.write(part);
+        }
         hasher.finish()
     }
 

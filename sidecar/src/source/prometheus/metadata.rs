@@ -16,15 +16,18 @@ pub(super) enum Hash {
 }
 
 /// Reads the line at the cursor, and goes behind it.
-pub(super) fn read(cursor: &mut Cursor<'_>, format: Format) -> Result<Hash, Fault> {
+///
+/// `family` is the last unquoted name that metadata had, and becomes that of this line: the next lines mostly begin with
+/// it.
+pub(super) fn read(cursor: &mut Cursor<'_>, format: Format, family: &mut String) -> Result<Hash, Fault> {
     match format {
-        Format::Text => read_text(cursor).map(|()| Hash::Comment),
-        Format::OpenMetrics => read_open_metrics(cursor),
+        Format::Text => read_text(cursor, family).map(|()| Hash::Comment),
+        Format::OpenMetrics => read_open_metrics(cursor, family),
     }
 }
 
 /// `# HELP name text` and `# TYPE name type`; everything else is a comment.
-fn read_text(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+fn read_text(cursor: &mut Cursor<'_>, family: &mut String) -> Result<(), Fault> {
     cursor.expect(b'#', "#")?;
     let behind_hash = cursor.at;
     cursor.skip_blanks();
@@ -34,7 +37,7 @@ fn read_text(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
     if separated && (is_type || keyword == b"HELP") && matches!(cursor.rest().get(4), Some(b' ' | b'\t')) {
         cursor.at += 4;
         cursor.skip_blanks();
-        read_name(cursor, &mut String::new())?;
+        read_name(cursor, &mut String::new(), family)?;
         if is_type {
             cursor.skip_blanks();
             read_type(cursor, &["counter", "gauge", "histogram", "summary", "untyped"])?;
@@ -50,7 +53,7 @@ fn read_text(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
 }
 
 /// `# HELP name text`, `# TYPE name type`, `# UNIT name unit` or `# EOF`; there are no other comments.
-fn read_open_metrics(cursor: &mut Cursor<'_>) -> Result<Hash, Fault> {
+fn read_open_metrics(cursor: &mut Cursor<'_>, family: &mut String) -> Result<Hash, Fault> {
     cursor.expect(b'#', "#")?;
     cursor.expect(b' ', "a space")?;
     if cursor.rest().starts_with(b"EOF") {
@@ -63,7 +66,7 @@ fn read_open_metrics(cursor: &mut Cursor<'_>) -> Result<Hash, Fault> {
     };
     cursor.at += 5;
     let mut unescaped = String::new();
-    let name = read_name(cursor, &mut unescaped)?;
+    let name = read_name(cursor, &mut unescaped, family)?;
     cursor.expect(b' ', "a space")?;
     match keyword {
         b"TYPE " => read_type(
@@ -78,9 +81,14 @@ fn read_open_metrics(cursor: &mut Cursor<'_>) -> Result<Hash, Fault> {
 }
 
 /// A metric's name, quoted or not.
-fn read_name(cursor: &mut Cursor<'_>, unescaped: &mut String) -> Result<Token, Fault> {
+fn read_name(cursor: &mut Cursor<'_>, unescaped: &mut String, family: &mut String) -> Result<Token, Fault> {
     if cursor.peek() != b'"' {
-        return cursor.metric_name();
+        let token = cursor.metric_name(family)?;
+        let name = token.of(cursor.text, "");
+        if name != family {
+            name.clone_into(family);
+        }
+        return Ok(token);
     }
     let start = *cursor;
     let name = cursor.quoted("a metric name", unescaped)?;

@@ -86,6 +86,8 @@ pub struct Parser<'f> {
     /// The name of the last line, since neighbours mostly have the same, and whether it is kept.
     last_name: String,
     last_kept: bool,
+    /// The last unquoted name of metadata.
+    family: String,
 }
 
 impl<'f> Parser<'f> {
@@ -104,6 +106,7 @@ impl<'f> Parser<'f> {
             line: SampleLine::default(),
             last_name: String::new(),
             last_kept: false,
+            family: String::new(),
         }
     }
 
@@ -189,6 +192,7 @@ impl<'f> Parser<'f> {
             Ok(text) => text,
             Err(error) => return Err(self.read_to_invalid_utf8(lines, error.valid_up_to())),
         };
+        self.line.forget_last();
         let mut cursor = Cursor { text, at: 0 };
         while cursor.at < text.len() {
             let start = cursor;
@@ -236,7 +240,7 @@ impl<'f> Parser<'f> {
             cursor.skip_blanks();
         }
         match cursor.peek() {
-            b'#' => self.ended = metadata::read(cursor, self.format)? == Hash::Eof,
+            b'#' => self.ended = metadata::read(cursor, self.format, &mut self.family)? == Hash::Eof,
             b'\n' if self.format == Format::Text => cursor.at += 1,
             b'{' => self.read_sample(cursor, None)?,
             _ if self.keeps(*cursor)? => self.read_sample(cursor, Some(self.last_name.len()))?,
@@ -253,7 +257,7 @@ impl<'f> Parser<'f> {
             _ => false,
         };
         if !is_last {
-            let name = cursor.metric_name()?.of(cursor.text, "");
+            let name = cursor.metric_name(&self.family)?.of(cursor.text, "");
             self.last_kept = self.filter.keeps(name);
             name.clone_into(&mut self.last_name);
         }
