@@ -36,28 +36,35 @@ impl Number {
 
 /// The samples of one scrape, in the order of the page, in a few allocations whatever their count.
 ///
-/// A sample costs 24 bytes, its labels' texts and a byte more for each (two from 64 bytes on). Names, and lists of
-/// label names, are stored once for a run of samples that have the same.
+/// A sample costs 16 bytes, its labels' texts and a byte more for each (two from 64 bytes on). Its name, and those of
+/// its labels, are stored once for a run of samples that have the same.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     text: String,
-    names: Vec<Span>,
-    /// Lists of label names, each for all neighbours that have the same.
+    families: Vec<Family>,
+    /// Those of the families.
     label_names: Vec<Span>,
     records: Vec<Record>,
 }
 
+/// What neighbours have in common.
+#[derive(Debug, Clone, Copy)]
+struct Family {
+    name: Span,
+    label_names: LabelNames,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Record {
-    name: u32,
-    /// Where its list of label names begins.
-    label_names: u32,
+    /// The number of its family, and of which variant the value is.
+    family: u32,
     /// Where in the text the labels' texts begin: see [`append_counted`].
     label_texts: u32,
-    /// How many labels there are, and of which variant the number is.
-    label_count: u32,
     bits: u64,
 }
+
+/// In a list of families, those that take turns on a page, as the samples of a histogram do: so many are looked at.
+const TURNS: usize = 4;
 
 /// A part of the text. In one word, so that it is copied in one go.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +101,7 @@ pub struct Labels<'a> {
     texts: &'a str,
 }
 
-/// The samples no longer fit: more than 4 GiB of text, or more than 2³² labels.
+/// The samples no longer fit: more than 4 GiB of text, or more than 2³⁰ names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the samples take more than 4 GiB")]
 pub struct TooLarge;
@@ -111,21 +118,21 @@ impl Record {
     const UNSIGNED: u32 = 1;
     const FLOAT: u32 = 2;
 
-    fn new(name: u32, labels: LabelNames, label_texts: u32, value: Number) -> Self {
+    fn new(family: u32, label_texts: u32, value: Number) -> Self {
         let (variant, bits) = match value {
             Number::Signed(v) => (Self::SIGNED, v.cast_unsigned()),
             Number::Unsigned(v) => (Self::UNSIGNED, v),
             Number::Float(v) => (Self::FLOAT, v.to_bits()),
         };
-        Self { name, label_names: labels.start, label_texts, label_count: labels.count << 2 | variant, bits }
+        Self { family: family << 2 | variant, label_texts, bits }
     }
 
-    fn label_names(&self) -> LabelNames {
-        LabelNames { start: self.label_names, count: self.label_count >> 2 }
+    fn family(&self) -> u32 {
+        self.family >> 2
     }
 
     fn value(&self) -> Number {
-        match self.label_count & 3 {
+        match self.family & 3 {
             Self::SIGNED => Number::Signed(self.bits.cast_signed()),
             Self::UNSIGNED => Number::Unsigned(self.bits),
             _ => Number::Float(f64::from_bits(self.bits)),
@@ -152,30 +159,27 @@ impl Samples {
     ) -> Result<(), TooLarge> {
         let mut labels: Vec<_> = labels.into_iter().collect();
         labels.sort_unstable_by_key(|(name, _)| *name);
-        let names = labels.iter().map(|(name, _)| *name);
-        let last = self.records.last().map(Record::label_names);
-        let label_names =
-            match last.filter(|last| self.label_names(*last).iter().map(|n| n.of(&self.text)).eq(names.clone())) {
-                Some(same) => same,
-                None => self.add_label_names(names)?,
-            };
+        let label_names = self.add_label_names(labels.iter().map(|(name, _)| *name))?;
         let texts = self.append_texts(labels.iter().map(|(_, text)| *text))?;
         self.push_appended(name, label_names, texts, value)
     }
 
-    /// Adds label names, sorted, for [`push_appended`](Self::push_appended).
+    /// Adds label names, sorted, for [`push_appended`](Self::push_appended), unless they are there.
     pub(crate) fn add_label_names<'l>(
         &mut self,
-        names: impl IntoIterator<Item = &'l str>,
+        names: impl Iterator<Item = &'l str> + Clone,
     ) -> Result<LabelNames, TooLarge> {
+        let recent = self.families.iter().rev().take(TURNS).map(|family| family.label_names);
+        let same = |there: &LabelNames| self.label_names(*there).eq(names.clone());
+        if let Some(there) = recent.into_iter().find(same) {
+            return Ok(there);
+        }
         let start = self.label_names.len();
         for name in names {
             let name = self.append(name)?;
             self.label_names.push(name);
         }
-        let count = number(self.label_names.len() - start)?;
-        // The count shares its word with the number's variant.
-        if count > u32::MAX >> 2 { Err(TooLarge) } else { Ok(LabelNames { start: number(start)?, count }) }
+        Ok(LabelNames { start: number(start)?, count: number(self.label_names.len() - start)? })
     }
 
     /// Appends texts for [`push_appended`](Self::push_appended): those of a sample's labels, in the order of their names.
@@ -198,13 +202,12 @@ impl Samples {
     /// Whether the sample at `index` has this name, and the labels with these names and the texts appended last.
     pub(crate) fn is_like(&self, index: u32, name: &str, names: LabelNames, texts: AppendedTexts) -> bool {
         let Some(record) = self.records.get(index as usize) else { return false };
-        let of = |names| self.label_names(names).iter().map(|name| name.of(&self.text));
-        let same_texts = || {
-            let theirs = self.text.get(record.label_texts as usize..).unwrap_or_default();
-            theirs.as_bytes().starts_with(self.appended(texts).as_bytes())
-        };
-        let same_names = record.label_names() == names || of(record.label_names()).eq(of(names));
-        self.name(record.name) == name && same_names && same_texts()
+        let same_family = self.family(record.family()).is_some_and(|family| {
+            let same_names = || self.label_names(family.label_names).eq(self.label_names(names));
+            family.name.of(&self.text) == name && (family.label_names == names || same_names())
+        });
+        let theirs = self.text.get(record.label_texts as usize..).unwrap_or_default();
+        same_family && theirs.as_bytes().starts_with(self.appended(texts).as_bytes())
     }
 
     /// Appends a sample whose label names were added, and whose labels' texts were appended last.
@@ -215,28 +218,27 @@ impl Samples {
         AppendedTexts(start): AppendedTexts,
         value: Number,
     ) -> Result<(), TooLarge> {
-        let name = self.intern(name)?;
-        self.records.push(Record::new(name, names, start, value));
+        let family = self.add_family(name, names)?;
+        self.records.push(Record::new(family, start, value));
         Ok(())
     }
 
-    /// The number of the name, which is stored once for a run of samples, also where a few names take turns, as
-    /// those of a histogram do.
-    fn intern(&mut self, name: &str) -> Result<u32, TooLarge> {
-        const TURNS: usize = 4;
-        if let Some(last) = self.records.last().filter(|last| self.name(last.name) == name) {
-            return Ok(last.name);
+    /// The number of a family, which is added unless it is there.
+    fn add_family(&mut self, name: &str, label_names: LabelNames) -> Result<u32, TooLarge> {
+        let is_same = |family: &Family| family.label_names == label_names && family.name.of(&self.text) == name;
+        let last = self.records.last().map(Record::family);
+        if let Some(last) = last.filter(|last| self.family(*last).is_some_and(is_same)) {
+            return Ok(last);
         }
-        let mut recent = self.names.iter().enumerate().rev().take(TURNS);
-        let found = recent.find(|(_, span)| span.of(&self.text) == name).map(|(index, _)| index);
-        let index = if let Some(index) = found {
-            index
-        } else {
-            let span = self.append(name)?;
-            self.names.push(span);
-            self.names.len() - 1
-        };
-        number(index)
+        let recent = self.families.len().saturating_sub(TURNS);
+        let found = self.families.iter().skip(recent).position(is_same);
+        let index = number(found.map_or(self.families.len(), |place| recent + place))?;
+        if found.is_none() {
+            let name = self.append(name)?;
+            self.families.push(Family { name, label_names });
+        }
+        // It shares its word with the value's variant.
+        if index > u32::MAX >> 2 { Err(TooLarge) } else { Ok(index) }
     }
 
     fn append(&mut self, text: &str) -> Result<Span, TooLarge> {
@@ -245,11 +247,15 @@ impl Samples {
         Ok(Span(u64::from(start) << 32 | u64::from(end)))
     }
 
-    fn name(&self, index: u32) -> &str {
-        self.names.get(index as usize).map_or("", |span| span.of(&self.text))
+    fn family(&self, number: u32) -> Option<&Family> {
+        self.families.get(number as usize)
     }
 
-    fn label_names(&self, names: LabelNames) -> &[Span] {
+    fn label_names(&self, names: LabelNames) -> impl Iterator<Item = &str> {
+        self.label_spans(names).iter().map(|name| name.of(&self.text))
+    }
+
+    fn label_spans(&self, names: LabelNames) -> &[Span] {
         let start = names.start as usize;
         self.label_names.get(start..start + names.count as usize).unwrap_or_default()
     }
@@ -266,12 +272,13 @@ impl Samples {
     }
 
     fn sample(&self, record: &Record) -> Sample<'_> {
+        let family = self.family(record.family());
         let labels = Labels {
             text: &self.text,
-            names: self.label_names(record.label_names()),
+            names: family.map_or(&[], |family| self.label_spans(family.label_names)),
             texts: self.text.get(record.label_texts as usize..).unwrap_or_default(),
         };
-        Sample { name: self.name(record.name), labels, value: record.value() }
+        Sample { name: family.map_or("", |family| family.name.of(&self.text)), labels, value: record.value() }
     }
 
     /// How many samples there are.

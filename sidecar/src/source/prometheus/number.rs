@@ -8,17 +8,27 @@ use crate::sample::Number;
 
 /// Reads a value. Integer literals stay exact to 64 bits.
 pub(super) fn value(token: &str) -> Result<Number, Reason> {
-    let (negative, magnitude) = split_sign(token.as_bytes());
-    // 18 digits are always within 64 bits with sign.
-    if (1..=18).contains(&magnitude.len())
-        && let Some(magnitude) = digits(magnitude)
-    {
-        return Ok(Number::Signed(if negative { -magnitude } else { magnitude }));
-    }
+    let (_, magnitude) = split_sign(token.as_bytes());
     match magnitude {
         [b'0'..=b'9' | b'.', ..] => decimal(token, magnitude),
         _ => special(token),
     }
+}
+
+/// The value that `text` begins with, and its length, if it is an integer without sign in front of a space or a line
+/// feed, as most values are.
+pub(super) fn short_integer(text: &[u8]) -> Option<(Number, usize)> {
+    // 18 digits are always within 64 bits with sign.
+    const MAX_DIGITS: usize = 18;
+    let mut sum = 0;
+    for (place, byte) in text.iter().take(MAX_DIGITS + 1).enumerate() {
+        match byte {
+            b'0'..=b'9' if place < MAX_DIGITS => sum = sum * 10 + i64::from(byte - b'0'),
+            b' ' | b'\n' if place > 0 => return Some((Number::Signed(sum), place)),
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// Checks a timestamp of the text format: milliseconds, 64 bits with sign.
@@ -40,10 +50,6 @@ fn split_sign(token: &[u8]) -> (bool, &[u8]) {
         [b'+', magnitude @ ..] => (false, magnitude),
         _ => (false, token),
     }
-}
-
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0_i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
 }
 
 /// What begins with a digit or a point is a number to Rust exactly where it is one to both formats.

@@ -224,7 +224,7 @@ impl SampleLine {
     /// ` value[ seconds][ # {…} value[ seconds]]`, with one space wherever there is one.
     fn read_open_metrics_numbers(cursor: &mut Cursor<'_>) -> Result<Number, Fault> {
         cursor.expect(b' ', "a space")?;
-        let value = cursor.word(number::value)?;
+        let value = read_value(cursor)?;
         if !cursor.rest().starts_with(b" #") {
             read_optional_seconds(cursor)?;
         }
@@ -254,6 +254,12 @@ impl SampleLine {
     }
 }
 
+fn read_value(cursor: &mut Cursor<'_>) -> Result<Number, Fault> {
+    let Some((value, length)) = number::short_integer(cursor.rest()) else { return cursor.word(number::value) };
+    cursor.at += length;
+    Ok(value)
+}
+
 fn read_optional_seconds(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
     if cursor.peek() == b' ' {
         cursor.at += 1;
@@ -268,7 +274,7 @@ fn read_text_numbers(cursor: &mut Cursor<'_>) -> Result<Number, Fault> {
     if cursor.peek() == b'\n' {
         return Err(cursor.expected("a value"));
     }
-    let value = cursor.word(number::value)?;
+    let value = read_value(cursor)?;
     cursor.skip_blanks();
     if cursor.peek() != b'\n' {
         cursor.word(number::milliseconds)?;
