@@ -197,18 +197,25 @@ impl<'t> Cursor<'t> {
     ///
     /// `\\`, `\"` and `\n` are escapes. A backslash before any other character stands for itself, as in Prometheus
     /// and as OpenMetrics has it.
+    #[inline]
     pub(super) fn quoted(&mut self, expected: &'static str, unescaped: &mut String) -> Result<Token, Fault> {
         let open = *self;
         self.expect(b'"', expected)?;
-        let unclosed = || open.fault(Reason::Unclosed);
-        let mut start = self.at;
+        self.at += special_in_quotes(self.rest());
+        if self.peek() != b'"' {
+            return self.quoted_with_escapes(open, unescaped);
+        }
+        self.at += 1;
+        Ok(Token::in_text(open.at + 1, self.at - 1))
+    }
+
+    /// Goes behind the quoted text that begins at `open`, and has a backslash or the line's end here.
+    fn quoted_with_escapes(&mut self, open: Self, unescaped: &mut String) -> Result<Token, Fault> {
         let unescaped_start = unescaped.len();
-        loop {
-            self.at += special_in_quotes(self.rest());
-            match self.peek() {
-                b'"' => break,
-                b'\\' => {}
-                _ => return Err(unclosed()),
+        let mut start = open.at + 1;
+        while self.peek() != b'"' {
+            if self.peek() != b'\\' {
+                return Err(open.fault(Reason::Unclosed));
             }
             unescaped.push_str(self.between(start, self.at));
             self.at += 1;
@@ -221,13 +228,10 @@ impl<'t> Cursor<'t> {
             unescaped.push(character);
             self.at += length;
             start = self.at;
+            self.at += special_in_quotes(self.rest());
         }
-        let end = self.at;
+        unescaped.push_str(self.between(start, self.at));
         self.at += 1;
-        if start == open.at + 1 {
-            return Ok(Token::in_text(start, end));
-        }
-        unescaped.push_str(self.between(start, end));
         Ok(Token::in_unescaped(unescaped_start, unescaped.len()))
     }
 

@@ -186,7 +186,9 @@ impl SampleLine {
             };
             let value = cursor.quoted("a quoted label value", &mut self.unescaped)?;
             self.labels.push(Label { name, value, at: start.at });
-            skip_blanks(cursor);
+            if cursor.peek() != b',' {
+                skip_blanks(cursor);
+            }
             if cursor.peek() != b'}' {
                 cursor.expect(b',', ", or }")?;
             }
