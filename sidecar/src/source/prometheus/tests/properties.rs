@@ -79,6 +79,30 @@ fn any_format() -> impl Strategy<Value = Format> {
     prop_oneof![Just(TEXT), Just(OPEN_METRICS)]
 }
 
+/// Lines of which many begin as the one before does.
+fn alike_lines() -> impl Strategy<Value = Vec<String>> {
+    let label = prop::sample::select(vec![
+        "a=\"1\"",
+        "a=\"12\"",
+        "b=\"\"",
+        "b=\"2\"",
+        "b=\"\\\"\"",
+        "c=\"3\"",
+        "\"c\"=\"3\"",
+        "\"d.e\"=\"4\"",
+        "\"n\"",
+        "",
+    ]);
+    let comma = prop::sample::select(vec![",", ",", ",", " , ", "} {"]);
+    let labels = prop::collection::vec((label, comma), 0..4);
+    let name = prop::sample::select(vec!["m", "m", "mm", "m ", ""]);
+    let line = (name, labels).prop_map(|(name, labels)| {
+        let labels: String = labels.iter().flat_map(|(label, comma)| [*label, *comma]).collect();
+        format!("{name}{{{labels}}} 1\n")
+    });
+    prop::collection::vec(line, 2..6)
+}
+
 /// Bytes that are often nearly a page.
 fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -130,6 +154,16 @@ proptest! {
         let fed = cuts.windows(2).try_for_each(|cut| parser.feed(&page[cut[0]..cut[1]]));
         let split = fed.and_then(|()| parser.finish());
         prop_assert_eq!(split.map(|s| show_all(&s)), whole.map(|s| show_all(&s)));
+    }
+
+    #[test]
+    fn a_line_is_read_as_without_its_neighbours(lines in alike_lines(), format in any_format()) {
+        let whole = parse(format, format!("{}# EOF\n", lines.concat()).as_bytes());
+        let filter = NameFilter::all();
+        let mut parser = Parser::new(format, &filter, 1_000_000);
+        let fed = lines.iter().map(String::as_str).chain(["# EOF\n"]).try_for_each(|line| parser.feed(line.as_bytes()));
+        let single = fed.and_then(|()| parser.finish());
+        prop_assert_eq!(single.map(|s| show_all(&s)), whole.map(|s| show_all(&s)));
     }
 
     #[test]
