@@ -72,10 +72,14 @@ struct Span(u64);
 
 /// A list of label names that samples have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LabelNames {
+struct LabelNames {
     start: u32,
     count: u32,
 }
+
+/// The number of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FamilyNumber(u32);
 
 /// Where the texts of a sample's labels begin, which were appended before the sample.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +122,7 @@ impl Record {
     const UNSIGNED: u32 = 1;
     const FLOAT: u32 = 2;
 
-    fn new(family: u32, label_texts: u32, value: Number) -> Self {
+    fn new(FamilyNumber(family): FamilyNumber, label_texts: u32, value: Number) -> Self {
         let (variant, bits) = match value {
             Number::Signed(v) => (Self::SIGNED, v.cast_unsigned()),
             Number::Unsigned(v) => (Self::UNSIGNED, v),
@@ -127,8 +131,8 @@ impl Record {
         Self { family: family << 2 | variant, label_texts, bits }
     }
 
-    fn family(&self) -> u32 {
-        self.family >> 2
+    fn family(&self) -> FamilyNumber {
+        FamilyNumber(self.family >> 2)
     }
 
     fn value(&self) -> Number {
@@ -159,21 +163,37 @@ impl Samples {
     ) -> Result<(), TooLarge> {
         let mut labels: Vec<_> = labels.into_iter().collect();
         labels.sort_unstable_by_key(|(name, _)| *name);
-        let label_names = self.add_label_names(labels.iter().map(|(name, _)| *name))?;
+        let family = self.add_family(name, labels.iter().map(|(name, _)| *name))?;
         let texts = self.append_texts(labels.iter().map(|(_, text)| *text))?;
-        self.push_appended(name, label_names, texts, value)
+        self.push_appended(family, texts, value);
+        Ok(())
     }
 
-    /// Adds label names, sorted, for [`push_appended`](Self::push_appended), unless they are there.
-    pub(crate) fn add_label_names<'l>(
+    /// Adds a family for [`push_appended`](Self::push_appended), with its labels' names in their order, unless it was
+    /// added lately.
+    pub(crate) fn add_family<'l>(
         &mut self,
-        names: impl Iterator<Item = &'l str> + Clone,
-    ) -> Result<LabelNames, TooLarge> {
-        let recent = self.families.iter().rev().take(TURNS).map(|family| family.label_names);
-        let same = |there: &LabelNames| self.label_names(*there).eq(names.clone());
-        if let Some(there) = recent.into_iter().find(same) {
-            return Ok(there);
+        name: &str,
+        label_names: impl Iterator<Item = &'l str> + Clone,
+    ) -> Result<FamilyNumber, TooLarge> {
+        let recent = self.families.len().saturating_sub(TURNS);
+        let same_labels = |family: &Family| self.label_names(family).eq(label_names.clone());
+        let alike: Vec<_> = (recent..).zip(self.families.iter().skip(recent)).filter(|(_, f)| same_labels(f)).collect();
+        if let Some((index, _)) = alike.iter().find(|(_, family)| family.name.of(&self.text) == name) {
+            return Ok(FamilyNumber(number(*index)?));
         }
+        let label_names = match alike.first().map(|(_, family)| family.label_names) {
+            Some(label_names) => label_names,
+            None => self.add_label_names(label_names)?,
+        };
+        let index = number(self.families.len())?;
+        let name = self.append(name)?;
+        self.families.push(Family { name, label_names });
+        // It shares its word with the value's variant.
+        if index > u32::MAX >> 2 { Err(TooLarge) } else { Ok(FamilyNumber(index)) }
+    }
+
+    fn add_label_names<'l>(&mut self, names: impl Iterator<Item = &'l str>) -> Result<LabelNames, TooLarge> {
         let start = self.label_names.len();
         for name in names {
             let name = self.append(name)?;
@@ -199,46 +219,27 @@ impl Samples {
         self.text.truncate(start as usize);
     }
 
-    /// Whether the sample at `index` has this name, and the labels with these names and the texts appended last.
-    pub(crate) fn is_like(&self, index: u32, name: &str, names: LabelNames, texts: AppendedTexts) -> bool {
+    /// Whether the sample at `index` has this family's name and label names, and the texts appended last.
+    pub(crate) fn is_like(&self, index: u32, family: FamilyNumber, texts: AppendedTexts) -> bool {
         let Some(record) = self.records.get(index as usize) else { return false };
-        let same_family = self.family(record.family()).is_some_and(|family| {
-            let same_names = || self.label_names(family.label_names).eq(self.label_names(names));
-            family.name.of(&self.text) == name && (family.label_names == names || same_names())
-        });
+        let same_names = || match (self.family(record.family()), self.family(family)) {
+            (Some(a), Some(b)) => {
+                a.name.of(&self.text) == b.name.of(&self.text) && self.label_names(a).eq(self.label_names(b))
+            }
+            _ => false,
+        };
         let theirs = self.text.get(record.label_texts as usize..).unwrap_or_default();
-        same_family && theirs.as_bytes().starts_with(self.appended(texts).as_bytes())
+        (record.family() == family || same_names()) && theirs.as_bytes().starts_with(self.appended(texts).as_bytes())
     }
 
-    /// Appends a sample whose label names were added, and whose labels' texts were appended last.
-    pub(crate) fn push_appended(
-        &mut self,
-        name: &str,
-        names: LabelNames,
-        AppendedTexts(start): AppendedTexts,
-        value: Number,
-    ) -> Result<(), TooLarge> {
-        let family = self.add_family(name, names)?;
+    /// Appends a sample of this family, whose labels' texts were appended last.
+    pub(crate) fn push_appended(&mut self, family: FamilyNumber, AppendedTexts(start): AppendedTexts, value: Number) {
         self.records.push(Record::new(family, start, value));
-        Ok(())
     }
 
-    /// The number of a family, which is added unless it is there.
-    fn add_family(&mut self, name: &str, label_names: LabelNames) -> Result<u32, TooLarge> {
-        let is_same = |family: &Family| family.label_names == label_names && family.name.of(&self.text) == name;
-        let last = self.records.last().map(Record::family);
-        if let Some(last) = last.filter(|last| self.family(*last).is_some_and(is_same)) {
-            return Ok(last);
-        }
-        let recent = self.families.len().saturating_sub(TURNS);
-        let found = self.families.iter().skip(recent).position(is_same);
-        let index = number(found.map_or(self.families.len(), |place| recent + place))?;
-        if found.is_none() {
-            let name = self.append(name)?;
-            self.families.push(Family { name, label_names });
-        }
-        // It shares its word with the value's variant.
-        if index > u32::MAX >> 2 { Err(TooLarge) } else { Ok(index) }
+    /// The name of a family.
+    pub(crate) fn family_name(&self, number: FamilyNumber) -> &str {
+        self.family(number).map_or("", |family| family.name.of(&self.text))
     }
 
     fn append(&mut self, text: &str) -> Result<Span, TooLarge> {
@@ -247,17 +248,17 @@ impl Samples {
         Ok(Span(u64::from(start) << 32 | u64::from(end)))
     }
 
-    fn family(&self, number: u32) -> Option<&Family> {
+    fn family(&self, FamilyNumber(number): FamilyNumber) -> Option<&Family> {
         self.families.get(number as usize)
     }
 
-    fn label_names(&self, names: LabelNames) -> impl Iterator<Item = &str> {
-        self.label_spans(names).iter().map(|name| name.of(&self.text))
+    fn label_names(&self, family: &Family) -> impl Iterator<Item = &str> {
+        self.label_spans(family).iter().map(|name| name.of(&self.text))
     }
 
-    fn label_spans(&self, names: LabelNames) -> &[Span] {
-        let start = names.start as usize;
-        self.label_names.get(start..start + names.count as usize).unwrap_or_default()
+    fn label_spans(&self, family: &Family) -> &[Span] {
+        let LabelNames { start, count } = family.label_names;
+        self.label_names.get(start as usize..start as usize + count as usize).unwrap_or_default()
     }
 
     /// The samples, in the order in which they came.
@@ -275,7 +276,7 @@ impl Samples {
         let family = self.family(record.family());
         let labels = Labels {
             text: &self.text,
-            names: family.map_or(&[], |family| self.label_spans(family.label_names)),
+            names: family.map_or(&[], |family| self.label_spans(family)),
             texts: self.text.get(record.label_texts as usize..).unwrap_or_default(),
         };
         Sample { name: family.map_or("", |family| family.name.of(&self.text)), labels, value: record.value() }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use super::sample_line::SampleLine;
-use crate::sample::{LabelNames, Number, Samples, TooLarge};
+use crate::sample::{FamilyNumber, Number, Samples, TooLarge};
 
 /// Samples, and what it takes to find one among them. The hash has a random seed: a page's labels are often chosen
 /// by strangers.
@@ -15,61 +15,56 @@ pub(super) struct DistinctSamples {
     /// Half of its hash, and the index, of each sample.
     table: HashTable<(u32, u32)>,
     seed: DefaultHashBuilder,
-    names: Option<LastNames>,
+    last: Option<LastFamily>,
 }
 
-/// The label names of the last sample that was appended, where no label was empty.
+/// The family of the last sample.
 #[derive(Debug, Clone, Copy)]
-struct LastNames {
-    /// That of the line.
-    number: u64,
+struct LastFamily {
+    /// The number of the line's label names; `None` if none has it again.
+    names_number: Option<u64>,
+    family: FamilyNumber,
+    /// That of its name and label names.
     hash: u64,
-    /// Where the samples have them.
-    names: LabelNames,
 }
 
 impl DistinctSamples {
     /// Appends the line's sample unless its like is there, and says whether it did.
     pub(super) fn push(&mut self, line: &SampleLine, text: &str, value: Number) -> Result<bool, TooLarge> {
-        let name = line.name(text);
-        let LastNames { hash: names_hash, names, .. } = self.label_names(line, text)?;
+        let LastFamily { family, hash, .. } = self.family(line, text)?;
         let texts = self.samples.append_texts(line.values(text))?;
-        let appended = self.samples.appended(texts);
-        let half = halve(self.hash([name.as_bytes(), &names_hash.to_le_bytes(), appended.as_bytes()]));
-        let same = |entry: &(u32, u32)| entry.0 == half && self.samples.is_like(entry.1, name, names, texts);
+        let mut hasher = self.seed.build_hasher();
+        hasher.write_u64(hash);
+        hasher.write(self.samples.appended(texts).as_bytes());
+        let half = halve(hasher.finish());
+        let same = |entry: &(u32, u32)| entry.0 == half && self.samples.is_like(entry.1, family, texts);
         let Entry::Vacant(vacant) = self.table.entry(widen(half), same, |entry| widen(entry.0)) else {
             self.samples.remove_appended(texts);
             return Ok(false);
         };
         vacant.insert((half, u32::try_from(self.samples.len()).map_err(|_| TooLarge)?));
-        self.samples.push_appended(name, names, texts, value)?;
+        self.samples.push_appended(family, texts, value);
         Ok(true)
     }
 
-    /// The names of the line's labels, which mostly are those of the line before.
-    fn label_names(&mut self, line: &SampleLine, text: &str) -> Result<LastNames, TooLarge> {
-        let number = line.names_number();
-        match self.names {
-            Some(names) if number == Some(names.number) => Ok(names),
-            _ => {
-                let names = line.labels(text).map(|(name, _)| name);
-                let mut hasher = self.seed.build_hasher();
-                names.clone().for_each(|name| hasher.write(name.as_bytes()));
-                let hash = hasher.finish();
-                let names =
-                    LastNames { number: number.unwrap_or_default(), hash, names: self.samples.add_label_names(names)? };
-                self.names = number.map(|_| names);
-                Ok(names)
-            }
+    /// The line's family, which mostly is that of the line before.
+    fn family(&mut self, line: &SampleLine, text: &str) -> Result<LastFamily, TooLarge> {
+        let (name, names_number) = (line.name(text), line.names_number());
+        let is_same = |last: &LastFamily| {
+            names_number.is_some() && last.names_number == names_number && self.samples.family_name(last.family) == name
+        };
+        if let Some(last) = self.last.filter(is_same) {
+            return Ok(last);
         }
-    }
-
-    fn hash<const N: usize>(&self, parts: [&[u8]; N]) -> u64 {
+        let label_names = line.labels(text).map(|(name, _)| name);
         let mut hasher = self.seed.build_hasher();
-        for part in parts {
-            hasher.write(part);
+        for name in [name].into_iter().chain(label_names.clone()) {
+            hasher.write(name.as_bytes());
         }
-        hasher.finish()
+        let family = self.samples.add_family(name, label_names)?;
+        let last = LastFamily { names_number, family, hash: hasher.finish() };
+        self.last = Some(last);
+        Ok(last)
     }
 
     pub(super) fn len(&self) -> usize {
