@@ -35,35 +35,55 @@ impl Number {
 }
 
 /// The samples of one scrape, in the order of the page, in a few allocations whatever their count.
+///
+/// A sample costs 16 bytes, its labels' texts and a byte more for each (two from 64 bytes on). Its name, and those of
+/// its labels, are stored once for a run of samples that have the same.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     text: String,
-    names: Vec<Span>,
-    /// Lists of label names, each for all neighbours that have the same.
+    families: Vec<Family>,
+    /// Those of the families.
     label_names: Vec<Span>,
-    label_values: Vec<Span>,
     records: Vec<Record>,
 }
 
-#[derive(Debug, Clone)]
-struct Record {
-    name: u32,
-    label_names: u32,
-    label_values: u32,
-    label_count: u32,
-    value: Number,
+/// What neighbours have in common.
+#[derive(Debug, Clone, Copy)]
+struct Family {
+    name: Span,
+    label_names: LabelNames,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    /// The number of its family, and of which variant the value is.
+    family: u32,
+    /// Where in the text the labels' texts begin: see [`append_counted`].
+    label_texts: u32,
+    bits: u64,
+}
+
+/// In a list of families, those that take turns on a page, as the samples of a histogram do: so many are looked at.
+const TURNS: usize = 4;
 
 /// A part of the text. In one word, so that it is copied in one go.
 #[derive(Debug, Clone, Copy)]
 struct Span(u64);
 
 /// A list of label names that samples have.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LabelNames {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LabelNames {
     start: u32,
     count: u32,
 }
+
+/// The number of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FamilyNumber(u32);
+
+/// Where the texts of a sample's labels begin, which were appended before the sample.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AppendedTexts(u32);
 
 /// One sample, borrowed from its [`Samples`].
 #[derive(Debug, Clone, Copy)]
@@ -81,30 +101,46 @@ pub struct Sample<'a> {
 pub struct Labels<'a> {
     text: &'a str,
     names: &'a [Span],
-    values: &'a [Span],
+    /// Begins with the labels' texts.
+    texts: &'a str,
 }
 
-/// The samples no longer fit: more than 4 GiB of text, or more than 2³² labels.
+/// The samples no longer fit: more than 4 GiB of text, or more than 2³⁰ names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the samples take more than 4 GiB")]
 pub struct TooLarge;
 
 impl Span {
-    fn new(start: usize, end: usize) -> Result<Self, TooLarge> {
-        if start.max(end) > u32::MAX as usize {
-            return Err(TooLarge);
-        }
-        Ok(Self::within_limits(start, end))
-    }
-
-    /// A span of offsets that are known to fit.
-    fn within_limits(start: usize, end: usize) -> Self {
-        Self((start as u64) << 32 | end as u64)
-    }
-
     fn of(self, text: &str) -> &str {
         let range = usize::try_from(self.0 >> 32).ok().zip(usize::try_from(self.0 & u64::from(u32::MAX)).ok());
         range.and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
+    }
+}
+
+impl Record {
+    const SIGNED: u32 = 0;
+    const UNSIGNED: u32 = 1;
+    const FLOAT: u32 = 2;
+
+    fn new(FamilyNumber(family): FamilyNumber, label_texts: u32, value: Number) -> Self {
+        let (variant, bits) = match value {
+            Number::Signed(v) => (Self::SIGNED, v.cast_unsigned()),
+            Number::Unsigned(v) => (Self::UNSIGNED, v),
+            Number::Float(v) => (Self::FLOAT, v.to_bits()),
+        };
+        Self { family: family << 2 | variant, label_texts, bits }
+    }
+
+    fn family(&self) -> FamilyNumber {
+        FamilyNumber(self.family >> 2)
+    }
+
+    fn value(&self) -> Number {
+        match self.family & 3 {
+            Self::SIGNED => Number::Signed(self.bits.cast_signed()),
+            Self::UNSIGNED => Number::Unsigned(self.bits),
+            _ => Number::Float(f64::from_bits(self.bits)),
+        }
     }
 }
 
@@ -125,128 +161,104 @@ impl Samples {
         labels: impl IntoIterator<Item = (&'l str, &'l str)>,
         value: Number,
     ) -> Result<(), TooLarge> {
-        let name = self.intern(name)?;
-        let (names_start, values_start) = (self.label_names.len(), self.label_values.len());
-        // Neighbours on a page mostly have the same label names, and many of the same values: share their text.
-        let neighbour = self.records.last().map(|last| (last.label_names as usize, last.label_values as usize));
-        let neighbour_count = self.records.last().map_or(0, |last| last.label_count as usize);
-        let mut same_names = true;
-        for (position, (label_name, label_value)) in labels.into_iter().enumerate() {
-            let like = neighbour.filter(|_| position < neighbour_count);
-            let name_like = like.and_then(|(names, _)| self.label_names.get(names + position).copied());
-            let value_like = like.and_then(|(_, values)| self.label_values.get(values + position).copied());
-            let (label_name, shared) = self.share(label_name, name_like)?;
-            let (label_value, _) = self.share(label_value, value_like)?;
-            same_names &= shared;
-            self.label_names.push(label_name);
-            self.label_values.push(label_value);
-        }
-        let count = self.label_values.len() - values_start;
-        let names_start = match neighbour {
-            Some((names, _)) if same_names && count == neighbour_count => {
-                self.label_names.truncate(names_start);
-                names
-            }
-            _ => {
-                self.sort(names_start, values_start);
-                names_start
-            }
-        };
-        let number = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
-        let (label_names, label_values) = (number(names_start)?, number(values_start)?);
-        self.records.push(Record { name, label_names, label_values, label_count: number(count)?, value });
+        let mut labels: Vec<_> = labels.into_iter().collect();
+        labels.sort_unstable_by_key(|(name, _)| *name);
+        let family = self.add_family(name, labels.iter().map(|(name, _)| *name))?;
+        let texts = self.append_texts(labels.iter().map(|(_, text)| *text))?;
+        self.push_appended(family, texts, value);
         Ok(())
     }
 
-    /// Adds label names, sorted, for [`push_part`](Self::push_part).
-    pub(crate) fn add_label_names<'l>(
+    /// Adds a family for [`push_appended`](Self::push_appended), with its labels' names in their order, unless it was
+    /// added lately.
+    pub(crate) fn add_family<'l>(
         &mut self,
-        names: impl IntoIterator<Item = &'l str>,
-    ) -> Result<LabelNames, TooLarge> {
+        name: &str,
+        label_names: impl Iterator<Item = &'l str> + Clone,
+    ) -> Result<FamilyNumber, TooLarge> {
+        let recent = self.families.len().saturating_sub(TURNS);
+        let same_labels = |family: &Family| self.label_names(family).eq(label_names.clone());
+        let alike: Vec<_> = (recent..).zip(self.families.iter().skip(recent)).filter(|(_, f)| same_labels(f)).collect();
+        if let Some((index, _)) = alike.iter().find(|(_, family)| family.name.of(&self.text) == name) {
+            return Ok(FamilyNumber(number(*index)?));
+        }
+        let label_names = match alike.first().map(|(_, family)| family.label_names) {
+            Some(label_names) => label_names,
+            None => self.add_label_names(label_names)?,
+        };
+        let index = number(self.families.len())?;
+        let name = self.append(name)?;
+        self.families.push(Family { name, label_names });
+        // It shares its word with the value's variant.
+        if index > u32::MAX >> 2 { Err(TooLarge) } else { Ok(FamilyNumber(index)) }
+    }
+
+    fn add_label_names<'l>(&mut self, names: impl Iterator<Item = &'l str>) -> Result<LabelNames, TooLarge> {
         let start = self.label_names.len();
         for name in names {
             let name = self.append(name)?;
             self.label_names.push(name);
         }
-        let number = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
         Ok(LabelNames { start: number(start)?, count: number(self.label_names.len() - start)? })
     }
 
-    /// Appends a sample whose label values are all in one piece of text, at these places of it, in the order of the
-    /// names: faster than [`push`](Self::push), as the text is copied whole.
-    pub(crate) fn push_part(
-        &mut self,
-        name: &str,
-        names: LabelNames,
-        part: &str,
-        values: impl Iterator<Item = (usize, usize)>,
-        value: Number,
-    ) -> Result<(), TooLarge> {
-        let name = self.intern(name)?;
-        let number = |n: usize| u32::try_from(n).map_err(|_| TooLarge);
-        let label_values = number(self.label_values.len())?;
-        let start = self.text.len();
-        // No value lies behind the part's end.
-        Span::new(start, start + part.len())?;
-        self.text.push_str(part);
-        self.label_values.extend(values.map(|(from, to)| Span::within_limits(start + from, start + to)));
-        let LabelNames { start: label_names, count: label_count } = names;
-        self.records.push(Record { name, label_names, label_values, label_count, value });
-        Ok(())
+    /// Appends texts for [`push_appended`](Self::push_appended): those of a sample's labels, in the order of their names.
+    pub(crate) fn append_texts<'l>(&mut self, texts: impl Iterator<Item = &'l str>) -> Result<AppendedTexts, TooLarge> {
+        let start = number(self.text.len())?;
+        texts.for_each(|text| append_counted(&mut self.text, text));
+        Ok(AppendedTexts(start))
     }
 
-    /// Sorts the last labels by name.
-    fn sort(&mut self, names_start: usize, values_start: usize) {
-        let (Some(names), Some(values)) =
-            (self.label_names.get_mut(names_start..), self.label_values.get_mut(values_start..))
-        else {
-            return;
+    /// The texts that were appended last, in one piece: the same for the same texts, and for no others.
+    pub(crate) fn appended(&self, AppendedTexts(start): AppendedTexts) -> &str {
+        self.text.get(start as usize..).unwrap_or_default()
+    }
+
+    /// Removes the texts that were appended last.
+    pub(crate) fn remove_appended(&mut self, AppendedTexts(start): AppendedTexts) {
+        self.text.truncate(start as usize);
+    }
+
+    /// Whether the sample at `index` has this family's name and label names, and the texts appended last.
+    pub(crate) fn is_like(&self, index: u32, family: FamilyNumber, texts: AppendedTexts) -> bool {
+        let Some(record) = self.records.get(index as usize) else { return false };
+        let same_names = || match (self.family(record.family()), self.family(family)) {
+            (Some(a), Some(b)) => {
+                a.name.of(&self.text) == b.name.of(&self.text) && self.label_names(a).eq(self.label_names(b))
+            }
+            _ => false,
         };
-        if names.is_sorted_by_key(|name| name.of(&self.text)) {
-            return;
-        }
-        let mut sorted: Vec<_> = names.iter().copied().zip(values.iter().copied()).collect();
-        sorted.sort_unstable_by(|(a, _), (b, _)| a.of(&self.text).cmp(b.of(&self.text)));
-        for ((name, value), sorted) in names.iter_mut().zip(values).zip(sorted) {
-            (*name, *value) = sorted;
-        }
+        let theirs = self.text.get(record.label_texts as usize..).unwrap_or_default();
+        (record.family() == family || same_names()) && theirs.as_bytes().starts_with(self.appended(texts).as_bytes())
     }
 
-    /// The number of the name, which is stored once for a run of samples, also where a few names take turns, as
-    /// those of a histogram do.
-    fn intern(&mut self, name: &str) -> Result<u32, TooLarge> {
-        const TURNS: usize = 4;
-        if let Some(last) = self.records.last().filter(|last| self.name(last.name) == name) {
-            return Ok(last.name);
-        }
-        let mut recent = self.names.iter().enumerate().rev().take(TURNS);
-        let found = recent.find(|(_, span)| span.of(&self.text) == name).map(|(index, _)| index);
-        let index = if let Some(index) = found {
-            index
-        } else {
-            let span = self.append(name)?;
-            self.names.push(span);
-            self.names.len() - 1
-        };
-        u32::try_from(index).map_err(|_| TooLarge)
+    /// Appends a sample of this family, whose labels' texts were appended last.
+    pub(crate) fn push_appended(&mut self, family: FamilyNumber, AppendedTexts(start): AppendedTexts, value: Number) {
+        self.records.push(Record::new(family, start, value));
     }
 
-    /// `candidate` if it holds this text, or else a new copy; and whether it does.
-    fn share(&mut self, text: &str, candidate: Option<Span>) -> Result<(Span, bool), TooLarge> {
-        match candidate {
-            Some(span) if span.of(&self.text) == text => Ok((span, true)),
-            _ => Ok((self.append(text)?, false)),
-        }
+    /// The name of a family.
+    pub(crate) fn family_name(&self, number: FamilyNumber) -> &str {
+        self.family(number).map_or("", |family| family.name.of(&self.text))
     }
 
     fn append(&mut self, text: &str) -> Result<Span, TooLarge> {
-        let span = Span::new(self.text.len(), self.text.len() + text.len())?;
+        let (start, end) = (number(self.text.len())?, number(self.text.len() + text.len())?);
         self.text.push_str(text);
-        Ok(span)
+        Ok(Span(u64::from(start) << 32 | u64::from(end)))
     }
 
-    fn name(&self, index: u32) -> &str {
-        self.names.get(index as usize).map_or("", |span| span.of(&self.text))
+    fn family(&self, FamilyNumber(number): FamilyNumber) -> Option<&Family> {
+        self.families.get(number as usize)
+    }
+
+    fn label_names(&self, family: &Family) -> impl Iterator<Item = &str> {
+        self.label_spans(family).iter().map(|name| name.of(&self.text))
+    }
+
+    fn label_spans(&self, family: &Family) -> &[Span] {
+        let LabelNames { start, count } = family.label_names;
+        self.label_names.get(start as usize..start as usize + count as usize).unwrap_or_default()
     }
 
     /// The samples, in the order in which they came.
@@ -261,13 +273,13 @@ impl Samples {
     }
 
     fn sample(&self, record: &Record) -> Sample<'_> {
-        let count = record.label_count as usize;
+        let family = self.family(record.family());
         let labels = Labels {
             text: &self.text,
-            names: part(&self.label_names, record.label_names as usize, count),
-            values: part(&self.label_values, record.label_values as usize, count),
+            names: family.map_or(&[], |family| self.label_spans(family)),
+            texts: self.text.get(record.label_texts as usize..).unwrap_or_default(),
         };
-        Sample { name: self.name(record.name), labels, value: record.value }
+        Sample { name: family.map_or("", |family| family.name.of(&self.text)), labels, value: record.value() }
     }
 
     /// How many samples there are.
@@ -288,18 +300,57 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let found = self.names.binary_search_by(|label| label.of(self.text).cmp(name)).ok()?;
-        self.values.get(found).map(|value| value.of(self.text)).filter(|value| !value.is_empty())
+        self.texts().nth(found).filter(|text| !text.is_empty())
     }
 
     /// Names and texts, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
-        let text = self.text;
-        self.names.iter().zip(self.values).map(move |(name, value)| (name.of(text), value.of(text)))
+        let (text, mut texts) = (self.text, self.texts());
+        self.names.iter().map(move |name| (name.of(text), texts.next().unwrap_or_default()))
+    }
+
+    /// The labels' texts, and whatever is behind them.
+    fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut rest = self.texts;
+        std::iter::from_fn(move || {
+            let (text, behind) = split_counted(rest)?;
+            rest = behind;
+            Some(text)
+        })
     }
 }
 
-fn part(spans: &[Span], start: usize, count: usize) -> &[Span] {
-    spans.get(start..start + count).unwrap_or_default()
+fn number(n: usize) -> Result<u32, TooLarge> {
+    u32::try_from(n).map_err(|_| TooLarge)
+}
+
+/// Appends `part` behind its length, which is written in characters of six bits each, the lowest first; all but the
+/// last have a seventh bit set.
+fn append_counted(text: &mut String, part: &str) {
+    let mut length = part.len();
+    while length >= 64 {
+        text.push(char::from(64 | six_bits(length)));
+        length /= 64;
+    }
+    text.push(char::from(six_bits(length)));
+    text.push_str(part);
+}
+
+#[allow(clippy::cast_possible_truncation)] // To these bits it is meant to be cut.
+fn six_bits(number: usize) -> u8 {
+    number as u8 % 64
+}
+
+/// The first part of a text that [`append_counted`] wrote, and what is behind it.
+fn split_counted(text: &str) -> Option<(&str, &str)> {
+    let mut length = 0;
+    for (place, byte) in text.bytes().enumerate().take(6) {
+        length |= usize::from(byte % 64) << (6 * place);
+        if byte < 64 {
+            return text.get(place + 1..)?.split_at_checked(length);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -326,5 +377,21 @@ mod tests {
         assert_eq!(last.labels.get("path"), Some("/x"));
         assert_eq!(last.labels.get("code"), None, "an empty label is an absent one");
         assert_eq!(last.labels.get("nope"), None);
+    }
+
+    #[test]
+    fn texts_of_any_length_come_back() {
+        let texts: Vec<_> = [0, 1, 63, 64, 4095, 4096, 300_000, 5].map(|length| "é".repeat(length)).into();
+        let mut samples = Samples::new();
+        let names: Vec<_> = (0..texts.len()).map(|label| format!("l{label}")).collect();
+        let labels = || names.iter().map(String::as_str).zip(texts.iter().map(String::as_str));
+        samples.push("m", labels(), Number::Signed(-1)).unwrap();
+        samples.push("m", labels().rev(), Number::Signed(i64::MIN)).unwrap();
+        for sample in samples.iter() {
+            assert!(sample.labels.iter().eq(labels()));
+            assert_eq!(sample.labels.get("l6"), Some(texts[6].as_str()));
+        }
+        assert_eq!(samples.get(1).unwrap().value, Number::Signed(i64::MIN));
+        assert_eq!(samples.label_names.len(), texts.len(), "names are stored once");
     }
 }

@@ -1,9 +1,11 @@
-//! The sidecar as an AgentX subagent under net-snmp's snmpd, read by net-snmp's tools.
+//! The sidecar as an AgentX subagent under net-snmp's snmpd, read by net-snmp's tools; and its exposition parser beside
+//! another one.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
 
 mod big_table;
 mod contexts;
 mod examples;
+mod exposition;
 mod masters;
 mod page;
 mod pods;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use super::sample_line::SampleLine;
-use crate::sample::{LabelNames, Number, Sample, Samples, TooLarge};
+use crate::sample::{FamilyNumber, Number, Samples, TooLarge};
 
 /// Samples, and what it takes to find one among them. The hash has a random seed: a page's labels are often chosen
 /// by strangers.
@@ -15,60 +15,56 @@ pub(super) struct DistinctSamples {
     /// Half of its hash, and the index, of each sample.
     table: HashTable<(u32, u32)>,
     seed: DefaultHashBuilder,
-    names: Option<LastNames>,
+    last: Option<LastFamily>,
 }
 
-/// The label names of the last sample.
-#[derive(Debug)]
-struct LastNames {
-    /// That of the line.
-    number: u64,
+/// The family of the last sample.
+#[derive(Debug, Clone, Copy)]
+struct LastFamily {
+    /// The number of the line's label names; `None` if none has it again.
+    names_number: Option<u64>,
+    family: FamilyNumber,
+    /// That of its name and label names.
     hash: u64,
-    /// Where the samples have them.
-    names: LabelNames,
 }
 
 impl DistinctSamples {
     /// Appends the line's sample unless its like is there, and says whether it did.
     pub(super) fn push(&mut self, line: &SampleLine, text: &str, value: Number) -> Result<bool, TooLarge> {
-        let (name, labels) = (line.name(text), line.labels(text));
-        let part = line.values_in_text(text);
-        let names_hash = match &self.names {
-            Some(names) if part.is_some() && names.number == line.names_number() => names.hash,
-            _ => self.hash(labels.clone().map(|(name, _)| name.as_bytes())),
-        };
-        let half =
-            halve(self.hash([name.as_bytes(), &names_hash.to_le_bytes()].into_iter().chain(line.value_bytes(text))));
-        let same_labels = |s: Sample<'_>| {
-            let theirs = s.labels.iter();
-            theirs.len() == labels.clone().count()
-                && theirs.zip(labels.clone()).all(|(theirs, ours)| theirs.0 == ours.0 && theirs.1 == ours.1)
-        };
-        let same = |entry: &(u32, u32)| {
-            entry.0 == half && self.samples.get(entry.1 as usize).is_some_and(|s| s.name == name && same_labels(s))
-        };
+        let LastFamily { family, hash, .. } = self.family(line, text)?;
+        let texts = self.samples.append_texts(line.values(text))?;
+        let mut hasher = self.seed.build_hasher();
+        hasher.write_u64(hash);
+        hasher.write(self.samples.appended(texts).as_bytes());
+        let half = halve(hasher.finish());
+        let same = |entry: &(u32, u32)| entry.0 == half && self.samples.is_like(entry.1, family, texts);
         let Entry::Vacant(vacant) = self.table.entry(widen(half), same, |entry| widen(entry.0)) else {
+            self.samples.remove_appended(texts);
             return Ok(false);
         };
         vacant.insert((half, u32::try_from(self.samples.len()).map_err(|_| TooLarge)?));
-        let Some((part, values)) = part else {
-            self.samples.push(name, labels, value)?;
-            return Ok(true);
-        };
-        let number = line.names_number();
-        let names = match &self.names {
-            Some(names) if names.number == number => names.names,
-            _ => self.samples.add_label_names(labels.map(|(name, _)| name))?,
-        };
-        self.names = Some(LastNames { number, hash: names_hash, names });
-        self.samples.push_part(name, names, part, values, value)?;
+        self.samples.push_appended(family, texts, value);
         Ok(true)
     }
 
-    fn hash<'l>(&self, parts: impl Iterator<Item = &'l [u8]>) -> u64 {
+    /// The line's family, which mostly is that of the line before.
+    fn family(&mut self, line: &SampleLine, text: &str) -> Result<LastFamily, TooLarge> {
+        let (name, names_number) = (line.name(text), line.names_number());
+        let is_same = |last: &LastFamily| {
+            names_number.is_some() && last.names_number == names_number && self.samples.family_name(last.family) == name
+        };
+        if let Some(last) = self.last.filter(is_same) {
+            return Ok(last);
+        }
+        let label_names = line.labels(text).map(|(name, _)| name);
         let mut hasher = self.seed.build_hasher();
-        parts.for_each(|part| hasher.write(part));
-        hasher.finish()
+        for name in [name].into_iter().chain(label_names.clone()) {
+            hasher.write(name.as_bytes());
+        }
+        let family = self.samples.add_family(name, label_names)?;
+        let last = LastFamily { names_number, family, hash: hasher.finish() };
+        self.last = Some(last);
+        Ok(last)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -55,9 +55,12 @@ pub enum Reason {
     /// A timestamp that is not one.
     #[error("{0} is not a timestamp")]
     Timestamp(Excerpt),
-    /// A metric type that neither format knows.
+    /// A metric type that the format does not know.
     #[error("{0} is not a metric type")]
     Type(Excerpt),
+    /// A unit that the metric's name does not end with, behind a `_`.
+    #[error("the metric's name does not end with the unit {0}")]
+    Unit(Excerpt),
     /// OpenMetrics that does not end with `# EOF`.
     #[error("the body ends without # EOF: it was cut off")]
     NoEof,

@@ -9,8 +9,27 @@
 //! written `\n` there), so a line passed over cannot hide the beginning of another. Metadata is checked on every line:
 //! names and types, not whether families lie together.
 //!
-//! Differences from Prometheus, all of them stricter: labels without a comma between them, and a line feed inside a
-//! quoted text, are refused. Timestamps are checked and not kept; exemplars likewise.
+//! Timestamps and exemplars are checked, and not kept.
+//!
+//! # Families
+//!
+//! As in Prometheus, each line is read by itself: what a page says of a family is not held against its samples. So
+//! these pass, though OpenMetrics forbids them: families that are interleaved; metadata that is there twice, or behind
+//! its samples; counters without `_total`, and names that do not fit their type in other ways; counters that are
+//! negative or NaN, info and state sets of any value; histograms without `+Inf`, `_count` or `_sum`, with `le` missing,
+//! out of order or no number; exemplars on any sample, of any length; timestamps that run backwards. Metadata itself is
+//! held to its format: a type must be one of the format's, and a unit must end the metric's name.
+//!
+//! # Differences from Prometheus
+//!
+//! * Stricter: labels without a comma between them, a line feed inside a quoted text, NUL outside of quoted texts, help
+//!   and comments, a line longer than [`MAX_LINE`], and whatever is not UTF-8 are refused.
+//! * Laxer: in the text format a timestamp may have a sign, and blanks may stand around a type.
+//! * Of samples with the same name and labels the first is kept, also where their timestamps differ.
+//! * The texts of `le` and `quantile` stay as they are written: `1` does not become `1.0`.
+//! * Integers are exact to 64 bits; a `-0` without a point is the integer 0.
+//!
+//! `catalogue/` holds a page for each of these, and for every rule of both formats, with what comes of it.
 
 mod cursor;
 mod distinct;
@@ -67,6 +86,8 @@ pub struct Parser<'f> {
     /// The name of the last line, since neighbours mostly have the same, and whether it is kept.
     last_name: String,
     last_kept: bool,
+    /// The last unquoted name of metadata.
+    family: String,
 }
 
 impl<'f> Parser<'f> {
@@ -85,6 +106,7 @@ impl<'f> Parser<'f> {
             line: SampleLine::default(),
             last_name: String::new(),
             last_kept: false,
+            family: String::new(),
         }
     }
 
@@ -170,6 +192,7 @@ impl<'f> Parser<'f> {
             Ok(text) => text,
             Err(error) => return Err(self.read_to_invalid_utf8(lines, error.valid_up_to())),
         };
+        self.line.forget_last();
         let mut cursor = Cursor { text, at: 0 };
         while cursor.at < text.len() {
             let start = cursor;
@@ -217,7 +240,7 @@ impl<'f> Parser<'f> {
             cursor.skip_blanks();
         }
         match cursor.peek() {
-            b'#' => self.ended = metadata::read(cursor, self.format)? == Hash::Eof,
+            b'#' => self.ended = metadata::read(cursor, self.format, &mut self.family)? == Hash::Eof,
             b'\n' if self.format == Format::Text => cursor.at += 1,
             b'{' => self.read_sample(cursor, None)?,
             _ if self.keeps(*cursor)? => self.read_sample(cursor, Some(self.last_name.len()))?,
@@ -234,7 +257,7 @@ impl<'f> Parser<'f> {
             _ => false,
         };
         if !is_last {
-            let name = cursor.metric_name()?.of(cursor.text, "");
+            let name = cursor.metric_name(&self.family)?.of(cursor.text, "");
             self.last_kept = self.filter.keeps(name);
             name.clone_into(&mut self.last_name);
         }

@@ -18,13 +18,15 @@ pub(super) struct SampleLine {
     labels: Vec<Label>,
     unescaped: String,
     names: LabelNames,
+    /// Where the last line begins, if its parts are places in the text and its name is unquoted.
+    last: Option<usize>,
 }
 
 /// The label names of a line: neighbours mostly have the same, and then they need be neither searched nor sorted.
 #[derive(Debug, Default)]
 struct LabelNames {
-    /// In the order of the line; empty where the line does not have the name plainly.
-    names: Vec<String>,
+    /// In the order of the line, each as `name="`; empty where the line does not have the name plainly.
+    openings: Vec<String>,
     /// The places of the labels in the line, in the order of their names.
     sorted: Vec<usize>,
     /// How often the names changed: the same number means the same names.
@@ -49,14 +51,60 @@ impl SampleLine {
         format: Format,
         name_length: Option<usize>,
     ) -> Result<Number, Fault> {
-        self.name = None;
-        self.labels.clear();
-        self.unescaped.clear();
         let start = *cursor;
+        self.keep_common_labels(cursor);
+        self.name = None;
+        self.unescaped.clear();
+        if self.labels.is_empty() {
+            self.read_name_and_labels(cursor, format, name_length)?;
+        } else {
+            self.name = name_length.map(|length| start.clone().known_name(length));
+            self.read_labels(cursor, format)?;
+        }
+        if self.name.is_none() {
+            return Err(start.fault(Reason::NoName));
+        }
+        self.last = Some(start.at).filter(|_| self.unescaped.is_empty() && start.peek() != b'{');
+        match format {
+            Format::Text => read_text_numbers(cursor),
+            Format::OpenMetrics => Self::read_open_metrics_numbers(cursor),
+        }
+    }
+
+    /// Forgets the last line, as the next is in another text.
+    pub(super) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
+    /// Keeps the labels that the line at the cursor has in common with the last one, up to the first that differs, and
+    /// goes behind them. Neighbours are often alike, as a histogram's buckets are.
+    fn keep_common_labels(&mut self, cursor: &mut Cursor<'_>) {
+        let Some(last) = self.last.take() else { return self.labels.clear() };
+        let end = last + common_length(Cursor { at: last, ..*cursor }.rest(), cursor.rest());
+        let behind = |label: &Label| label.value.end() + 2;
+        let is_common =
+            |label: &&Label| behind(label) <= end && cursor.between(behind(label) - 1, behind(label)) == ",";
+        let kept = self.labels.iter().take_while(is_common).count();
+        self.labels.truncate(kept);
+        let distance = cursor.at - last;
+        cursor.at = self.labels.last().map_or(cursor.at, |label| behind(label) + distance);
+        for label in &mut self.labels {
+            label.name = label.name.moved_by(distance);
+            label.value = label.value.moved_by(distance);
+            label.at += distance;
+        }
+    }
+
+    fn read_name_and_labels(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        format: Format,
+        name_length: Option<usize>,
+    ) -> Result<(), Fault> {
         if cursor.peek() != b'{' {
             self.name = Some(match name_length {
                 Some(length) => cursor.known_name(length),
-                None => cursor.metric_name()?,
+                None => cursor.metric_name("")?,
             });
             if !matches!(cursor.peek(), b'{' | b' ' | b'\t' | b'\n') {
                 return Err(cursor.expected("{ or a blank"));
@@ -66,15 +114,10 @@ impl SampleLine {
             }
         }
         if cursor.peek() == b'{' {
+            cursor.at += 1;
             self.read_labels(cursor, format)?;
         }
-        if self.name.is_none() {
-            return Err(start.fault(Reason::NoName));
-        }
-        match format {
-            Format::Text => read_text_numbers(cursor),
-            Format::OpenMetrics => Self::read_open_metrics_numbers(cursor),
-        }
+        Ok(())
     }
 
     /// The metric's name.
@@ -89,50 +132,33 @@ impl SampleLine {
         sorted.map(pair).filter(|(_, value)| !value.is_empty())
     }
 
-    /// The labels' values, as [`labels`](Self::labels) has them, in bytes.
-    pub(super) fn value_bytes<'l>(&'l self, text: &'l str) -> impl Iterator<Item = &'l [u8]> {
+    /// The labels' values, as [`labels`](Self::labels) has them.
+    pub(super) fn values<'l>(&'l self, text: &'l str) -> impl Iterator<Item = &'l str> {
         let sorted = self.names.sorted.iter().filter_map(|place| self.labels.get(*place));
-        sorted.map(|label| label.value.bytes_of(text, &self.unescaped)).filter(|value| !value.is_empty())
+        sorted.map(|label| label.value.of(text, &self.unescaped)).filter(|value| !value.is_empty())
     }
 
-    /// The number of the label names, which is another after they changed.
-    pub(super) fn names_number(&self) -> u64 {
-        self.names.changes
+    /// The number of the label names, which is another after they changed; `None` if the line has no labels, or one
+    /// with an empty value, whose name does not count.
+    pub(super) fn names_number(&self) -> Option<u64> {
+        let all_count = !self.labels.is_empty() && !self.labels.iter().any(|label| label.value.is_empty());
+        all_count.then_some(self.names.changes)
     }
 
-    /// The part of the text that all label values are in, and their places in it, in the order of the labels' names;
-    /// `None` if one is empty or has an escape in it, or if there are no labels.
-    pub(super) fn values_in_text<'l>(
-        &'l self,
-        text: &'l str,
-    ) -> Option<(&'l str, impl Iterator<Item = (usize, usize)> + 'l)> {
-        let places = || self.labels.iter().map(|label| label.value.place_in_text());
-        if !places().all(|place| place.is_some()) {
-            return None;
-        }
-        let (first, _) = places().next()??;
-        let (_, last) = places().next_back()??;
-        let of_sorted = move |place: &usize| {
-            let (start, end) = self.labels.get(*place)?.value.place_in_text()?;
-            Some((start - first, end - first))
-        };
-        Some((text.get(first..last)?, self.names.sorted.iter().filter_map(of_sorted)))
-    }
-
-    /// The labels in braces, the opening one of which is here. A quoted text without a value is the metric's name.
+    /// The labels up to the closing brace, behind those that are read already. A quoted text without a value is the
+    /// metric's name.
     fn read_labels(&mut self, cursor: &mut Cursor<'_>, format: Format) -> Result<(), Fault> {
         let skip_blanks = |cursor: &mut Cursor<'_>| {
             if format == Format::Text {
                 cursor.skip_blanks();
             }
         };
-        cursor.expect(b'{', "{")?;
         let mut same_names = true;
         loop {
             skip_blanks(cursor);
             let start = *cursor;
-            let known = self.names.names.get(self.labels.len()).filter(|name| !name.is_empty());
-            let name = if let Some(name) = known.and_then(|name| cursor.known_label_name(name)) {
+            let known = self.names.openings.get(self.labels.len()).filter(|opening| !opening.is_empty());
+            let name = if let Some(name) = known.and_then(|opening| cursor.known_opening(opening)) {
                 name
             } else {
                 let name = match cursor.peek() {
@@ -154,13 +180,15 @@ impl SampleLine {
                     continue;
                 }
                 cursor.expect(b'=', "=")?;
+                skip_blanks(cursor);
                 same_names = false;
                 name
             };
-            skip_blanks(cursor);
             let value = cursor.quoted("a quoted label value", &mut self.unescaped)?;
             self.labels.push(Label { name, value, at: start.at });
-            skip_blanks(cursor);
+            if cursor.peek() != b',' {
+                skip_blanks(cursor);
+            }
             if cursor.peek() != b'}' {
                 cursor.expect(b',', ", or }")?;
             }
@@ -171,7 +199,7 @@ impl SampleLine {
 
     /// Sorts the labels, and finds one that is there twice.
     fn sort_labels(&mut self, text: &str) -> Result<(), Fault> {
-        let Self { labels, unescaped, names: LabelNames { names, sorted, changes }, .. } = self;
+        let Self { labels, unescaped, names: LabelNames { openings, sorted, changes }, .. } = self;
         let name = |place: &usize| labels.get(*place).map_or("", |label| label.name.of(text, unescaped));
         *changes += 1;
         sorted.clear();
@@ -183,11 +211,14 @@ impl SampleLine {
             let at = labels.get(*place).map_or(0, |label| label.at);
             return Err(Cursor { text, at }.fault(Reason::DuplicateLabel(Excerpt::new(name(place)))));
         }
-        names.resize_with(names.len().max(labels.len()), String::new);
-        for (place, known) in names.iter_mut().take(labels.len()).enumerate() {
-            known.clear();
-            let is_plain = |name: &&str| name.bytes().all(continues_name) && !name.contains(':');
-            known.push_str(Some(name(&place)).filter(is_plain).unwrap_or_default());
+        openings.resize_with(openings.len().max(labels.len()), String::new);
+        for (place, opening) in openings.iter_mut().take(labels.len()).enumerate() {
+            opening.clear();
+            let name = name(&place);
+            if name.bytes().all(continues_name) && !name.contains(':') {
+                opening.push_str(name);
+                opening.push_str("=\"");
+            }
         }
         Ok(())
     }
@@ -195,7 +226,7 @@ impl SampleLine {
     /// ` value[ seconds][ # {…} value[ seconds]]`, with one space wherever there is one.
     fn read_open_metrics_numbers(cursor: &mut Cursor<'_>) -> Result<Number, Fault> {
         cursor.expect(b' ', "a space")?;
-        let value = cursor.word(number::value)?;
+        let value = read_value(cursor)?;
         if !cursor.rest().starts_with(b" #") {
             read_optional_seconds(cursor)?;
         }
@@ -214,6 +245,7 @@ impl SampleLine {
         let start = *cursor;
         // Exemplars are few: they may cost an allocation.
         let mut exemplar = Self::default();
+        cursor.expect(b'{', "{")?;
         exemplar.read_labels(cursor, Format::OpenMetrics)?;
         if exemplar.name.is_some() {
             return Err(start.fault(Reason::SecondName));
@@ -222,6 +254,12 @@ impl SampleLine {
         cursor.word(number::value)?;
         read_optional_seconds(cursor)
     }
+}
+
+fn read_value(cursor: &mut Cursor<'_>) -> Result<Number, Fault> {
+    let Some((value, length)) = number::short_integer(cursor.rest()) else { return cursor.word(number::value) };
+    cursor.at += length;
+    Ok(value)
 }
 
 fn read_optional_seconds(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
@@ -238,7 +276,7 @@ fn read_text_numbers(cursor: &mut Cursor<'_>) -> Result<Number, Fault> {
     if cursor.peek() == b'\n' {
         return Err(cursor.expected("a value"));
     }
-    let value = cursor.word(number::value)?;
+    let value = read_value(cursor)?;
     cursor.skip_blanks();
     if cursor.peek() != b'\n' {
         cursor.word(number::milliseconds)?;
@@ -246,4 +284,16 @@ fn read_text_numbers(cursor: &mut Cursor<'_>) -> Result<Number, Fault> {
     }
     cursor.end_line()?;
     Ok(value)
+}
+
+/// How many bytes both begin with, of as many as fill words of eight.
+fn common_length(a: &[u8], b: &[u8]) -> usize {
+    let ((a, _), (b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (place, (a, b)) in a.iter().zip(b).enumerate() {
+        let different = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if different != 0 {
+            return place * 8 + different.trailing_zeros() as usize / 8;
+        }
+    }
+    a.len().min(b.len()) * 8
 }
