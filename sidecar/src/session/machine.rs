@@ -229,6 +229,7 @@ impl Session {
 
     fn end(&mut self, end: End) {
         self.state = State::Ended(end);
+        self.behind = false;
         self.revision += 1;
     }
 
