@@ -27,8 +27,8 @@ interop: setup ## Tests across processes: the sidecar under net-snmp's snmpd, wi
 lint: $(DENY) ## Format, clippy, documentation, dependencies
 	@tests/run lint
 
-fuzz: ## Fuzz each target for FUZZ_SECONDS (default 60); needs a nightly toolchain and cargo-fuzz
-	@tests/fuzz $(or $(FUZZ_SECONDS),60)
+fuzz: ## Fuzz FUZZ_TARGETS (default all) for FUZZ_SECONDS each (default 60); needs a nightly toolchain
+	@tests/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
 
 generate: ## Write crds/*.yaml anew from the API types
 	@cargo run --quiet --package snmp-operator -- crds -o crds
