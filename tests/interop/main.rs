@@ -1,6 +1,7 @@
 //! The sidecar as an AgentX subagent under net-snmp's snmpd, read by net-snmp's tools.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
 
+mod abuse;
 mod big_table;
 mod contexts;
 mod examples;
