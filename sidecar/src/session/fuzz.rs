@@ -1,6 +1,7 @@
 //! What must hold of a session whatever a master does: for the fuzz target, and for the tests that replay its corpus.
 
 mod script;
+mod settle;
 mod witness;
 mod world;
 
@@ -9,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agentx::{Body, ByteOrder, Context, Header, Oid, Pdu, Response, ResponseError, SearchRange, encode};
+use agentx::{Body, ByteOrder, Context, Header, Pdu, Response, ResponseError, encode};
 
 use self::{
     script::Script,
     witness::{OUTPUT_FULL, Phase, Witness},
     world::{CONTEXTS, World},
 };
-use super::{Counters, End, Input, Jitter, Progress, Session, State, answer::LONGEST_ANSWER};
+use super::{Counters, End, Input, Jitter, Session, State, answer::LONGEST_ANSWER};
 
 /// The session's number, where the master does not choose another.
 const SESSION: u32 = 7;
@@ -337,63 +338,6 @@ impl Trial {
             }
             (Phase::Closing, State::Closing { until }) => assert!(until <= now + CLOSING),
             (phase, state) => unreachable!("{state:?}, not {phase:?}"),
-        }
-    }
-
-    /// From now on the master does what it should: the session does, too.
-    fn settle(&mut self) {
-        self.deliver_in(READ);
-        // A PDU that was begun is ended.
-        while self.witness.lacks() > 0 && !self.is_over() {
-            self.wire = vec![0; self.witness.lacks()];
-            self.deliver_in(READ);
-        }
-        let mut rounds = 0;
-        loop {
-            self.catch_up();
-            self.answer_all();
-            if self.is_over() || (!self.witness.is_behind() && self.witness.is_settled(&self.world)) {
-                break;
-            }
-            if self.witness.questions.is_empty() {
-                self.wake();
-            }
-            rounds += 1;
-            assert!(rounds < 1000, "it never settles: {:?}", self.session.registrations().collect::<Vec<_>>());
-        }
-        if self.witness.phase == Phase::Open {
-            assert!(self.session.registrations().all(|(_, progress)| progress == Progress::Registered));
-            assert!(self.session.registrations().map(|(registration, _)| registration).eq(&self.world.wanted()));
-            self.walk();
-            self.handle(Input::Shutdown);
-            self.answer_all();
-        }
-        assert!(matches!(self.session.state(), State::Ended(_)), "{:?}", self.session.state());
-        for input in [Input::Received(b"more"), Input::Exports(self.world.exports()), Input::Shutdown, Input::Time] {
-            self.handle(input);
-            assert_eq!(self.session.wakeup(), None);
-        }
-    }
-
-    /// Asks for everything in every context, a hundred at a time.
-    fn walk(&mut self) {
-        for context in CONTEXTS {
-            let mut start = Oid::default();
-            loop {
-                let ranges = vec![SearchRange { start: start.clone(), include: false, end: Oid::default() }];
-                let bulk = agentx::GetBulk { non_repeaters: 0, max_repetitions: 100, ranges };
-                let header = self.header(ByteOrder::Little, 0);
-                self.put(&[Pdu { header, context: context.into(), body: Body::GetBulk(bulk) }]);
-                self.deliver_in(READ);
-                // That the answer is right, the witness has seen.
-                let answer = agentx::decode(&self.pending, &agentx::Limits::default());
-                self.drain(usize::MAX);
-                let Ok(Pdu { body: Body::Response(Response { varbinds, .. }), .. }) = answer else { break };
-                match varbinds.last() {
-                    Some(last) if last.name > start => start = last.name.clone(),
-                    _ => break,
-                }
-            }
         }
     }
 }
