@@ -15,7 +15,7 @@ use crate::world::{BASE, Manifest, PAGE, WALK, render_in, rows_under};
 /// How much more memory than at the start a sidecar may have when an abuse is over, in bytes.
 const MOST_KEPT: u64 = 8 << 20;
 /// How much more it may ever have: the requests and answers that wait, which are bounded, and the room to grow them.
-const MOST_EVER: u64 = 32 << 20;
+const MOST_EVER: u64 = 16 << 20;
 /// How often the other master asks.
 const PACE: Duration = Duration::from_millis(10);
 
