@@ -50,8 +50,8 @@ bench: release $(BENCH_VENV)/installed ## Speed and memory beside the peers, int
 	@cargo build --quiet --profile bench-run --package snmp-operator-bench
 	@target/bench-run/bench $(ROWS)
 
-fuzz: ## Fuzz each target for FUZZ_SECONDS (default 60); needs a nightly toolchain and cargo-fuzz
-	@tests/fuzz $(or $(FUZZ_SECONDS),60)
+fuzz: ## Fuzz FUZZ_TARGETS (default all) for FUZZ_SECONDS each (default 60); needs a nightly toolchain
+	@tests/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
 
 generate: ## Write crds/*.yaml anew from the API types
 	@cargo run --quiet --package snmp-operator -- crds -o crds

@@ -7,6 +7,7 @@ pub mod answer;
 mod capabilities;
 mod catalogue;
 mod counters;
+mod fuzz;
 mod jitter;
 mod machine;
 mod output;
@@ -24,6 +25,8 @@ pub use answer::Responder;
 pub use capabilities::{Capabilities, Capability, Declaration};
 pub use catalogue::{Catalogue, Loaded, Snapshot};
 pub use counters::{Counter, Counters, Counts};
+#[doc(hidden)]
+pub use fuzz::fuzz;
 pub use jitter::Jitter;
 pub use machine::{End, Input, Session, State};
 pub use output::Output;

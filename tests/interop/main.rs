@@ -2,6 +2,7 @@
 //! another one.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
 
+mod abuse;
 mod big_table;
 mod contexts;
 mod examples;

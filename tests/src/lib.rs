@@ -23,7 +23,7 @@ pub use exporter::{Exporter, Reply};
 pub use labels::pod_labels;
 pub use operator::{mount, render};
 pub use port::free_port;
-pub use process::Process;
+pub use process::{Memory, Process};
 pub use program::{built, debian, python, repository, run};
 pub use row::{Row, oids_and_types, parse_rows};
 pub use rustix::process::Signal;

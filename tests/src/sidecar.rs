@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{Process, Row, Sandbox, Signal, built, free_port, http, parse_rows, run};
+use crate::{Memory, Process, Row, Sandbox, Signal, built, free_port, http, parse_rows, run};
 
 /// How to start a sidecar.
 #[derive(Debug, Clone, Default)]
@@ -126,6 +126,11 @@ impl Sidecar {
     /// Its process id.
     pub fn id(&self) -> Result<u32> {
         Ok(self.process.as_ref().context("the sidecar does not run")?.id())
+    }
+
+    /// How much memory it has.
+    pub fn memory(&self) -> Result<Memory> {
+        self.process.as_ref().context("the sidecar does not run")?.memory()
     }
 
     /// What `/status` says.

@@ -16,6 +16,8 @@ pub const LONGEST_ANSWER: u32 = 1 << 20;
 /// A GetBulk gets no more repetitions once its answer is this long, in octets: its varbinds fill any SNMP message
 /// over UDP by then.
 pub const LONG_ENOUGH_BULK: usize = 256 << 10;
+/// So many repeaters keep their memory for the next request: more than an SNMP message over UDP usually has.
+const KEPT_REPEATERS: usize = 128;
 
 /// Answers requests. Holds memory that is used again from request to request.
 #[derive(Default)]
@@ -82,6 +84,8 @@ impl Responder {
         };
         answer.finish(written);
         self.loaded.clear();
+        self.repeaters.truncate(KEPT_REPEATERS);
+        self.repeaters.shrink_to(KEPT_REPEATERS);
     }
 }
 

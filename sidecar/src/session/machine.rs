@@ -29,6 +29,8 @@ const SILENCE: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_mins(1);
 /// A master that has taken none of what is to be sent for this long does not read.
 const STALLED: Duration = Duration::from_secs(10);
+/// Octets that are to be sent for this long wait for the master, and not for us.
+const SLOW: Duration = Duration::from_secs(1);
 /// How long a Close may wait for its answer.
 const CLOSING: Duration = Duration::from_millis(800);
 /// With this much to be sent, in octets, nothing more is answered until the master reads.
@@ -118,12 +120,24 @@ pub struct Session {
     backlog: usize,
     behind: bool,
     output: Output,
-    /// How much had been sent in all when that last changed, and when that was; none while nothing is to be sent.
-    progress: Option<(u64, Instant)>,
+    /// None while nothing is to be sent.
+    unsent: Option<Unsent>,
+    /// When octets last came, or went that had had to wait for the master.
     last_heard: Instant,
     jitter: Jitter,
     counters: Arc<Counters>,
     revision: u64,
+}
+
+/// Octets that are to be sent, seen from one input to the next.
+struct Unsent {
+    since: Instant,
+    /// How much had been sent in all when that last changed,
+    total: u64,
+    /// and when that was.
+    progress: Instant,
+    /// Whether the master lets them wait.
+    has_waited: bool,
 }
 
 impl Session {
@@ -145,7 +159,7 @@ impl Session {
             backlog: 0,
             behind: false,
             output: Output::default(),
-            progress: None,
+            unsent: None,
             last_heard: now,
             jitter,
             counters,
@@ -198,8 +212,8 @@ impl Session {
     /// When to give [`Input::Time`] at the latest: later than the last input. It may come earlier, and never harms.
     #[must_use]
     pub fn wakeup(&self) -> Option<Instant> {
-        let silence = self.awaited.front().map(|oldest| self.patience(oldest));
-        let stalled = self.progress.map(|(_, at)| at + STALLED);
+        let silence = self.overdue_at();
+        let stalled = self.unsent.as_ref().map(|unsent| unsent.progress + STALLED);
         let own = match self.state {
             State::Ended(_) => return None,
             State::Closing { until } => return Some(until),
@@ -229,6 +243,7 @@ impl Session {
 
     fn end(&mut self, end: End) {
         self.state = State::Ended(end);
+        self.behind = false;
         self.revision += 1;
     }
 
@@ -266,25 +281,42 @@ impl Session {
         }
     }
 
-    /// When the master has had enough time for this answer.
-    fn patience(&self, awaited: &Awaited) -> Instant {
-        (self.last_heard.max(awaited.sent) + SILENCE).min(awaited.sent + ANSWER)
+    /// When the master has had enough time for its oldest answer. None while PDUs of it wait: the answer may be one.
+    fn overdue_at(&self) -> Option<Instant> {
+        let Awaited { sent, .. } = self.awaited.front().filter(|_| !self.behind)?;
+        Some((self.last_heard.max(*sent) + SILENCE).min(*sent + ANSWER))
+    }
+
+    /// A master that takes what has had to wait for it is there, and may come only now to what it was asked.
+    fn watch_output(&mut self, now: Instant) {
+        if self.output.is_empty() {
+            if self.unsent.take().is_some_and(|unsent| unsent.has_waited) {
+                self.last_heard = now;
+            }
+            return;
+        }
+        let total = self.output.total();
+        let unsent = self.unsent.get_or_insert(Unsent { since: now, total, progress: now, has_waited: false });
+        unsent.has_waited |= now >= unsent.since + SLOW;
+        if unsent.total != total {
+            (unsent.total, unsent.progress) = (total, now);
+            if unsent.has_waited {
+                self.last_heard = now;
+            }
+        }
     }
 
     fn watch_time(&mut self, now: Instant) {
-        let sent = self.output.total();
-        self.progress = match self.progress {
-            _ if self.output.is_empty() => None,
-            Some((total, at)) if total == sent => Some((total, at)),
-            _ => Some((sent, now)),
-        };
+        self.watch_output(now);
         match self.state {
             State::Closing { until } if now >= until => self.end(End::Shutdown),
             State::Closing { .. } | State::Ended(_) => {}
             State::Opening | State::Open { .. } => {
-                if self.backlog > BACKLOG_FULL || self.progress.is_some_and(|(_, at)| now >= at + STALLED) {
+                if self.backlog > BACKLOG_FULL
+                    || self.unsent.as_ref().is_some_and(|unsent| now >= unsent.progress + STALLED)
+                {
                     self.end(End::NotReading);
-                } else if self.awaited.front().is_some_and(|oldest| now >= self.patience(oldest)) {
+                } else if self.overdue_at().is_some_and(|overdue| now >= overdue) {
                     self.end(End::Silent);
                 }
             }

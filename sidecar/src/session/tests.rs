@@ -1,6 +1,7 @@
 //! The session against scripted masters, and its answers against a model.
 
 mod answers;
+mod fuzzed;
 mod hostile;
 mod lifetime;
 mod registering;

@@ -108,9 +108,9 @@ impl Session {
                 self.id = session_id;
                 self.state = State::Open { since: now };
             }
-            (Asked::Open, error) => self.state = State::Ended(End::Refused(error)),
-            (Asked::Close, _) => self.state = State::Ended(End::Shutdown),
-            (_, ResponseError::NotOpen) => self.state = State::Ended(End::Unknown),
+            (Asked::Open, error) => self.end(End::Refused(error)),
+            (Asked::Close, _) => self.end(End::Shutdown),
+            (_, ResponseError::NotOpen) => self.end(End::Unknown),
             (Asked::Register(registration), error) => {
                 if !matches!(error, ResponseError::NoError | ResponseError::DuplicateRegistration) {
                     self.counters.refusals.one();

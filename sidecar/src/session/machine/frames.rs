@@ -35,6 +35,9 @@ impl Recent {
 
 impl Session {
     pub(super) fn take_frames(&mut self, now: Instant) {
+        if matches!(self.state, State::Ended(_)) {
+            return;
+        }
         // The framer is set aside, as a frame borrows from it while the session changes.
         let mut framer = std::mem::replace(&mut self.framer, Framer::new(LIMITS));
         self.behind = true;
@@ -84,7 +87,7 @@ impl Session {
                 Err(_) => self.refuse_unreadable(header),
             },
             PduType::TestSet | PduType::CommitSet | PduType::UndoSet | PduType::CleanupSet => {
-                self.take_set_step(header, frame);
+                self.take_set_step(header, pdu_type, frame);
             }
             PduType::Ping => self.respond(header, ResponseError::NoError, 0),
             PduType::Unknown(_) => self.refuse_unreadable(header),
@@ -102,12 +105,14 @@ impl Session {
         }
     }
 
-    fn take_set_step(&mut self, header: Header, frame: &[u8]) {
+    fn take_set_step(&mut self, header: Header, pdu_type: PduType, frame: &[u8]) {
         let step = match decode(frame, &LIMITS).map(|pdu| pdu.body) {
             Ok(Body::TestSet(varbinds)) => Step::Test(varbinds.len()),
             Ok(Body::CommitSet) => Step::Commit,
             Ok(Body::UndoSet) => Step::Undo,
             Ok(_) => Step::Cleanup,
+            // It has no response, whatever is wrong with it.
+            Err(_) if pdu_type == PduType::CleanupSet => return self.counters.decode_errors.one(),
             Err(_) => return self.refuse_unreadable(header),
         };
         self.count_request(header);

@@ -51,14 +51,20 @@ fn octets_that_are_no_agentx_end_the_connection() {
     }
 }
 
-/// Bulks whose answers are long, as many as 64 KiB of requests hold.
-fn flood(rig: &mut Rig) -> Vec<u8> {
+/// Bulks whose answers are long: a quarter of what makes a session full.
+fn bulks(rig: &mut Rig, count: usize) -> Vec<u8> {
     let mut octets = Vec::new();
-    while octets.len() < 64 << 10 {
+    for _ in 0..count {
         let bulk = GetBulk { non_repeaters: 0, max_repetitions: u16::MAX, ranges: vec![range(A, false, "")] };
         agentx::encode(&rig.request("", Body::GetBulk(bulk)), &mut octets).unwrap();
     }
     octets
+}
+
+/// 64 KiB of them.
+fn flood(rig: &mut Rig) -> Vec<u8> {
+    let one = bulks(rig, 1).len();
+    bulks(rig, (64 << 10) / one)
 }
 
 fn wide() -> Rig {
@@ -117,6 +123,71 @@ fn a_master_that_reads_slowly_gets_every_answer() {
     }
     assert!(octets > requests * (200 << 10), "{octets} octets for {requests} requests");
     assert!(rig.counts().answers > 900);
+}
+
+/// A session that is held back, with a Ping ahead of all that is to be sent.
+fn held_back_behind_a_ping() -> Rig {
+    let mut rig = wide();
+    rig.pass(Duration::from_secs(5));
+    let bulks = bulks(&mut rig, 6);
+    rig.give_octets(&bulks);
+    assert!(rig.session.is_held_back());
+    rig
+}
+
+#[test]
+fn a_master_that_comes_to_a_ping_late_is_not_taken_for_silent() {
+    let mut rig = held_back_behind_a_ping();
+    // Half a minute, until the master has taken all and sees the Ping.
+    let mut sent = Vec::new();
+    while !rig.session.output().is_empty() {
+        let output = rig.session.output();
+        let len = output.pending().len().min(40 << 10);
+        sent.extend_from_slice(&output.pending()[..len]);
+        output.advance(len);
+        rig.now += Duration::from_secs(1);
+        rig.session.handle(Input::Time, rig.now);
+        assert!(matches!(rig.session.state(), State::Open { .. }), "{:?}", rig.session.state());
+    }
+    let ping = agentx::decode(&sent[..20], &agentx::Limits::default()).unwrap();
+    assert_eq!(ping.body, Body::Ping);
+    rig.pass(Duration::from_secs(7));
+    assert!(matches!(rig.session.state(), State::Open { .. }), "it has time to answer");
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.session.state(), State::Ended(End::Silent), "and not for ever");
+}
+
+#[test]
+fn an_answer_that_waits_behind_requests_has_come_in_time() {
+    let mut rig = held_back_behind_a_ping();
+    let ping = agentx::decode(&rig.session.output().pending()[..20], &agentx::Limits::default()).unwrap();
+    rig.answer(&ping, ResponseError::NoError);
+    rig.now += Duration::from_secs(9);
+    rig.session.handle(Input::Time, rig.now);
+    assert_eq!(rig.sent().len(), 5, "the Ping, and four of the answers");
+    rig.session.handle(Input::Time, rig.now);
+    assert_eq!(rig.sent().len(), 2);
+    assert!(matches!(rig.session.state(), State::Open { .. }), "{:?}", rig.session.state());
+}
+
+#[test]
+fn a_cleanup_set_that_cannot_be_read_has_no_response_either() {
+    let mut rig = Rig::serving(&exports([small("", A)]));
+    rig.give_octets(&frame(11, &[0; 4]));
+    assert_eq!(rig.sent(), []);
+    assert_eq!(rig.counts().decode_errors, 1);
+}
+
+#[test]
+fn a_session_that_has_ended_is_behind_with_nothing() {
+    let mut rig = Rig::serving(&exports([small("", A)]));
+    let (close, ping) = (rig.request("", Body::Close(CloseReason::Other)), rig.request("", Body::Ping));
+    let mut octets = Vec::new();
+    agentx::encode(&close, &mut octets).unwrap();
+    agentx::encode(&ping, &mut octets).unwrap();
+    rig.give_octets(&octets);
+    assert_eq!(rig.session.state(), State::Ended(End::Closed(CloseReason::Other)));
+    assert!(!rig.session.is_behind() && !rig.session.is_held_back());
 }
 
 #[test]
