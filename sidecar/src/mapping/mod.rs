@@ -97,6 +97,7 @@ mod cells;
 mod counter;
 mod counts;
 mod index;
+mod ledger;
 mod matcher;
 mod number;
 mod object;
@@ -109,6 +110,7 @@ mod rows;
 mod series;
 mod syntax;
 mod table;
+mod take;
 
 use std::{
     collections::BTreeSet,
