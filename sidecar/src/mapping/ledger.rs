@@ -176,7 +176,8 @@ impl<R: Locate> Ledger<'_, R> {
         }
         for sample in buckets {
             let Some(row) = self.row(&sample) else { continue };
-            let Some(upper_bound) = sample.labels.get("le").and_then(|text| text.parse().ok()) else {
+            let bound = sample.labels.get("le").and_then(|text| text.parse().ok());
+            let Some(upper_bound) = bound.filter(|bound: &f64| !bound.is_nan()) else {
                 self.count(Reason::BadHistogram, row);
                 continue;
             };

@@ -48,7 +48,7 @@ impl Take {
         let shape = Shape {
             aggregate: value.aggregate,
             scale: value.scale.map(Scale::from),
-            offset: value.offset.map(Num::from),
+            offset: value.offset.map(Num::written),
             round: value.round,
         };
         let rates = value.rate_ms.map(|window| Rates::new(Duration::from_millis(window)));

@@ -4,6 +4,9 @@
 mod counters;
 mod lifetime;
 mod model;
+mod numbers;
+mod quantiles;
+mod rates;
 mod scalars;
 mod size;
 mod tables;
