@@ -9,9 +9,6 @@ use super::{
 };
 use crate::sample::Labels;
 
-/// Series that are gone and yet remembered, at the least.
-const GONE: usize = 1024;
-
 /// The series of one counter object, each going on from where it stood.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -98,11 +95,10 @@ impl Counters {
         gone.chain(self.forgotten.iter().map(|(row, num)| (*row, *num)))
     }
 
-    /// Ends a scrape. Of series that are gone no more are remembered than are there, or [`GONE`]; what the others have
-    /// contributed stays with their rows.
+    /// Ends a scrape. Of too many series that are gone, the longest gone are forgotten; what they have contributed stays
+    /// with their rows.
     pub(super) fn end(&mut self) {
-        let there = self.series.iter().filter(|entry| entry.unseen == 0).count();
-        if let Some(patience) = self.series.patience(there.max(GONE)) {
+        if let Some(patience) = self.series.patience() {
             let forgotten = &mut self.forgotten;
             self.series.retain(|entry| {
                 let keep = entry.unseen <= patience;
@@ -127,7 +123,10 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{Number, Samples};
+    use crate::{
+        mapping::series::GONE,
+        sample::{Number, Samples},
+    };
 
     fn labels(text: &str) -> Samples {
         let mut samples = Samples::new();

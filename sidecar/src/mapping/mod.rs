@@ -65,7 +65,8 @@
 //! back; and where `onMissing` would show Zero or a constant for a counter that has had a value, it shows that value.
 //!
 //! Of series and of rows that are gone as many are remembered as are there, at least 1,024, the latest first. What is
-//! forgotten leaves its contribution with the row; should it come back after that, it counts as new. All of this lives as
+//! forgotten leaves its contribution with the row; should it come back after that, it counts as new. So it is with
+//! the series of rates, within their window. All of this lives as
 //! long as the [`Mapper`] and those that [inherit](Mapper::inherit) it: when the sidecar restarts, counters begin at what
 //! the page says.
 //!
