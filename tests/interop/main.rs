@@ -4,6 +4,7 @@
 mod big_table;
 mod contexts;
 mod examples;
+mod floods;
 mod masters;
 mod page;
 mod pods;

@@ -68,6 +68,13 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it has had resident so far, in bytes.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(peak.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
+    }
+
     /// Fails where it has ended.
     pub fn running(&mut self) -> Result<()> {
         let ended = self.child.try_wait()?;

@@ -120,6 +120,11 @@ impl Sidecar {
         self.process.as_ref().context("the sidecar does not run")?.signal(signal)
     }
 
+    /// The most memory that it has had resident so far, in bytes.
+    pub fn peak_memory(&self) -> Result<u64> {
+        self.process.as_ref().context("the sidecar does not run")?.peak_memory()
+    }
+
     /// What `/status` says.
     pub fn status(&self) -> Result<serde_json::Value> {
         Ok(serde_json::from_str(&http::get(self.local_port, "/status")?)?)
