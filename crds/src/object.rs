@@ -32,6 +32,14 @@ fn resets_of_counters() -> kube::core::Rule {
         .field_path(".value.counterReset")
 }
 
+fn counters_grow() -> kube::core::Rule {
+    kube::core::Rule::new(
+        "!has(self.value.scale) || self.value.scale >= 0.0 || !(self.syntax in ['Counter32', 'Counter64'])",
+    )
+    .message("the scale of a counter is not negative: a counter only grows")
+    .field_path(".value.scale")
+}
+
 fn text_for_texts() -> kube::core::Rule {
     kube::core::Rule::new(
         "!(self.syntax in ['IpAddress', 'ObjectIdentifier']) || has(self.value.label) || has(self.value.constant)",
@@ -115,7 +123,7 @@ pub struct Object {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = enum_of_integers(), validation = range_of_numbers(), validation = length_of_strings())]
-#[x_kube(validation = resets_of_counters(), validation = text_for_texts())]
+#[x_kube(validation = resets_of_counters(), validation = counters_grow(), validation = text_for_texts())]
 #[x_kube(validation = Rule::new("!has(self.pattern) || self.syntax in ['OctetString', 'DisplayString']")
     .message("pattern goes with the syntaxes OctetString and DisplayString").field_path(".pattern"))]
 #[x_kube(validation = Rule::new("!has(self.write) || !(self.syntax in ['Counter32', 'Counter64'])")
@@ -210,7 +218,7 @@ pub enum IndexEncoding {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = enum_of_integers(), validation = range_of_numbers(), validation = length_of_strings())]
-#[x_kube(validation = resets_of_counters(), validation = text_for_texts())]
+#[x_kube(validation = resets_of_counters(), validation = counters_grow(), validation = text_for_texts())]
 pub struct Column {
     /// The object's descriptor, unique in the subtree.
     pub name: Descriptor,

@@ -135,13 +135,13 @@ pub struct Value {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub quantile: Option<f64>,
-    /// Show the increase per second over this time instead of the value.
+    /// Show the increase per second over this time, at least two intervals of the source, instead of the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Duration>,
     /// How several samples become one. Default: Sum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
-    /// Multiplies the value.
+    /// Multiplies the value; not negative for counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
     /// Is added to the scaled value.

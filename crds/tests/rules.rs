@@ -301,6 +301,12 @@ fn cases() -> Vec<Case> {
             value(&json!({"counterReset": "PassThrough"})),
         ),
         case(
+            "the scale of a counter is not negative: a counter only grows",
+            "spec.scalars[0].value.scale",
+            scalar(&json!({"syntax": "Integer32", "value": {"scale": -0.5}})),
+            scalar(&json!({"syntax": "Counter64", "value": {"scale": -0.5}})),
+        ),
+        case(
             "IpAddress and ObjectIdentifier hold no numbers: name a label, or a constant",
             "spec.scalars[0].value",
             scalar(&json!({"syntax": "IpAddress", "value": {"label": "ip"}})),

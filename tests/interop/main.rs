@@ -7,6 +7,7 @@ mod big_table;
 mod contexts;
 mod examples;
 mod exposition;
+mod floods;
 mod masters;
 mod page;
 mod pods;

@@ -4,42 +4,17 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    thread,
 };
 
 use anyhow::{Result, ensure};
-use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, built, mount, run};
+use harness::{Exporter, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, built, mount, run};
 
-use crate::world::{BASE, Manifest, WALK, render_in, rows_under, wait_for_value};
+use crate::world::{BASE, Manifest, OTHER, WALK, render_in, rows_under, under_a_constant_walk, wait_for_value};
 
-const OTHER: &str = "1.3.6.1.4.1.8072.9999.9999.76";
 const ONE: &str =
     "  scalars:\n  - {name: requests, oid: '1', syntax: Counter64, value: {source: app, metric: requests_total}}\n";
 const MOVED: &str =
     "  scalars:\n  - {name: requests, oid: '2', syntax: Counter32, value: {source: app, metric: requests_total}}\n";
-
-/// Runs `change` while another thread walks `OTHER` without a pause; every one of its walks must show `expected`.
-fn under_a_constant_walk(client: &Client, expected: &[Row], change: impl FnOnce() -> Result<()>) -> Result<()> {
-    let over = AtomicBool::new(false);
-    let walks = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let walking = scope.spawn(|| {
-            while !over.load(Ordering::SeqCst) {
-                let seen = client.walk(Walk::Next, OTHER)?;
-                ensure!(seen == expected, "after {walks:?} walks: {seen:?}");
-                walks.fetch_add(1, Ordering::SeqCst);
-            }
-            Ok(())
-        });
-        let changed = change();
-        over.store(true, Ordering::SeqCst);
-        let walked = walking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        changed.and(walked)
-    })?;
-    ensure!(walks.into_inner() > 0, "not one walk");
-    Ok(())
-}
 
 /// Adds, changes and removes a subtree beside another; `apply` makes the rendered folder what the sidecar sees.
 fn add_change_remove(apply: impl Fn(&Path, &Path, &str) -> Result<()>) -> Result<()> {

@@ -2,12 +2,20 @@
 
 use anyhow::{Result, ensure};
 use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, oids_and_types, render};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
 
 /// The namespace of the tests' manifests.
 pub(crate) const NAMESPACE: &str = "acme";
 /// The OID of most tests' subtree, in net-snmp's playpen.
 pub(crate) const BASE: &str = "1.3.6.1.4.1.8072.9999.9999.77";
+
+/// The OID of the subtree beside it, where a test has two.
+pub(crate) const OTHER: &str = "1.3.6.1.4.1.8072.9999.9999.76";
 
 /// A page with something of everything.
 pub(crate) const PAGE: &str = r#"# TYPE requests_total counter
@@ -195,4 +203,30 @@ pub(crate) fn wait_for_value(sandbox: &Sandbox, client: &Client, row: &str) -> R
         ensure!(seen == expected, "{seen:?}");
         Ok(())
     })
+}
+
+/// Runs `change` while another thread walks [`OTHER`] without a pause; every one of its walks must show `expected`.
+pub(crate) fn under_a_constant_walk(
+    client: &Client,
+    expected: &[Row],
+    change: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let over = AtomicBool::new(false);
+    let walks = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let walking = scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                let seen = client.walk(Walk::Next, OTHER)?;
+                ensure!(seen == expected, "after {walks:?} walks: {seen:?}");
+                walks.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        let changed = change();
+        over.store(true, Ordering::SeqCst);
+        let walked = walking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        changed.and(walked)
+    })?;
+    ensure!(walks.into_inner() > 0, "not one walk");
+    Ok(())
 }

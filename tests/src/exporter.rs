@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,6 +12,9 @@ use std::{
 };
 
 use anyhow::Result;
+
+/// Writes a response.
+type Writer = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
 
 /// What it answers.
 #[derive(Clone)]
@@ -28,12 +31,19 @@ pub enum Reply {
     Hang,
     /// The beginning of a page whose announced length is never reached.
     Cut(String),
+    /// The whole response, head and all, written as it is made, for as long as the other end takes it.
+    Written(Arc<Writer>),
 }
 
 impl Reply {
     /// A page made anew for each scrape, from the scrape's number.
     pub fn made(make: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
         Self::Made(Arc::new(make))
+    }
+
+    /// A response written as it is made.
+    pub fn written(write: impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::Written(Arc::new(write))
     }
 }
 
@@ -46,6 +56,7 @@ impl fmt::Debug for Reply {
             Self::Html => "Html",
             Self::Hang => "Hang",
             Self::Cut(_) => "Cut",
+            Self::Written(_) => "Written",
         })
     }
 }
@@ -134,7 +145,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut request = BufReader::new(stream.try_clone()?).lines();
     while let Some(line) = request.next().transpose()? {
         if line.is_empty() {
@@ -156,6 +167,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             respond(&mut stream, 200, "text/html", page.len(), page)
         }
         Reply::Cut(page) => respond(&mut stream, 200, text, page.len() * 2, &page),
+        Reply::Written(write) => write(&mut stream),
         Reply::Hang => {
             // Until the other end closes.
             for line in request {
@@ -166,7 +178,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
 }
 
-fn respond(stream: &mut TcpStream, status: u16, kind: &str, length: usize, body: &str) -> std::io::Result<()> {
+fn respond(stream: &mut TcpStream, status: u16, kind: &str, length: usize, body: &str) -> io::Result<()> {
     let head =
         format!("HTTP/1.1 {status} .\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes())?;

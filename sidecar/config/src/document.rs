@@ -346,13 +346,13 @@ pub struct MetricValue {
     /// The quantile, 0 to 1, of a histogram or summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantile: Option<f64>,
-    /// Show the increase per second over this time instead of the value.
+    /// Show the increase per second over this time, at least two intervals of the source, instead of the value.
     #[serde(rename = "rateMs", default, skip_serializing_if = "Option::is_none")]
     pub rate_ms: Option<u64>,
     /// How several samples become one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub aggregate: Aggregate,
-    /// Multiplies the value.
+    /// Multiplies the value; not negative for counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
     /// Is added to the scaled value.

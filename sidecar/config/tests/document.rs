@@ -267,6 +267,17 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         (vec![("/scalars/0/value/quantile", json!(1.5))], vec!["scalars[0].value.quantile: 1.5 is not between 0 and 1"]),
         (vec![("/scalars/0/value/rateMs", json!(0))], vec!["scalars[0].value.rateMs: 0 is not between 1 and 86400000"]),
         (
+            vec![("/scalars/0/value/rateMs", json!(29_999))],
+            vec!["scalars[0].value.rateMs: 29999 is less than two intervals of the source: a late scrape leaves no rate"],
+        ),
+        (vec![("/scalars/0/value/rateMs", json!(30_000))], vec![]),
+        (
+            vec![("/scalars/3/value/scale", json!(-0.5))],
+            vec!["scalars[3].value.scale: is negative: a Counter64 only grows"],
+        ),
+        (vec![("/scalars/3/value/scale", json!(-0.0))], vec![]),
+        (vec![("/scalars/0/value/scale", json!(-100))], vec![]),
+        (
             vec![("/scalars/0/value/matchExpressions/0/values/0", json!("a)|(b"))],
             vec!["scalars[0].value.matchExpressions[0].values[0]: is not a regular expression: found closing ')' without matching '('"],
         ),
@@ -283,7 +294,7 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
             vec!["scalars[0].value.matchExpressions[0].values: Matches takes one value, a regular expression"],
         ),
         (
-            vec![("/scalars/1/value/quantile", json!(0.5)), ("/scalars/1/value/rateMs", json!(1000)), ("/scalars/1/value/round", json!("Ceil"))],
+            vec![("/scalars/1/value/quantile", json!(0.5)), ("/scalars/1/value/rateMs", json!(60_000)), ("/scalars/1/value/round", json!("Ceil"))],
             vec![
                 "scalars[1].value.quantile: has no effect on a label's text",
                 "scalars[1].value.rateMs: has no effect on a label's text",

@@ -4,7 +4,7 @@ use sidecar_config::Aggregate;
 
 use super::number::Num;
 
-/// The numbers of one instance so far. Exact as long as all are integers.
+/// The numbers of one instance so far. Exact as long as all are integers, their average too.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Total {
     num: Num,
@@ -65,7 +65,7 @@ mod tests {
     #[case::min(Aggregate::Min, &[3.0, -1.0, 2.0], Num::Int(-1))]
     #[case::max(Aggregate::Max, &[-3.0, -1.0, -2.0], Num::Int(-1))]
     #[case::avg(Aggregate::Avg, &[1.0, 2.0, 6.0], Num::Int(3))]
-    #[case::avg_with_a_fraction(Aggregate::Avg, &[1.0, 2.0], Num::Float(1.5))]
+    #[case::avg_with_a_fraction(Aggregate::Avg, &[1.0, 2.0], Num::Int(3).divide(2))]
     #[case::count(Aggregate::Count, &[9.0, f64::NAN, 9.0], Num::Int(3))]
     #[case::min_passes_nan_by(Aggregate::Min, &[f64::NAN, 2.0, f64::NAN, 1.0], Num::Int(1))]
     #[case::max_passes_nan_by(Aggregate::Max, &[f64::NAN, 1.0, f64::NAN, 2.0], Num::Int(2))]

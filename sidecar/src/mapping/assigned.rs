@@ -8,13 +8,20 @@ use serde::{Deserialize, Serialize};
 /// The highest number: index objects are Integer32 (RFC 2578 section 7.7).
 const HIGHEST: SubId = i32::MAX.cast_unsigned();
 
-/// The most texts that one index remembers.
-const REMEMBERED: usize = 1 << 17;
+/// How much one index remembers.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    texts: usize,
+    /// Of all texts together.
+    octets: usize,
+}
+
+const ROOM: Room = Room { texts: 1 << 17, octets: 16 << 20 };
 
 /// The numbers of all `Assigned` indexes of a subtree: what the state folder keeps across restarts.
 ///
-/// An index counts up from 1 and never gives a number twice, so long as its texts are remembered: 131,072 of them, and
-/// from there on the lowest numbers whose rows are gone make room.
+/// An index counts up from 1 and never gives a number twice, so long as its texts are remembered: 131,072 of them, of
+/// 16 MiB together. From there on the lowest numbers whose rows are gone make room.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Assignments {
@@ -32,6 +39,9 @@ struct Numbering {
     highest: SubId,
     /// By text.
     numbers: BTreeMap<String, SubId>,
+    /// Of all texts together.
+    #[serde(skip)]
+    octets: usize,
     /// Whether this scrape has found that nothing can make room.
     #[serde(skip)]
     full: bool,
@@ -66,9 +76,13 @@ impl Assignments {
         self.indexes.retain(|name, _| indexes.contains(name));
         for numbers in self.indexes.values_mut() {
             let mut given = HashSet::new();
-            numbers.numbers.retain(|_, number| {
-                (1..=HIGHEST).contains(number) && given.len() < REMEMBERED && given.insert(*number)
-            });
+            let known = std::mem::take(&mut numbers.numbers);
+            numbers.octets = 0;
+            for (text, number) in known {
+                if (1..=HIGHEST).contains(&number) && numbers.has(ROOM, &text) && given.insert(number) {
+                    numbers.insert(text, number);
+                }
+            }
             numbers.highest = given.into_iter().max().unwrap_or(0).max(numbers.highest).min(HIGHEST);
         }
     }
@@ -83,12 +97,12 @@ impl Assignments {
     /// The number of `text` in `index`, given now if it has none. Where there is no room, numbers of texts that are not
     /// `used` are forgotten. `None`: no number is left.
     pub(super) fn assign(&mut self, index: &str, text: &str, used: impl FnOnce() -> HashSet<String>) -> Option<SubId> {
-        self.assign_within(REMEMBERED, index, text, used)
+        self.assign_within(ROOM, index, text, used)
     }
 
     fn assign_within(
         &mut self,
-        limit: usize,
+        room: Room,
         index: &str,
         text: &str,
         used: impl FnOnce() -> HashSet<String>,
@@ -100,28 +114,42 @@ impl Assignments {
         if let Some(number) = numbers.numbers.get(text) {
             return Some(*number);
         }
-        if numbers.numbers.len() >= limit && !numbers.full {
-            numbers.full = !numbers.make_room(&used());
+        if !numbers.has(room, text) && !numbers.full {
+            let used = used();
+            while !numbers.has(room, text) && !numbers.full {
+                numbers.full = !numbers.forget(&used);
+            }
         }
         if numbers.full || numbers.highest >= HIGHEST {
             return None;
         }
         numbers.highest += 1;
-        numbers.numbers.insert(text.to_owned(), numbers.highest);
+        numbers.insert(text.to_owned(), numbers.highest);
         self.changed = true;
         Some(numbers.highest)
     }
 }
 
 impl Numbering {
-    /// Forgets an eighth of the texts, of those not `used` the ones with the lowest numbers. Whether there is room now.
-    fn make_room(&mut self, used: &HashSet<String>) -> bool {
+    /// Whether there is room for `text`.
+    fn has(&self, room: Room, text: &str) -> bool {
+        self.numbers.len() < room.texts && self.octets + text.len() <= room.octets
+    }
+
+    fn insert(&mut self, text: String, number: SubId) {
+        self.octets += text.len();
+        self.numbers.insert(text, number);
+    }
+
+    /// Forgets an eighth of the texts, of those not `used` the ones with the lowest numbers. Whether there were any.
+    fn forget(&mut self, used: &HashSet<String>) -> bool {
         let mut unused: Vec<_> =
             self.numbers.iter().filter(|(text, _)| !used.contains(*text)).map(|(_, number)| *number).collect();
         unused.sort_unstable();
         unused.truncate((self.numbers.len() / 8).max(1));
         let forgotten: HashSet<_> = unused.into_iter().collect();
         self.numbers.retain(|_, number| !forgotten.contains(number));
+        self.octets = self.numbers.keys().map(String::len).sum();
         !forgotten.is_empty()
     }
 }
@@ -177,17 +205,33 @@ mod tests {
     fn texts_whose_rows_are_gone_make_room_the_oldest_first_and_their_numbers_stay_unused() {
         let mut assignments = Assignments::default();
         let used = || HashSet::from(["a".to_owned()]);
-        let mut assign = |text| assignments.assign_within(3, "t.i", text, used);
+        let mut assign = |text| assignments.assign_within(Room { texts: 3, ..ROOM }, "t.i", text, used);
         assert_eq!(["a", "b", "c", "d"].map(&mut assign), [Some(1), Some(2), Some(3), Some(4)]);
         assert_eq!(assign("a"), Some(1), "in use");
         assert_eq!(assign("b"), Some(5), "was forgotten");
         let mut full = Assignments::default();
         let used = || HashSet::from(["a".to_owned()]);
-        assert_eq!(full.assign_within(1, "t.i", "a", used), Some(1));
-        assert_eq!(full.assign_within(1, "t.i", "b", used), None, "nothing can make room");
+        assert_eq!(full.assign_within(Room { texts: 1, ..ROOM }, "t.i", "a", used), Some(1));
+        assert_eq!(full.assign_within(Room { texts: 1, ..ROOM }, "t.i", "b", used), None, "nothing can make room");
         let not_again = || unreachable!("it was looked for in this scrape");
-        assert_eq!(full.assign_within(1, "t.i", "c", not_again), None);
+        assert_eq!(full.assign_within(Room { texts: 1, ..ROOM }, "t.i", "c", not_again), None);
         full.begin();
-        assert_eq!(full.assign_within(1, "t.i", "c", HashSet::new), Some(2), "the next scrape has room");
+        assert_eq!(
+            full.assign_within(Room { texts: 1, ..ROOM }, "t.i", "c", HashSet::new),
+            Some(2),
+            "the next scrape has room"
+        );
+    }
+
+    #[test]
+    fn long_texts_make_room_as_many_texts_do() {
+        let room = Room { octets: 10, ..ROOM };
+        let mut assignments = Assignments::default();
+        let mut assign = |text| assignments.assign_within(room, "t.i", text, HashSet::new);
+        assert_eq!(["aaaa", "bb", "cccc", "ddddddd"].map(&mut assign), [Some(1), Some(2), Some(3), Some(4)]);
+        assert_eq!(assign("ddddddd"), Some(4), "is all that there is room for");
+        assert_eq!(assign("elevenchars"), None, "is longer than all there is");
+        let Numbering { numbers, octets, .. } = &assignments.indexes["t.i"];
+        assert_eq!(*octets, numbers.keys().map(String::len).sum::<usize>());
     }
 }

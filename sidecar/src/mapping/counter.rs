@@ -9,9 +9,6 @@ use super::{
 };
 use crate::sample::Labels;
 
-/// Series that are gone and yet remembered, at the least.
-const GONE: usize = 1024;
-
 /// The series of one counter object, each going on from where it stood.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -28,38 +25,36 @@ struct Carry {
     carried: Packed,
 }
 
-/// A finite [`Num`] in as few octets as can be: its 64 bits, and what they are. Integers beyond 64 bits become doubles.
+/// A finite [`Num`] in as few octets as can be: an integer's 72 bits, or a double and [`DOUBLE`] in place of the highest
+/// eight. Larger integers become doubles: a 64-bit counter would have to wrap 127 times.
 #[derive(Debug, Clone, Copy)]
-struct Packed([u8; 8], Kind);
-
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Signed,
-    Unsigned,
-    Float,
+struct Packed {
+    low: [u8; 8],
+    high: i8,
 }
+
+const DOUBLE: i8 = i8::MIN;
 
 impl From<Num> for Packed {
     fn from(num: Num) -> Self {
-        if let Num::Int(v) = num {
-            if let Ok(v) = i64::try_from(v) {
-                return Self(v.to_ne_bytes(), Kind::Signed);
-            }
-            if let Ok(v) = u64::try_from(v) {
-                return Self(v.to_ne_bytes(), Kind::Unsigned);
-            }
+        if let Num::Int(v) = num
+            && let Ok(high) = i8::try_from(v >> u64::BITS)
+            && high != DOUBLE
+        {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the rest is in `high`")]
+            let low = v as u64;
+            return Self { low: low.to_ne_bytes(), high };
         }
-        Self(num.as_f64().to_ne_bytes(), Kind::Float)
+        Self { low: num.as_f64().to_ne_bytes(), high: DOUBLE }
     }
 }
 
 impl From<Packed> for Num {
-    fn from(Packed(bits, kind): Packed) -> Self {
-        match kind {
-            Kind::Signed => Self::Int(i64::from_ne_bytes(bits).into()),
-            Kind::Unsigned => Self::Int(u64::from_ne_bytes(bits).into()),
-            Kind::Float => Self::from(f64::from_ne_bytes(bits)),
+    fn from(Packed { low, high }: Packed) -> Self {
+        if high == DOUBLE {
+            return Self::from(f64::from_ne_bytes(low));
         }
+        Self::Int(i128::from(high) << u64::BITS | i128::from(u64::from_ne_bytes(low)))
     }
 }
 
@@ -100,11 +95,10 @@ impl Counters {
         gone.chain(self.forgotten.iter().map(|(row, num)| (*row, *num)))
     }
 
-    /// Ends a scrape. Of series that are gone no more are remembered than are there, or [`GONE`]; what the others have
-    /// contributed stays with their rows.
+    /// Ends a scrape. Of too many series that are gone, the longest gone are forgotten; what they have contributed stays
+    /// with their rows.
     pub(super) fn end(&mut self) {
-        let there = self.series.iter().filter(|entry| entry.unseen == 0).count();
-        if let Some(patience) = self.series.patience(there.max(GONE)) {
+        if let Some(patience) = self.series.patience() {
             let forgotten = &mut self.forgotten;
             self.series.retain(|entry| {
                 let keep = entry.unseen <= patience;
@@ -129,7 +123,10 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{Number, Samples};
+    use crate::{
+        mapping::series::GONE,
+        sample::{Number, Samples},
+    };
 
     fn labels(text: &str) -> Samples {
         let mut samples = Samples::new();
@@ -203,15 +200,34 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_exact_to_64_bits() {
+    fn counts_are_exact_however_often_64_bits_have_wrapped() {
         let mut counters = Counters::default();
         let sample = labels("x");
         let labels = sample.get(0).unwrap().labels;
-        let max = Num::Int(u64::MAX.into());
-        counters.begin();
-        assert_eq!(counters.advance(&labels, 0, max), Some(max));
-        counters.end();
-        counters.begin();
-        assert_eq!(counters.advance(&labels, 0, Num::Int(7)), Some(Num::Int(i128::from(u64::MAX) + 7)));
+        let mut advance = |num: i128| {
+            counters.begin();
+            let total = counters.advance(&labels, 0, Num::Int(num));
+            counters.end();
+            total
+        };
+        let max = i128::from(u64::MAX);
+        for restarts in 0..100 {
+            assert_eq!(advance(max), Some(Num::Int(restarts * (max + 7) + max)));
+            assert_eq!(advance(7), Some(Num::Int(restarts * (max + 7) + max + 7)));
+            assert_eq!(advance(0), Some(Num::Int((restarts + 1) * (max + 7))));
+        }
+    }
+
+    #[test]
+    fn any_number_is_packed_as_it_is_or_as_its_nearest_double() {
+        let beyond = i128::from(i8::MAX) << 64 | i128::from(u64::MAX);
+        for num in
+            [Num::ZERO, Num::Int(-1), Num::Int(i64::MIN.into()), Num::Int(beyond), Num::Float(0.1), Num::Float(-1e300)]
+        {
+            assert_eq!(Num::from(Packed::from(num)), num);
+        }
+        let rounded = Num::from(Packed::from(Num::Int(beyond + 1)));
+        assert_eq!(rounded, Num::Int(beyond + 1), "a power of two is a double");
+        assert_eq!(Num::from(Packed::from(Num::Int(beyond + 2))), Num::Int(beyond + 1));
     }
 }

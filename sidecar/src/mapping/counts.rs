@@ -24,7 +24,7 @@ pub enum Reason {
     Ambiguous,
     /// A summary without the quantile that is asked for: as with no sample.
     NoSuchQuantile,
-    /// A histogram without a `+Inf` bucket, or a bucket whose `le` is no number: as with no sample.
+    /// A histogram without a `+Inf` bucket or with that one alone, or a bucket whose `le` is no number: as with no sample.
     BadHistogram,
     /// The same series twice on one page: the first counts.
     Duplicate,

@@ -23,20 +23,24 @@
 //! 4. **Aggregate.** The row's numbers become one by Sum, Min, Max, Avg or Count. Integers, and doubles without a
 //!    fraction, are added exactly to 127 bits, and as doubles beyond. NaN makes Sum and Avg NaN; Min and Max pass it by.
 //!    * With `quantile` the row's buckets are added up by equal `le` first, and `aggregate` does not matter. The rest
-//!      is Prometheus's `histogram_quantile`: linear within a bucket, the first one from 0, the highest finite bound for
-//!      what lies beyond it, counts that fall from bucket to bucket mended. With `rate` too the buckets' rates are used:
-//!      the quantile of what the window saw. A metric without buckets is a summary, of which the samples with this
-//!      `quantile` (compared as a number) are taken, and joined by `aggregate`. A histogram or summary that has observed
-//!      nothing counts as no sample.
-//! 5. **Scale, then offset.** An integral scale or offset keeps integers exact. A scale of one over an integer, as 0.001,
-//!    divides: exact where nothing is left over, else one rounding of a double.
-//! 6. **Rounding**, for all but text and TruthValue: Nearest (halves away from zero), Floor or Ceil.
+//!      is Prometheus's `histogram_quantile` for classic histograms: linear within a bucket; the first one from 0, or its
+//!      own bound where that is not above 0; the highest finite bound for what lies beyond it; counts that fall from
+//!      bucket to bucket, or rise by rounding alone, mended. The quantile 0 is where the first bucket that is not empty
+//!      begins (Prometheus: NaN). Buckets that count NaN or infinity are left out, and so are ones whose `le` is no
+//!      number, which are counted. With `rate` too the buckets' rates are used: the quantile of what the window saw. A
+//!      metric without buckets is a summary, of which the samples with this `quantile` (compared as a number) are taken,
+//!      and joined by `aggregate`. A histogram or summary that has observed nothing counts as no sample, and so does a
+//!      histogram without a `+Inf` bucket or with that one alone, which is counted.
+//! 5. **Scale, then offset.** Both are the decimals that they are written as, and 0.333… is 1/3: integers, and averages
+//!    of them, stay exact, as 64 bits times 0.001. A sample with a fraction is a double, and so is all that comes of it.
+//! 6. **Rounding**, for all but text and TruthValue: Nearest (halves away from zero), Floor or Ceil; of the exact number
+//!    where there is one.
 //! 7. **Syntax.**
 //!
 //!    | syntax | a number | text, of a label or constant |
 //!    |---|---|---|
 //!    | Integer32, Unsigned32 | out of range: withheld | a decimal integer |
-//!    | Gauge32 | latches at 0 and 2³² − 1, infinities too; counted | a decimal integer |
+//!    | Gauge32 | at 0 or 2³² − 1 while beyond them, infinities too; counted | a decimal integer |
 //!    | Counter32, Counter64 | modulo 2³², 2⁶⁴; below 0: withheld | a decimal integer |
 //!    | TimeTicks | hundredths of a second (scale seconds by 100), modulo 2³²; below 0: withheld | a decimal integer |
 //!    | TruthValue | 0 is false(2), all else true(1) | `true`, `false` in any case; 1, 0 |
@@ -53,15 +57,16 @@
 //!
 //! # Counters
 //!
-//! A Counter32 or Counter64 does not fall, unless `counterReset` is PassThrough or it shows a rate, a quantile or a
-//! label. Each series that falls goes on from where it stood: what it had is added to what it counts from now on, before
-//! series are joined. A series that vanishes keeps its contribution to its row's Sum, and takes it up where it was when it
-//! is back; a new one adds all that it has. Min, Max, Avg and Count, which may fall as series come and go, stand until
-//! they are passed. A counter that was away, alone or with its row or source, goes on when it is back; and where
-//! `onMissing` would show Zero or a constant for a counter that has had a value, it shows that value.
+//! A Counter32 or Counter64 does not fall but when it wraps, unless `counterReset` is PassThrough or it shows a rate, a
+//! quantile or a label. Each series that falls goes on from where it stood: what it had is added to what it counts from
+//! now on, before series are joined. A series that vanishes keeps its contribution to its row's Sum, and takes it up
+//! where it was when it is back; a new one adds all that it has. Min, Max, Avg and Count, which may fall as series come
+//! and go, stand until they are passed. A counter that was away, alone or with its row or source, goes on when it is
+//! back; and where `onMissing` would show Zero or a constant for a counter that has had a value, it shows that value.
 //!
 //! Of series and of rows that are gone as many are remembered as are there, at least 1,024, the latest first. What is
-//! forgotten leaves its contribution with the row; should it come back after that, it counts as new. All of this lives as
+//! forgotten leaves its contribution with the row; should it come back after that, it counts as new. So it is with
+//! the series of rates, within their window. All of this lives as
 //! long as the [`Mapper`] and those that [inherit](Mapper::inherit) it: when the sidecar restarts, counters begin at what
 //! the page says.
 //!
@@ -81,9 +86,9 @@
 //! | Assigned | 1, 2, 3, … in the order of first appearance: by the page, metric after metric; see [`Assignments`] |
 //! | Pod | the pod's own, [`pod_index`] |
 //!
-//! An instance of more than 128 sub-identifiers is withheld with its row, and so is a row with an index text of more than
-//! 1,024 octets. Of rows with the same index, as when two texts
-//! have one hash, the first in text order is shown and the others are withheld. All of it is [counted](Counts).
+//! An instance of more than 128 sub-identifiers is withheld with its row, and so is a row with an index text of more
+//! than 1,024 octets. Of rows with the same index, as when two texts have one hash, the first in text order is shown
+//! and the others are withheld. All of it is [counted](Counts).
 //!
 //! # Sources
 //!
@@ -97,6 +102,7 @@ mod cells;
 mod counter;
 mod counts;
 mod index;
+mod ledger;
 mod matcher;
 mod number;
 mod object;
@@ -109,6 +115,7 @@ mod rows;
 mod series;
 mod syntax;
 mod table;
+mod take;
 
 use std::{
     collections::BTreeSet,

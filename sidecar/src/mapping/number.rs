@@ -1,4 +1,6 @@
-//! Numbers as mapping reckons with them: exact as long as they are integers.
+//! Numbers as mapping reckons with them: exact as long as they are integers, and what comes of integers by decimals.
+
+use std::num::NonZero;
 
 use sidecar_config::Round;
 
@@ -11,15 +13,17 @@ use crate::sample::Number;
 pub(super) enum Num {
     /// An exact integer.
     Int(i128),
-    /// A fraction, infinity, NaN, or what is too large for an exact integer.
+    /// What is left of integers that were divided: a numerator over a denominator, and not whole.
+    Ratio(i128, NonZero<u64>),
+    /// A double: a fraction, infinity, NaN, or what is too large for an exact integer.
     Float(f64),
 }
 
 /// Doubles from here on are not made integers: sums of smaller ones cannot overflow for many terms.
 const EXACT: f64 = 1e30;
 
-/// Factors up to here multiply exactly.
-const FACTOR: f64 = 9_007_199_254_740_992.0;
+/// Doubles without a fraction are all the integers there are up to here.
+const CONSECUTIVE: f64 = 9_007_199_254_740_992.0;
 
 impl From<Number> for Num {
     fn from(number: Number) -> Self {
@@ -48,13 +52,60 @@ fn float(v: i128) -> f64 {
     v as f64
 }
 
+/// A factor or offset of the configuration as a numerator and a positive denominator: an integer; one over an integer;
+/// or else the decimal that it is written as, which is the shortest that reads back the same. `None` where these are too
+/// large.
+fn fraction(v: f64) -> Option<(i128, i128)> {
+    if let Some(whole) = integer(v, CONSECUTIVE) {
+        return Some((whole, 1));
+    }
+    let inverse = (1.0 / v).round();
+    if let Some(over) = integer(inverse, CONSECUTIVE)
+        && (1.0 / inverse).total_cmp(&v).is_eq()
+    {
+        return Some((over.signum(), over.abs()));
+    }
+    let written = format!("{v:e}");
+    let (digits, exponent) = written.split_once('e')?;
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+    let behind_the_point = i32::try_from(decimals.len()).ok()? - exponent.parse::<i32>().ok()?;
+    let denominator = 10_u64.checked_pow(u32::try_from(behind_the_point).ok()?)?;
+    Some((format!("{whole}{decimals}").parse().ok()?, denominator.into()))
+}
+
 impl Num {
     pub(super) const ZERO: Self = Self::Int(0);
 
-    /// The nearest double.
+    /// A number of the configuration, as the decimal that it is written as.
+    pub(super) fn written(v: f64) -> Self {
+        fraction(v).map_or_else(|| Self::from(v), |(numerator, denominator)| Self::quotient(numerator, denominator))
+    }
+
+    /// Exact where there is room for it.
+    fn quotient(numerator: i128, denominator: i128) -> Self {
+        if numerator.checked_rem(denominator) == Some(0) {
+            return Self::Int(numerator / denominator);
+        }
+        match u64::try_from(denominator).ok().and_then(NonZero::new) {
+            Some(denominator) => Self::Ratio(numerator, denominator),
+            None => Self::from(float(numerator) / float(denominator)),
+        }
+    }
+
+    /// Numerator and denominator.
+    fn parts(self) -> Option<(i128, i128)> {
+        match self {
+            Self::Int(v) => Some((v, 1)),
+            Self::Ratio(numerator, denominator) => Some((numerator, denominator.get().into())),
+            Self::Float(_) => None,
+        }
+    }
+
+    /// The nearest double; of a ratio with more than 53 bits one of the nearest.
     pub(super) fn as_f64(self) -> f64 {
         match self {
             Self::Int(v) => float(v),
+            Self::Ratio(numerator, denominator) => float(numerator) / float(denominator.get().into()),
             Self::Float(v) => v,
         }
     }
@@ -65,7 +116,7 @@ impl Num {
 
     pub(super) fn is_finite(self) -> bool {
         match self {
-            Self::Int(_) => true,
+            Self::Int(_) | Self::Ratio(..) => true,
             Self::Float(v) => v.is_finite(),
         }
     }
@@ -79,28 +130,35 @@ impl Num {
     }
 
     pub(super) fn add(self, other: Self) -> Self {
-        self.exactly(other, i128::checked_add, |a, b| a + b)
+        self.sum(other).unwrap_or_else(|| Self::from(self.as_f64() + other.as_f64()))
+    }
+
+    /// The exact sum, where both numbers are exact and there is room for it.
+    fn sum(self, other: Self) -> Option<Self> {
+        if let (Self::Int(a), Self::Int(b)) = (self, other) {
+            return a.checked_add(b).map(Self::Int);
+        }
+        let ((a, over), (b, other_over)) = (self.parts()?, other.parts()?);
+        let numerator = a.checked_mul(other_over)?.checked_add(b.checked_mul(over)?)?;
+        Some(Self::quotient(numerator, over.checked_mul(other_over)?))
     }
 
     pub(super) fn subtract(self, other: Self) -> Self {
-        self.exactly(other, i128::checked_sub, |a, b| a - b)
-    }
-
-    /// Divides by a count of at least 1; exact where nothing is left over.
-    pub(super) fn divide(self, count: i128) -> Self {
-        match self {
-            Self::Int(v) if v.checked_rem(count) == Some(0) => v.checked_div(count).map_or(self, Self::Int),
-            _ => Self::from(self.as_f64() / float(count)),
-        }
-    }
-
-    fn exactly(self, other: Self, exact: fn(i128, i128) -> Option<i128>, inexact: fn(f64, f64) -> f64) -> Self {
         match (self, other) {
-            (Self::Int(a), Self::Int(b)) => {
-                exact(a, b).map_or_else(|| Self::Float(inexact(float(a), float(b))), Self::Int)
-            }
-            (a, b) => Self::from(inexact(a.as_f64(), b.as_f64())),
+            (Self::Int(a), Self::Int(b)) if let Some(difference) = a.checked_sub(b) => Self::Int(difference),
+            (a, b) => Self::from(a.as_f64() - b.as_f64()),
         }
+    }
+
+    /// The exact product with a fraction, where the number is exact and there is room for it.
+    fn product(self, (numerator, denominator): (i128, i128)) -> Option<Self> {
+        let (a, over) = self.parts()?;
+        Some(Self::quotient(a.checked_mul(numerator)?, over.checked_mul(denominator)?))
+    }
+
+    /// Divides by a count of at least 1.
+    pub(super) fn divide(self, count: i128) -> Self {
+        self.product((1, count)).unwrap_or_else(|| Self::from(self.as_f64() / float(count)))
     }
 
     /// The integer that it rounds to; doubles beyond 128 bits saturate. `None` for NaN and the infinities.
@@ -108,6 +166,17 @@ impl Num {
     pub(super) fn round(self, how: Round) -> Option<i128> {
         match self {
             Self::Int(v) => Some(v),
+            Self::Ratio(numerator, denominator) => {
+                let denominator = i128::from(denominator.get());
+                let (below, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
+                let up = match how {
+                    Round::Nearest if rest * 2 == denominator => numerator > 0,
+                    Round::Nearest => rest * 2 > denominator,
+                    Round::Floor => false,
+                    Round::Ceil => true,
+                };
+                Some(below + i128::from(up))
+            }
             Self::Float(v) if !v.is_finite() => None,
             Self::Float(v) => Some(match how {
                 Round::Nearest => v.round(),
@@ -118,44 +187,38 @@ impl Num {
     }
 }
 
-/// A factor, in the form that loses least.
+/// A factor. Exact numbers it multiplies exactly: by 0.001 as by one over 1000, though 0.001 itself is no double.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Scale {
-    /// An integer: integers stay exact.
-    Times(i128),
-    /// One over an integer, as 0.001: division rounds once and is exact where nothing is left over, whereas 0.001 itself
-    /// is no double.
-    Over(i128),
-    /// Any other factor.
-    By(f64),
+pub(super) struct Scale {
+    factor: f64,
+    fraction: Option<(i128, i128)>,
 }
 
 impl From<f64> for Scale {
     fn from(factor: f64) -> Self {
-        if let Some(times) = integer(factor, FACTOR) {
-            return Self::Times(times);
-        }
-        let inverse = (1.0 / factor).round();
-        match integer(inverse, FACTOR) {
-            Some(over) if (1.0 / inverse).total_cmp(&factor).is_eq() => Self::Over(over),
-            _ => Self::By(factor),
-        }
+        Self { factor, fraction: fraction(factor) }
     }
 }
 
 impl Scale {
     pub(super) fn apply(self, num: Num) -> Num {
-        match self {
-            Self::Times(factor) => num.exactly(Num::Int(factor), i128::checked_mul, |a, b| a * b),
-            Self::Over(divisor) => num.divide(divisor),
-            Self::By(factor) => Num::from(num.as_f64() * factor),
-        }
+        let exact = self.fraction.and_then(|fraction| num.product(fraction));
+        exact.unwrap_or_else(|| {
+            let num = num.as_f64();
+            // Division by an integer rounds once; its inverse has been rounded already.
+            Num::from(match self.fraction {
+                Some((sign @ (1 | -1), divisor)) => num / float(sign * divisor),
+                _ => num * self.factor,
+            })
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
 
     fn scaled(value: Number, factor: f64) -> Num {
         Scale::from(factor).apply(Num::from(value))
@@ -182,16 +245,37 @@ mod tests {
         assert_eq!(scaled(Number::Signed(i64::MIN), -8.0), Num::Int(i128::from(i64::MIN) * -8));
     }
 
+    #[rstest]
+    #[case::an_integer(-8.0, Some((-8, 1)))]
+    #[case::one_over_a_power_of_ten(0.001, Some((1, 1000)))]
+    #[case::one_over_any_integer(1.0 / 3.0, Some((1, 3)))]
+    #[case::minus_one_over_an_integer(-0.5, Some((-1, 2)))]
+    #[case::a_decimal(0.3, Some((3, 10)))]
+    #[case::a_decimal_above_one(-1.25, Some((-125, 100)))]
+    #[case::a_decimal_of_all_digits(0.123_456_789_012_345_66, Some((12_345_678_901_234_566, 100_000_000_000_000_000)))]
+    #[case::a_factor_that_is_too_large(1e30, None)]
+    #[case::a_decimal_that_is_too_small(3e-20, None)]
+    #[case::the_least_there_is(5e-324, None)]
+    fn a_factor_is_the_decimal_that_it_is_written_as(#[case] factor: f64, #[case] expected: Option<(i128, i128)>) {
+        assert_eq!(fraction(factor), expected);
+    }
+
     #[test]
-    fn one_over_an_integer_divides_and_is_exact_where_nothing_is_left_over() {
-        assert_eq!(Scale::from(0.001), Scale::Over(1000));
-        assert_eq!(Scale::from(1.0 / 3.0), Scale::Over(3));
-        assert_eq!(Scale::from(0.3), Scale::By(0.3));
-        assert_eq!(Scale::from(-0.5), Scale::Over(-2));
+    fn an_integer_by_a_decimal_stays_exact_and_a_double_is_rounded_once() {
         let whole = i128::from(u64::MAX / 1000);
         assert_eq!(scaled(Number::Unsigned(u64::MAX / 1000 * 1000), 0.001), Num::Int(whole));
-        assert_eq!(scaled(Number::Signed(2500), 0.001), Num::Float(2.5));
-        assert_eq!(scaled(Number::Signed(-7), -0.5), Num::Float(3.5));
+        let [a_half, three_tenths] = [(5, 2), (3, 10)].map(|(n, d)| Num::quotient(n, d).as_f64());
+        assert_eq!(scaled(Number::Signed(2500), 0.001).as_f64().to_bits(), a_half.to_bits());
+        assert_eq!(scaled(Number::Signed(1), 0.3).as_f64().to_bits(), three_tenths.to_bits());
+        assert_eq!(scaled(Number::Float(0.3), 0.001), Num::Float(0.3 / 1000.0));
+        assert_eq!(scaled(Number::Float(0.3), 0.7), Num::Float(0.3 * 0.7));
+        // Beyond 127 bits it is a double too.
+        assert_eq!(scaled(Number::Float(1e29), 0.123_456_789_012_345_66), Num::from(1e29 * 0.123_456_789_012_345_66));
+    }
+
+    #[test]
+    fn a_ratio_leaves_a_number_as_small_as_it_was() {
+        assert_eq!(size_of::<Num>(), 32);
     }
 
     #[test]
@@ -226,7 +310,60 @@ mod tests {
         assert_eq!(big.add(big), Num::Float(float(i128::MAX) * 2.0));
         assert_eq!(Num::Int(1).add(Num::Float(0.5)), Num::Float(1.5));
         assert_eq!(Num::Float(0.5).add(Num::Float(0.5)), Num::Int(1));
-        assert_eq!(Num::Int(7).divide(2), Num::Float(3.5));
+        assert_eq!(Num::Int(7).divide(2).as_f64().to_bits(), 3.5_f64.to_bits());
+        assert_eq!(Num::Int(7).divide(2).add(Num::written(-0.5)), Num::Int(3));
         assert_eq!(Num::Int(8).divide(2), Num::Int(4));
+    }
+
+    /// `numerator / denominator`, the latter positive, rounded by whole numbers alone: the model.
+    fn rounded(numerator: i128, denominator: i128, how: Round) -> i128 {
+        let (towards_zero, rest) = (numerator / denominator, numerator % denominator);
+        match how {
+            Round::Floor => towards_zero - i128::from(rest < 0),
+            Round::Ceil => towards_zero + i128::from(rest > 0),
+            Round::Nearest => {
+                let magnitude = (2 * numerator.abs() + denominator) / (2 * denominator);
+                magnitude * numerator.signum()
+            }
+        }
+    }
+
+    fn how() -> impl Strategy<Value = Round> {
+        prop::sample::select(vec![Round::Nearest, Round::Floor, Round::Ceil])
+    }
+
+    proptest! {
+        #[test]
+        fn an_integer_scaled_and_moved_by_decimals_rounds_as_whole_numbers_do(
+            value in any::<i64>(), scale in -1_000_000..1_000_000_i64, places in 0..9_u32,
+            offset in -1_000_000..1_000_000_i64, offset_places in 0..9_u32, how in how(),
+        ) {
+            let parsed = |digits: i64, places: u32| format!("{digits}e-{places}").parse::<f64>().unwrap();
+            let shown = Scale::from(parsed(scale, places)).apply(Num::from(Number::Signed(value)))
+                .add(Num::written(parsed(offset, offset_places)));
+            let (over, offset_over) = (10_i128.pow(places), 10_i128.pow(offset_places));
+            let numerator = i128::from(value) * i128::from(scale) * offset_over + i128::from(offset) * over;
+            prop_assert_eq!(shown.round(how), Some(rounded(numerator, over * offset_over, how)));
+        }
+
+        #[test]
+        fn an_average_of_integers_rounds_as_whole_numbers_do(
+            values in prop::collection::vec(any::<u64>(), 1..20), how in how(),
+        ) {
+            let sum: i128 = values.iter().map(|value| i128::from(*value)).sum();
+            let count = i128::try_from(values.len()).unwrap();
+            let total = values.iter().fold(Num::ZERO, |total, value| total.add(Num::from(Number::Unsigned(*value))));
+            prop_assert_eq!(total.divide(count).round(how), Some(rounded(sum, count, how)));
+        }
+
+        #[test]
+        fn a_double_rounds_to_the_integer_that_its_bits_say(value in -1e15..1e15_f64, how in how()) {
+            // Below 2^50 a double is a whole number of 2^-1074, and here one of 2^-60 at the least that matters.
+            let scaled = value * 2_f64.powi(60);
+            prop_assume!(scaled.fract() == 0.0);
+            #[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^110")]
+            let numerator = scaled as i128;
+            prop_assert_eq!(Num::from(value).round(how), Some(rounded(numerator, 1 << 60, how)));
+        }
     }
 }

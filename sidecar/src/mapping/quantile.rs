@@ -14,6 +14,10 @@ struct Bucket {
     count: f64,
 }
 
+/// Counts that differ by less than this share of them differ by the rounding of sums alone: Prometheus's tolerance. Without
+/// it the quantile 1 would be the bound of a bucket that is empty.
+const ROUNDING: f64 = 1e-12;
+
 /// Why a histogram has no quantile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoQuantile {
@@ -35,7 +39,8 @@ impl Histogram {
     ///
     /// Observations are taken to lie evenly within a bucket; the first bucket begins at 0, or at its own upper bound where
     /// that is not above 0. What lies in the `+Inf` bucket is shown as the highest finite bound. A bucket that counts less
-    /// than one before it (counts move while they are read) is taken to count as much.
+    /// than one before it (counts move while they are read), or more by no more than the rounding of sums, is taken to
+    /// count as much. The quantile 0 is where the first bucket that is not empty begins; Prometheus has NaN there.
     ///
     /// # Errors
     /// [`NoQuantile`]
@@ -63,7 +68,8 @@ impl Histogram {
 
     /// Sorts, joins equal bounds and mends counts that fall. The finite buckets, and the count of all observations.
     fn cumulative(&mut self) -> Result<(&[Bucket], f64), NoQuantile> {
-        self.buckets.sort_unstable_by(|a, b| a.upper_bound.total_cmp(&b.upper_bound));
+        // Stable: equal bounds are added up in one order, whichever the bucket.
+        self.buckets.sort_by(|a, b| a.upper_bound.total_cmp(&b.upper_bound));
         self.buckets.dedup_by(|later, kept| {
             // By value, not bit for bit: -0 and 0 are one bound.
             let same = later.upper_bound <= kept.upper_bound;
@@ -74,7 +80,9 @@ impl Histogram {
         });
         let mut most = 0.0_f64;
         for bucket in &mut self.buckets {
-            most = most.max(bucket.count);
+            if bucket.count - most > ROUNDING * (bucket.count + most) {
+                most = bucket.count;
+            }
             bucket.count = most;
         }
         match self.buckets.split_last() {
@@ -101,21 +109,45 @@ mod tests {
     }
 
     #[rstest]
+    // "Interpolation is linear within a bucket."
     #[case::the_middle_of_a_bucket(&[(1.0, 0.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    #[case::a_request_duration(&[(0.05, 24054.0), (0.1, 33444.0), (0.2, 100_392.0), (INF, 144_320.0)], 0.5, Ok(0.157_829_957_579_016_58))]
+    #[case::counts_beyond_53_bits(&[(1.0, 9_007_199_254_740_992.0), (2.0, 18_014_398_509_481_984.0), (INF, 18_014_398_509_481_984.0)], 0.75, Ok(1.5))]
+    // "The lower limit of the lowest bucket is assumed to be 0 if the upper bound of that bucket is greater than 0."
     #[case::the_first_bucket_begins_at_zero(&[(1.0, 10.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(0.5))]
+    #[case::one_bucket(&[(10.0, 4.0), (INF, 4.0)], 0.25, Ok(2.5))]
+    // "Otherwise, the upper bound of the lowest bucket is returned for quantiles located in the lowest bucket."
+    #[case::a_first_bucket_up_to_zero_is_its_bound(&[(0.0, 10.0), (1.0, 10.0), (INF, 10.0)], 0.5, Ok(0.0))]
+    #[case::a_first_bucket_of_minus_infinity_is_its_bound(&[(-INF, 5.0), (1.0, 10.0), (INF, 10.0)], 0.2, Ok(-INF))]
+    #[case::a_bucket_below_zero_that_is_not_the_first(&[(-1.0, 0.0), (0.0, 10.0), (INF, 10.0)], 0.5, Ok(-0.5))]
     #[case::a_first_bucket_not_above_zero_is_its_bound(&[(-1.0, 10.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(-1.0))]
+    // "If a quantile is located in the highest bucket, the upper bound of the second highest bucket is returned."
+    #[case::all_in_the_infinite_bucket(&[(1.0, 0.0), (INF, 10.0)], 0.5, Ok(1.0))]
+    #[case::the_quantile_zero_of_the_infinite_bucket(&[(1.0, 0.0), (INF, 10.0)], 0.0, Ok(1.0))]
     #[case::the_highest_is_the_highest_finite_bound(&[(1.0, 5.0), (2.0, 5.0), (INF, 10.0)], 0.9, Ok(2.0))]
+    // A rank on a bound: `sort.Search` finds the first bucket that counts at least as much.
     #[case::a_rank_on_the_boundary(&[(1.0, 5.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.0))]
     #[case::the_quantile_one(&[(1.0, 5.0), (2.0, 10.0), (INF, 10.0)], 1.0, Ok(2.0))]
+    #[case::the_quantile_zero(&[(1.0, 5.0), (2.0, 10.0), (INF, 10.0)], 0.0, Ok(0.0))]
+    #[case::the_quantile_zero_below_zero(&[(-1.0, 5.0), (2.0, 10.0), (INF, 10.0)], 0.0, Ok(-1.0))]
     #[case::the_quantile_zero_begins_where_observations_do(&[(1.0, 0.0), (2.0, 10.0), (INF, 10.0)], 0.0, Ok(1.0))]
     #[case::order_does_not_matter(&[(INF, 10.0), (2.0, 10.0), (1.0, 0.0)], 0.5, Ok(1.5))]
     #[case::equal_bounds_add_up(&[(1.0, 0.0), (2.0, 4.0), (2.0, 6.0), (INF, 4.0), (INF, 6.0), (1.0, 0.0)], 0.5, Ok(1.5))]
+    // "The counts in the buckets are monotonically increasing (strictly non-decreasing)", or are made so.
     #[case::a_count_that_falls_is_mended(&[(1.0, 10.0), (2.0, 8.0), (INF, 10.0)], 0.5, Ok(0.5))]
     #[case::a_total_that_falls_is_mended(&[(1.0, 0.0), (2.0, 10.0), (INF, 8.0)], 0.5, Ok(1.5))]
+    #[case::a_count_below_zero_is_none(&[(1.0, -5.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    // "Differences between consecutive buckets smaller than 10^-12 of their sum are ignored."
+    #[case::the_rounding_of_a_sum_is_no_observation(&[(1.0, 0.3), (2.0, 0.300_000_000_000_000_04), (INF, 0.300_000_000_000_000_04)], 1.0, Ok(1.0))]
+    #[case::a_small_difference_is_an_observation(&[(1.0, 1.0), (2.0, 1.000_000_1), (INF, 1.000_000_1)], 1.0, Ok(2.0))]
+    // NaN there; nothing here: "0 observations", "no buckets", "the highest bucket must have an upper bound of +Inf".
     #[case::no_observation(&[(1.0, 0.0), (INF, 0.0)], 0.5, Err(NoQuantile::Empty))]
     #[case::no_infinite_bucket(&[(1.0, 5.0), (2.0, 10.0)], 0.5, Err(NoQuantile::Malformed))]
     #[case::the_infinite_bucket_alone(&[(INF, 10.0)], 0.5, Err(NoQuantile::Malformed))]
     #[case::no_bucket(&[], 0.5, Err(NoQuantile::Malformed))]
+    #[case::an_infinite_bucket_that_counts_nan(&[(1.0, 5.0), (INF, f64::NAN)], 0.5, Err(NoQuantile::Malformed))]
+    #[case::a_bound_of_nan_is_left_out(&[(1.0, 0.0), (f64::NAN, 7.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    #[case::a_bucket_of_infinity_is_left_out(&[(1.0, 0.0), (1.5, INF), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
     #[case::a_bucket_of_nan_is_left_out(&[(1.0, 0.0), (1.5, f64::NAN), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
     fn quantiles_are_those_of_prometheus(
         #[case] buckets: &[(f64, f64)],
@@ -123,6 +155,11 @@ mod tests {
         #[case] expected: Result<f64, NoQuantile>,
     ) {
         assert_eq!(quantile(buckets, q), expected);
+    }
+
+    #[test]
+    fn a_quantile_beside_a_bound_of_minus_infinity_is_not_a_number() {
+        assert!(quantile(&[(-INF, 5.0), (1.0, 10.0), (INF, 10.0)], 0.9).unwrap().is_nan());
     }
 
     proptest! {

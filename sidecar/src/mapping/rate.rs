@@ -51,10 +51,13 @@ impl Rates {
         }
     }
 
-    /// Ends a scrape at the time `at`. Series without a point in the window are forgotten.
+    /// Ends a scrape at the time `at`. Series without a point in the window are forgotten, and of too many that are gone
+    /// the longest gone.
     pub(super) fn end(&mut self, at: Duration) {
         let begin = at.saturating_sub(self.window);
-        self.series.retain(|entry| entry.state.points.back().is_some_and(|(at, _)| *at >= begin));
+        let patience = self.series.patience().unwrap_or(u16::MAX);
+        self.series
+            .retain(|entry| entry.unseen <= patience && entry.state.points.back().is_some_and(|(at, _)| *at >= begin));
         self.series.end();
     }
 
@@ -96,7 +99,10 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{Number, Samples};
+    use crate::{
+        mapping::series::GONE,
+        sample::{Number, Samples},
+    };
 
     /// Rates of one series over 60 s at these seconds.
     fn rates(points: &[(f64, f64)]) -> Vec<Option<f64>> {
@@ -159,5 +165,22 @@ mod tests {
         }
         let window = &rates.series.iter().next().unwrap().state;
         assert!(window.points.len() <= usize::try_from(POINTS).unwrap() + 2, "{} points", window.points.len());
+    }
+
+    #[test]
+    fn series_without_end_take_bounded_memory_however_long_the_window_and_the_others_stay_right() {
+        let mut rates = Rates::new(Duration::from_hours(24));
+        for second in 0..4 * GONE {
+            let at = Duration::from_secs(second.try_into().unwrap());
+            let mut samples = Samples::new();
+            samples.push("m", [("a", "stays")], Number::Signed(second.try_into().unwrap())).unwrap();
+            samples.push("m", [("a", second.to_string().as_str())], Number::Signed(0)).unwrap();
+            rates.begin();
+            let found: Vec<_> =
+                samples.iter().map(|sample| rates.advance(&sample.labels, 0, Num::from(sample.value), at)).collect();
+            rates.end(at);
+            assert_eq!(found, [(second > 0).then_some(1.0), None]);
+            assert!(rates.series.iter().count() <= GONE + 2);
+        }
     }
 }

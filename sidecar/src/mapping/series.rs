@@ -8,6 +8,10 @@ use std::{
 use super::rows::Renumbering;
 use crate::sample::Labels;
 
+/// Of series that are gone so many are remembered, or as many as are there: labels that are others in each scrape take
+/// no more memory than that.
+pub(super) const GONE: usize = 1024;
+
 /// State `T` for each of an object's series: one flat list in the order in which the series first came.
 ///
 /// A series is known by a 64-bit hash of its labels, keyed at random, so that no one can make two meet. Pages keep
@@ -120,9 +124,10 @@ impl<T> Series<T> {
         });
     }
 
-    /// How many scrapes a series may be gone at most, so that those gone are no more than `limit`.
-    pub(super) fn patience(&self, limit: usize) -> Option<u16> {
-        patience(self.entries.iter().map(|entry| entry.unseen), limit)
+    /// How many scrapes a series may be gone at most, so that those gone are no more than are there, or [`GONE`].
+    pub(super) fn patience(&self) -> Option<u16> {
+        let there = self.entries.iter().filter(|entry| entry.unseen == 0).count();
+        patience(self.entries.iter().map(|entry| entry.unseen), there.max(GONE))
     }
 }
 

@@ -92,6 +92,7 @@ fn truth(yes: bool) -> Value {
 fn decimal(num: Num) -> Result<String, Reason> {
     match num {
         Num::Int(v) => Ok(v.to_string()),
+        Num::Ratio(..) => decimal(Num::Float(num.as_f64())),
         Num::Float(v) if v.is_nan() => Err(Reason::NotANumber),
         Num::Float(v) if v.is_infinite() => Err(Reason::Infinite),
         Num::Float(v) if v.abs() < 1e-6 || v.abs() >= 1e20 => Ok(format!("{v:e}")),
@@ -141,6 +142,7 @@ fn display_string(text: &str) -> Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     fn text(octets: &[u8]) -> Value {
@@ -150,52 +152,90 @@ mod tests {
     const TWO_32: f64 = 4_294_967_296.0;
 
     #[rstest]
-    #[case::integer32_at_its_ends(Syntax::Integer32, 2_147_483_647.0, Ok((Value::Integer(i32::MAX), None)))]
+    // RFC 2578 section 7.1.1: "between -2^31 and 2^31-1 inclusive"; what is outside is not shown as something else.
+    #[case::integer32_at_its_high_end(Syntax::Integer32, 2_147_483_647.0, Ok((Value::Integer(i32::MAX), None)))]
     #[case::integer32_at_its_low_end(Syntax::Integer32, -2_147_483_648.0, Ok((Value::Integer(i32::MIN), None)))]
     #[case::integer32_beyond_is_withheld(Syntax::Integer32, 2_147_483_648.0, Err(Reason::OutOfRange))]
     #[case::integer32_below_is_withheld(Syntax::Integer32, -2_147_483_649.0, Err(Reason::OutOfRange))]
     #[case::integer32_that_rounds_into_range(Syntax::Integer32, 2_147_483_647.4, Ok((Value::Integer(i32::MAX), None)))]
+    #[case::integer32_that_rounds_beyond(Syntax::Integer32, 2_147_483_647.5, Err(Reason::OutOfRange))]
+    #[case::integer32_that_rounds_below(Syntax::Integer32, -2_147_483_648.5, Err(Reason::OutOfRange))]
     #[case::integer32_of_nan(Syntax::Integer32, f64::NAN, Err(Reason::NotANumber))]
     #[case::integer32_of_infinity(Syntax::Integer32, f64::INFINITY, Err(Reason::Infinite))]
+    // RFC 2578 section 7.1.11: "between 0 and 2^32-1 inclusive".
     #[case::unsigned32_at_its_end(Syntax::Unsigned32, TWO_32 - 1.0, Ok((Value::Gauge32(u32::MAX), None)))]
     #[case::unsigned32_beyond_is_withheld(Syntax::Unsigned32, TWO_32, Err(Reason::OutOfRange))]
     #[case::unsigned32_below_is_withheld(Syntax::Unsigned32, -1.0, Err(Reason::OutOfRange))]
+    #[case::unsigned32_that_rounds_to_zero(Syntax::Unsigned32, -0.4, Ok((Value::Gauge32(0), None)))]
+    #[case::unsigned32_that_rounds_below(Syntax::Unsigned32, -0.5, Err(Reason::OutOfRange))]
+    // RFC 2578 section 7.1.7: "has its maximum value whenever the information being modeled is greater than or equal to
+    // its maximum value, and has its minimum value whenever [it] is smaller than or equal to its minimum value".
+    #[case::gauge32_at_its_maximum(Syntax::Gauge32, TWO_32 - 1.0, Ok((Value::Gauge32(u32::MAX), None)))]
     #[case::gauge32_latches_at_its_maximum(Syntax::Gauge32, TWO_32, Ok((Value::Gauge32(u32::MAX), Some(Reason::Latched))))]
+    #[case::gauge32_that_rounds_beyond(Syntax::Gauge32, TWO_32 - 0.5, Ok((Value::Gauge32(u32::MAX), Some(Reason::Latched))))]
     #[case::gauge32_latches_at_zero(Syntax::Gauge32, -1.0, Ok((Value::Gauge32(0), Some(Reason::Latched))))]
     #[case::gauge32_latches_at_infinity(Syntax::Gauge32, f64::INFINITY, Ok((Value::Gauge32(u32::MAX), Some(Reason::Latched))))]
     #[case::gauge32_latches_at_minus_infinity(Syntax::Gauge32, f64::NEG_INFINITY, Ok((Value::Gauge32(0), Some(Reason::Latched))))]
     #[case::gauge32_latches_beyond_128_bits(Syntax::Gauge32, 1e300, Ok((Value::Gauge32(u32::MAX), Some(Reason::Latched))))]
     #[case::gauge32_that_rounds_to_zero_is_no_latch(Syntax::Gauge32, -0.4, Ok((Value::Gauge32(0), None)))]
     #[case::gauge32_of_nan(Syntax::Gauge32, f64::NAN, Err(Reason::NotANumber))]
+    // RFC 2578 section 7.1.6: "until it reaches a maximum value of 2^32-1, when it wraps around and starts increasing
+    // again from zero"; section 7.1.10 for 2^64-1.
+    #[case::counter32_at_its_end(Syntax::Counter32, TWO_32 - 1.0, Ok((Value::Counter32(u32::MAX), None)))]
+    #[case::counter32_wraps_to_zero(Syntax::Counter32, TWO_32, Ok((Value::Counter32(0), None)))]
     #[case::counter32_wraps(Syntax::Counter32, TWO_32 + 5.0, Ok((Value::Counter32(5), None)))]
+    #[case::counter64_beyond_the_consecutive_doubles(Syntax::Counter64, 9_007_199_254_740_994.0, Ok((Value::Counter64(9_007_199_254_740_994), None)))]
+    #[case::counter64_wraps_to_zero(Syntax::Counter64, TWO_32 * TWO_32, Ok((Value::Counter64(0), None)))]
     #[case::counter64_wraps(Syntax::Counter64, TWO_32 * TWO_32 + 4096.0, Ok((Value::Counter64(4096), None)))]
+    // Sections 7.1.6 and 7.1.10: "a non-negative integer".
+    #[case::counter64_that_rounds_to_zero(Syntax::Counter64, -0.4, Ok((Value::Counter64(0), None)))]
+    #[case::counter64_that_rounds_below_zero(Syntax::Counter64, -0.5, Err(Reason::OutOfRange))]
     #[case::counter64_below_zero_is_withheld(Syntax::Counter64, -1.0, Err(Reason::OutOfRange))]
     #[case::counter64_beyond_128_bits_is_withheld(Syntax::Counter64, 1e300, Err(Reason::OutOfRange))]
+    #[case::counter64_of_nan(Syntax::Counter64, f64::NAN, Err(Reason::NotANumber))]
     #[case::counter32_of_infinity(Syntax::Counter32, f64::INFINITY, Err(Reason::Infinite))]
+    // RFC 2578 section 7.1.8: "a non-negative integer which represents the time, modulo 2^32 [...], in hundredths of a
+    // second".
     #[case::time_ticks_are_hundredths_as_they_come(Syntax::TimeTicks, 12_345.0, Ok((Value::TimeTicks(12_345), None)))]
     #[case::time_ticks_wrap(Syntax::TimeTicks, TWO_32 + 1.0, Ok((Value::TimeTicks(1), None)))]
     #[case::time_ticks_below_zero_are_withheld(Syntax::TimeTicks, -1.0, Err(Reason::OutOfRange))]
+    #[case::time_ticks_of_infinity(Syntax::TimeTicks, f64::INFINITY, Err(Reason::Infinite))]
+    // RFC 2579 section 2: TruthValue, "true(1), false(2)".
     #[case::truth_of_zero_is_false(Syntax::TruthValue, 0.0, Ok((Value::Integer(2), None)))]
     #[case::truth_of_minus_zero_is_false(Syntax::TruthValue, -0.0, Ok((Value::Integer(2), None)))]
+    #[case::truth_of_two_is_true(Syntax::TruthValue, 2.0, Ok((Value::Integer(1), None)))]
+    #[case::truth_of_a_negative_is_true(Syntax::TruthValue, -1.0, Ok((Value::Integer(1), None)))]
     #[case::truth_of_a_fraction_is_true(Syntax::TruthValue, 0.1, Ok((Value::Integer(1), None)))]
+    #[case::truth_of_the_least_double_is_true(Syntax::TruthValue, 5e-324, Ok((Value::Integer(1), None)))]
     #[case::truth_of_nan(Syntax::TruthValue, f64::NAN, Err(Reason::NotANumber))]
     #[case::truth_of_infinity(Syntax::TruthValue, f64::INFINITY, Err(Reason::Infinite))]
+    // RFC 2578 section 7.1.2 and RFC 2579 section 2: octets, of which a number's are its decimal digits.
     #[case::text_of_an_integer(Syntax::DisplayString, 42.0, Ok((text(b"42"), None)))]
+    #[case::text_of_minus_zero(Syntax::DisplayString, -0.0, Ok((text(b"0"), None)))]
     #[case::text_of_a_fraction_is_not_rounded(Syntax::OctetString, 0.25, Ok((text(b"0.25"), None)))]
+    #[case::text_of_a_negative_fraction(Syntax::OctetString, -0.1, Ok((text(b"-0.1"), None)))]
     #[case::text_of_a_tiny_number(Syntax::OctetString, 1.5e-7, Ok((text(b"1.5e-7"), None)))]
+    #[case::text_of_a_large_integer_has_all_digits(Syntax::OctetString, 1e22, Ok((text(b"10000000000000000000000"), None)))]
     #[case::text_of_a_huge_number(Syntax::DisplayString, 1.5e300, Ok((text(b"1.5e300"), None)))]
     #[case::text_of_nan(Syntax::DisplayString, f64::NAN, Err(Reason::NotANumber))]
     #[case::text_of_infinity(Syntax::DisplayString, f64::INFINITY, Err(Reason::Infinite))]
+    // RFC 2578 sections 7.1.5 and 7.1.3: no number is an address or an identifier.
     #[case::no_address_is_a_number(Syntax::IpAddress, 1.0, Err(Reason::Unreadable))]
     #[case::no_identifier_is_a_number(Syntax::ObjectIdentifier, 1.0, Err(Reason::Unreadable))]
     fn numbers_become_values(#[case] syntax: Syntax, #[case] number: f64, #[case] expected: Result<Shown, Reason>) {
         assert_eq!(from_number(syntax, Num::from(number), Round::Nearest), expected);
     }
 
-    #[test]
-    fn a_counter64_is_exact_to_its_last_bit() {
-        let num = Num::Int(u64::MAX.into());
-        assert_eq!(from_number(Syntax::Counter64, num, Round::Nearest), Ok((Value::Counter64(u64::MAX), None)));
+    proptest! {
+        #[test]
+        fn counters_and_time_ticks_are_modulo_what_their_syntax_counts_to(whole in 0..i128::MAX) {
+            let shown = |syntax| from_number(syntax, Num::Int(whole), Round::Nearest).unwrap().0;
+            let low = |bits: u32| u64::try_from(whole % (1 << bits)).unwrap();
+            let low32 = u32::try_from(low(32)).unwrap();
+            prop_assert_eq!(shown(Syntax::Counter32), Value::Counter32(low32));
+            prop_assert_eq!(shown(Syntax::TimeTicks), Value::TimeTicks(low32));
+            prop_assert_eq!(shown(Syntax::Counter64), Value::Counter64(low(64)));
+        }
     }
 
     #[rstest]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use agentx::{Oid, SubId};
 
-use super::{Checks, MAX_TEXT, is_descriptor};
+use super::{Checks, MAX_TEXT, is_descriptor, value::Sources};
 use crate::{IndexEncoding, IndexKind, Subtree, Table};
 
 /// Most scalars of one subtree.
@@ -29,7 +29,8 @@ impl Checks {
         if subtree.scalars.is_empty() && subtree.tables.is_empty() {
             self.refuse("scalars", "neither scalars nor tables are there: nothing to serve");
         }
-        let sources: HashSet<_> = subtree.sources.iter().map(|source| source.name.as_str()).collect();
+        // Of two with one name, which is refused above, the first.
+        let sources: Sources<'_> = subtree.sources.iter().rev().map(|source| (source.name.as_str(), source)).collect();
         let mut descriptors = Descriptors::new();
         for (i, scalar) in subtree.scalars.iter().enumerate() {
             let path = format!("scalars[{i}]");

@@ -1,11 +1,11 @@
 //! Checks of what objects show.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use regex_lite::{Regex, RegexBuilder};
 
 use super::{Checks, MAX_TEXT};
-use crate::{Aggregate, CounterReset, MetricValue, OnMissing, Round, Syntax, Value};
+use crate::{Aggregate, CounterReset, MetricValue, OnMissing, Round, Source, Syntax, Value};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The most memory that a compiled regular expression takes, in octets.
@@ -22,8 +22,11 @@ pub fn whole_text(pattern: &str) -> Result<Regex, regex_lite::Error> {
     build(&format!("^(?s:{pattern})$"))
 }
 
+/// The sources of a subtree, by name.
+pub(super) type Sources<'a> = HashMap<&'a str, &'a Source>;
+
 impl Checks {
-    pub(super) fn value(&mut self, path: &str, value: &Value, syntax: Syntax, sources: &HashSet<&str>) {
+    pub(super) fn value(&mut self, path: &str, value: &Value, syntax: Syntax, sources: &Sources<'_>) {
         match value {
             Value::Constant(text) => self.constant(&format!("{path}.constant"), text, syntax),
             Value::Metric(metric) => self.metric(path, metric, syntax, sources),
@@ -36,10 +39,10 @@ impl Checks {
         }
     }
 
-    fn metric(&mut self, path: &str, value: &MetricValue, syntax: Syntax, sources: &HashSet<&str>) {
+    fn metric(&mut self, path: &str, value: &MetricValue, syntax: Syntax, sources: &Sources<'_>) {
         let at = |field: &str| format!("{path}.{field}");
-        let known = sources.contains(value.source.as_str());
-        self.refuse_unless(known, at("source"), format!("there is no source {:?}", value.source));
+        let source = sources.get(value.source.as_str());
+        self.refuse_unless(source.is_some(), at("source"), format!("there is no source {:?}", value.source));
         self.text(&at("metric"), &value.metric, MAX_TEXT);
         self.labels(&at("matchLabels"), &value.match_labels);
         self.requirements(&at("matchExpressions"), &value.match_expressions);
@@ -54,19 +57,34 @@ impl Checks {
             let holds = (0.0..=1.0).contains(&quantile);
             self.refuse_unless(holds, at("quantile"), format!("{quantile} is not between 0 and 1"));
         }
-        if let Some(rate) = value.rate_ms {
-            let holds = (1..=DAY_MS).contains(&rate);
-            self.refuse_unless(holds, at("rateMs"), format!("{rate} is not between 1 and {DAY_MS}"));
+        if let Some(window) = value.rate_ms {
+            self.window(&at("rateMs"), window, source.map(|source| source.interval_ms));
         }
         for (field, factor) in [("scale", value.scale), ("offset", value.offset)] {
             let holds = factor.is_none_or(f64::is_finite);
             self.refuse_unless(holds, at(field), "is not a finite number");
         }
+        let holds = !syntax.is_counter() || value.scale.is_none_or(|scale| scale >= 0.0);
+        self.refuse_unless(holds, at("scale"), format!("is negative: a {syntax:?} only grows"));
         if let OnMissing::Constant(text) = &value.on_missing {
             self.constant(&at("onMissing"), text, syntax);
         }
         let holds = syntax.is_counter() || value.counter_reset == CounterReset::default();
         self.refuse_unless(holds, at("counterReset"), "is for Counter32 and Counter64 alone");
+    }
+
+    /// The window of a rate: a day at most, and long enough for two scrapes though one is late.
+    fn window(&mut self, path: &str, window: u64, interval: Option<u64>) {
+        if !(1..=DAY_MS).contains(&window) {
+            self.refuse(path, format!("{window} is not between 1 and {DAY_MS}"));
+        } else if let Some(interval) = interval
+            && window < interval.saturating_mul(2)
+        {
+            self.refuse(
+                path,
+                format!("{window} is less than two intervals of the source: a late scrape leaves no rate"),
+            );
+        }
     }
 
     /// A label's text is shown as it stands: what works on numbers would be without effect.

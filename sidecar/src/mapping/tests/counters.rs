@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use rstest::rstest;
 
 fn values(bed: &mut Bed, pages: &[&str]) -> Vec<Option<String>> {
     pages.iter().map(|page| bed.app(page).value()).collect()
@@ -11,10 +12,37 @@ fn shown(values: &[u64]) -> Vec<Option<String>> {
     values.iter().map(|value| Some(value.to_string())).collect()
 }
 
+#[rstest]
+// The metric falls: it has restarted, from zero.
+#[case::to_less_and_to_zero("Counter64", &["10", "20", "5", "6", "0", "1"], &[10, 20, 25, 26, 26, 27])]
+#[case::to_one_less("Counter64", &["10", "9", "10"], &[10, 19, 20])]
+#[case::of_fractions("Counter64", &["1.5", "0.25", "1"], &[2, 2, 3])]
+#[case::beyond_53_bits("Counter64", &["9007199254740993", "3", "4"], &[9_007_199_254_740_993, 9_007_199_254_740_996, 9_007_199_254_740_997])]
+// What cannot be told from a counter that went on.
+#[case::to_exactly_the_same("Counter64", &["10", "10", "11"], &[10, 10, 11])]
+#[case::to_more("Counter64", &["10", "12"], &[10, 12])]
+// RFC 2578 sections 7.1.6 and 7.1.10: the sum wraps as the counter does.
+#[case::near_the_end_of_64_bits("Counter64", &["18446744073709551610", "3", "10"], &[18_446_744_073_709_551_610, 18_446_744_073_709_551_613, 4])]
+#[case::at_the_end_of_64_bits_twice("Counter64", &["18446744073709551615", "18446744073709551614", "5"], &[u64::MAX, u64::MAX - 2, 2])]
+#[case::near_the_end_of_32_bits("Counter32", &["4294967295", "5", "6"], &[4_294_967_295, 4, 5])]
+#[case::of_a_metric_that_wraps_at_32_bits("Counter32", &["4294967290", "4294967300"], &[4_294_967_290, 4])]
+fn a_counter_goes_on_where_the_application_restarts(
+    #[case] syntax: &str,
+    #[case] numbers: &[&str],
+    #[case] expected: &[u64],
+) {
+    let mut bed = Bed::scalar(syntax, "m", json!({}));
+    let pages: Vec<_> = numbers.iter().map(|number| format!("m {number}")).collect();
+    let pages: Vec<_> = pages.iter().map(String::as_str).collect();
+    assert_eq!(values(&mut bed, &pages), shown(expected));
+}
+
 #[test]
-fn a_counter_goes_on_where_the_application_restarts() {
+fn a_restart_within_missed_scrapes_is_a_restart() {
     let mut bed = Bed::scalar("Counter64", "m", json!({}));
-    assert_eq!(values(&mut bed, &["m 10", "m 20", "m 5", "m 6", "m 0", "m 1"]), shown(&[10, 20, 25, 26, 26, 27]));
+    assert_eq!(bed.app("m 100").value().as_deref(), Some("100"));
+    assert_eq!(bed.wait(15).fail(0).wait(15).fail(0).value().as_deref(), Some("100"));
+    assert_eq!(bed.app("m 40").value().as_deref(), Some("140"));
 }
 
 #[test]

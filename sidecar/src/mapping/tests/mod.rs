@@ -1,9 +1,13 @@
 //! The whole of mapping: documents and samples in, views out.
 #![allow(clippy::needless_pass_by_value, reason = "parts of documents are written in place")]
 
+mod changes;
 mod counters;
 mod lifetime;
 mod model;
+mod numbers;
+mod quantiles;
+mod rates;
 mod scalars;
 mod size;
 mod tables;

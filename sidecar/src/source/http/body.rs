@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use hyper::{
     Response,
     body::{Body as _, Incoming},
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
 };
 
 use super::media_type;
@@ -29,7 +29,7 @@ pub(super) async fn read(
     sink: Sink<'_>,
 ) -> Result<bool, Cause> {
     let encoding = media_type::encoding(response.headers())?;
-    let delimited = [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|header| response.headers().contains_key(header));
+    let delimited = is_delimited(response.headers());
     let too_long = Cause::BodyTooLong { limit };
     if response.body().size_hint().lower() > limit {
         return Err(too_long);
@@ -58,6 +58,15 @@ pub(super) async fn read(
         decoder.try_finish().map_err(|error| gzip_error(decoder, &error))?;
     }
     Ok(delimited)
+}
+
+/// Whether the body's end is announced: by its last chunk, or else by its length. With any other transfer coding it ends
+/// where the connection does (RFC 9112 section 6.3).
+fn is_delimited(headers: &HeaderMap) -> bool {
+    match headers.get_all(TRANSFER_ENCODING).iter().next_back() {
+        Some(codings) => codings.as_bytes().to_ascii_lowercase().trim_ascii_end().ends_with(b"chunked"),
+        None => headers.contains_key(CONTENT_LENGTH),
+    }
 }
 
 fn gzip_error(decoder: &mut MultiGzDecoder<Limited<'_>>, error: &io::Error) -> Cause {

@@ -4,4 +4,5 @@ mod authorization;
 mod faults;
 mod scrapes;
 mod server;
+mod stalls;
 mod tls;

@@ -39,3 +39,22 @@ async fn credentials_are_read_for_each_scrape_and_never_shown() {
         assert_eq!(outcome(&task.scrape().await), Ok(vec!["m 1".to_owned()]));
     }
 }
+
+#[tokio::test]
+async fn a_redirect_takes_credentials_to_no_other_place() {
+    let other = Server::start(None, |_| page("text/plain", "m 1\n")).await;
+    let location = format!("http://127.0.0.1:{}/metrics", other.port);
+    let server = Server::start(None, move |_| {
+        let mut response = page("text/plain", "");
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert("location", location.parse().unwrap());
+        response
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "s3cret").unwrap();
+    let authorization = json!({"authorization": {"bearer": {"credentialsFile": "token"}}});
+    let error = outcome(&task(server.port, authorization, folder.path()).scrape().await).unwrap_err();
+    assert!(error.ends_with("(status 307); redirects are not followed"), "{error}");
+    assert_eq!((server.connections(), other.connections()), (1, 0));
+}

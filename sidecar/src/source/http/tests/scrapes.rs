@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -139,6 +139,32 @@ async fn a_host_name_and_a_port_name_are_resolved() {
     assert_eq!(outcome(&task(format!("web={}", server.port)).scrape().await), Ok(vec!["m 1".to_owned()]));
     let error = task("api=1".to_owned()).scrape().await.outcome.unwrap_err();
     assert_eq!(error.to_string(), "source app, http://localhost:web/: no container port is named \"web\"");
+}
+
+#[tokio::test]
+async fn a_family_may_be_of_another_type_and_have_other_labels_in_each_scrape() {
+    const PAGES: [(&str, &[&str]); 6] = [
+        ("# TYPE m counter\nm 1\n", &["m 1"]),
+        ("# TYPE m gauge\nm{a=\"x\"} 2\nm{a=\"y\"} 3\n", &["m{a=x} 2", "m{a=y} 3"]),
+        (
+            "# TYPE m histogram\nm_bucket{le=\"+Inf\"} 4\nm_sum 5\nm_count 4\n",
+            &["m_bucket{le=+Inf} 4", "m_sum 5", "m_count 4"],
+        ),
+        ("# TYPE m summary\nm{quantile=\"0.5\"} 6\n", &["m{quantile=0.5} 6"]),
+        ("# TYPE n untyped\n", &[]),
+        ("m{b=\"\"} 7\n", &["m 7"]),
+    ];
+    let next = AtomicUsize::new(0);
+    let server = Server::start(None, move |_| {
+        let (body, _) = PAGES[next.fetch_add(1, Ordering::SeqCst)];
+        page("text/plain", body)
+    })
+    .await;
+    let mut task = server.task();
+    for (body, samples) in PAGES {
+        let samples = samples.iter().map(|sample| (*sample).to_owned()).collect();
+        assert_eq!(outcome(&task.scrape().await), Ok(samples), "{body}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -90,13 +91,18 @@ impl Server {
 
 /// A task that scrapes `port` of this machine with further fields of the source, and files from `folder`.
 pub(super) fn task(port: u16, fields: Value, folder: &Path) -> Task {
+    task_within(Duration::from_secs(5), port, fields, folder)
+}
+
+/// The same with this timeout.
+pub(super) fn task_within(timeout: Duration, port: u16, fields: Value, folder: &Path) -> Task {
     let mut prometheus = json!({
         "scheme": "http", "port": port, "path": "/metrics?token=s3cret", "bodySizeLimit": 1_000_000, "sampleLimit": 1000
     });
     let Value::Object(fields) = fields else { panic!("{fields}") };
     prometheus.as_object_mut().unwrap().extend(fields);
     let source = json!({
-        "name": "app", "intervalMs": 10_000, "timeoutMs": 5000, "staleAfterMs": 60_000, "prometheus": prometheus
+        "name": "app", "intervalMs": 10_000, "timeoutMs": timeout.as_millis(), "staleAfterMs": 60_000, "prometheus": prometheus
     });
     Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), folder.to_owned(), NamedPorts::default())
 }

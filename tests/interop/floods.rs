@@ -1,0 +1,130 @@
+//! Sources that send too much, beside one that does not: what they cost is bounded, and the other's to pay is nothing.
+
+use std::io::{self, Write};
+
+use anyhow::{Result, ensure};
+use flate2::{Compression, write::GzEncoder};
+use harness::{Exporter, Reply, Sandbox, Sidecar, SidecarOptions, Snmpd};
+
+use crate::world::{
+    BASE, Manifest, OTHER, PAGE, WALK, context, render_in, rows_under, under_a_constant_walk, wait_for_value,
+};
+
+const MIB: usize = 1 << 20;
+
+/// What a scrape may take beyond what the sidecar has anyway, however much is sent: a line of 1 MiB while it grows, and
+/// the buffers of HTTP and gzip.
+const ROOM: u64 = 3 << 20;
+
+const OBJECTS: &str = "
+  scalars:
+  - {name: requests, oid: '1', syntax: Gauge32, value: {source: app, metric: requests}}
+  - {name: up, oid: '2', syntax: Integer32, value: {source: app, metric: up}}
+";
+
+/// A source with these `limits` answers with a flood: it is refused for one of these reasons, the values before it
+/// stand, memory stays within [`ROOM`], and all the while another subtree is walked and its source scraped.
+fn is_refused(limits: &str, flood: Reply, reasons: &[&str]) -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let (flooding, good) = (Exporter::with_page("requests 7\n")?, Exporter::with_page(PAGE)?);
+    let endpoint = format!("interval: 1s, {limits}");
+    let flooded = Manifest {
+        port: flooding.port(),
+        objects: OBJECTS,
+        endpoint: &endpoint,
+        stale_after: "10m",
+        ..Manifest::default()
+    };
+    let other = Manifest { name: "other", oid: OTHER, port: good.port(), ..Manifest::default() };
+    let config = render_in(&sandbox, "config", &[context("acme"), flooded.yaml(), other.yaml()])?;
+    let snmpd = Snmpd::start(&sandbox)?;
+    let sidecar =
+        Sidecar::start(&sandbox, SidecarOptions { config, masters: vec![snmpd.unix_url()], ..Default::default() })?;
+    let client = snmpd.v2c();
+    wait_for_value(&sandbox, &client, "1.0 = Gauge32: 7")?;
+    let before = sidecar.memory()?.peak;
+    under_a_constant_walk(&client, &rows_under(OTHER, WALK), || {
+        flooding.set(flood);
+        sandbox.wait_for("the flood to be refused", || {
+            let status = sidecar.status()?.to_string();
+            ensure!(reasons.iter().any(|reason| status.contains(reason)), "{status}");
+            Ok(())
+        })?;
+        let (floods, scrapes) = (flooding.scrapes() + 2, good.scrapes() + 2);
+        sandbox.wait_for("further floods and scrapes", || {
+            ensure!(flooding.scrapes() >= floods && good.scrapes() >= scrapes, "{flooding:?}, {good:?}");
+            Ok(())
+        })
+    })?;
+    let seen = client.get(&[&format!("{BASE}.1.0"), &format!("{BASE}.2.0")])?;
+    ensure!(seen == rows_under(BASE, &["1.0 = Gauge32: 7", "2.0 = INTEGER: 0"]), "{seen:?}");
+    let grown = sidecar.memory()?.peak.saturating_sub(before);
+    ensure!(grown <= ROOM, "grown by {grown} bytes");
+    flooding.set(Reply::Page("requests 8\n".to_owned()));
+    wait_for_value(&sandbox, &client, "1.0 = Gauge32: 8")
+}
+
+/// A response of `headers`, and `piece` behind them up to `most` octets.
+fn response(headers: &str, piece: Vec<u8>, most: usize) -> Reply {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{headers}\r\n");
+    Reply::written(move |stream| {
+        stream.write_all(head.as_bytes())?;
+        (0..most.div_ceil(piece.len())).try_for_each(|_| stream.write_all(&piece))
+    })
+}
+
+fn lines() -> Vec<u8> {
+    b"requests 9\n".repeat(MIB / 11)
+}
+
+#[test]
+fn a_body_of_1_gib_is_refused_by_its_length() -> Result<()> {
+    let flood = response("Content-Length: 1073741824\r\n", lines(), 1024 * MIB);
+    is_refused("bodySizeLimit: 16Mi", flood, &["the body is longer than 16777216 bytes"])
+}
+
+#[test]
+fn a_body_of_1_gib_is_read_up_to_the_limit() -> Result<()> {
+    let flood = response("", lines(), 1024 * MIB);
+    is_refused("bodySizeLimit: 16Mi", flood, &["the body is longer than 16777216 bytes"])
+}
+
+#[test]
+fn a_body_without_end_is_read_up_to_1_gib_without_being_held() -> Result<()> {
+    let reasons = ["the body is longer than 1073741824 bytes", "not done within 1s, while reading the body"];
+    is_refused("bodySizeLimit: 1Gi", response("", lines(), usize::MAX), &reasons)
+}
+
+#[test]
+fn a_gzip_bomb_of_1_gib_is_unpacked_up_to_the_limit() -> Result<()> {
+    let mut member = GzEncoder::new(Vec::new(), Compression::best());
+    member.write_all(&lines())?;
+    let member = member.finish()?;
+    ensure!(member.len() < MIB / 100, "{} octets", member.len());
+    let size = 1024 * member.len();
+    let flood = response("Content-Encoding: gzip\r\n", member, size);
+    is_refused("bodySizeLimit: 16Mi", flood, &["the body is longer than 16777216 bytes"])
+}
+
+#[test]
+fn a_million_series_are_refused_at_the_limit() -> Result<()> {
+    let flood = Reply::written(|stream| {
+        let mut stream = io::BufWriter::new(stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")?;
+        (0..1_000_000).try_for_each(|n| writeln!(stream, "requests{{n=\"{n}\"}} 1"))?;
+        stream.flush()
+    });
+    is_refused("bodySizeLimit: 1Gi, sampleLimit: 1000", flood, &["more than 1000 samples"])
+}
+
+#[test]
+fn a_line_of_100_mib_is_refused_at_its_limit() -> Result<()> {
+    let flood = response("", vec![b'r'; MIB], 100 * MIB);
+    is_refused("bodySizeLimit: 1Gi", flood, &["the line is longer than 1048576 bytes"])
+}
+
+#[test]
+fn a_header_of_1_mib_is_refused() -> Result<()> {
+    let flood = response(&format!("X: {}\r\n", "x".repeat(MIB)), b"requests 9\n".to_vec(), 11);
+    is_refused("bodySizeLimit: 1Gi", flood, &["message head is too large"])
+}
