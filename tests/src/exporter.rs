@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::Result;
 
+type Act = dyn Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync;
+
 /// What it answers.
 #[derive(Clone)]
 pub enum Reply {
@@ -28,12 +30,19 @@ pub enum Reply {
     Hang,
     /// The beginning of a page whose announced length is never reached.
     Cut(String),
+    /// Whatever this does with the connection, once the request's head has come.
+    Acted(Arc<Act>),
 }
 
 impl Reply {
     /// A page made anew for each scrape, from the scrape's number.
     pub fn made(make: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
         Self::Made(Arc::new(make))
+    }
+
+    /// Whatever `act` does with the connection, once the request's head has come.
+    pub fn acted(act: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::Acted(Arc::new(act))
     }
 }
 
@@ -46,6 +55,7 @@ impl fmt::Debug for Reply {
             Self::Html => "Html",
             Self::Hang => "Hang",
             Self::Cut(_) => "Cut",
+            Self::Acted(_) => "Acted",
         })
     }
 }
@@ -156,6 +166,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             respond(&mut stream, 200, "text/html", page.len(), page)
         }
         Reply::Cut(page) => respond(&mut stream, 200, text, page.len() * 2, &page),
+        Reply::Acted(act) => act(&mut stream),
         Reply::Hang => {
             // Until the other end closes.
             for line in request {
