@@ -19,6 +19,7 @@ mod row;
 mod sandbox;
 mod sidecar;
 mod snmpd;
+pub mod soak;
 mod source_fault;
 
 pub use application::{Application, example};
