@@ -59,6 +59,9 @@ impl MasterFault {
         Self::EndsSession,
     ];
 
+    /// What takes the subagent the most memory.
+    pub const HEAVY: [Self; 2] = [Self::StopsReading, Self::Floods];
+
     /// Does this to the subagent of a new connection, for so long at most. `walked` is what it asks for, if anything.
     ///
     /// # Errors

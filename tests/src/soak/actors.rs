@@ -48,7 +48,7 @@ impl Stage {
     /// Troubles one source again and again.
     pub(super) fn trouble_source(&self, source: &Source, (number, actors): (usize, usize)) {
         let place = format!("faulty source {number}");
-        let mut rhythm = Rhythm::new(Trouble::all(), (number, actors), self.random(&place));
+        let mut rhythm = Rhythm::new(Trouble::all(), &Trouble::HEAVY, (number, actors), self.random(&place));
         while let Some((pause, trouble, lasts)) = rhythm.next() {
             if self.calm.pause(pause) {
                 break;
@@ -68,7 +68,7 @@ impl Stage {
         plans: &[(usize, &Plan)],
         sources: &[(Source, Times)],
     ) -> Result<()> {
-        let mut rhythm = Rhythm::new(Change::ALL.to_vec(), (0, 1), self.random("configuration"));
+        let mut rhythm = Rhythm::new(Change::ALL.to_vec(), &[], (0, 1), self.random("configuration"));
         while let Some((pause, change, lasts)) = rhythm.next() {
             let (number, plan) = rhythm.random().pick(plans).copied().context("no document to change")?;
             if self.calm.pause(pause) {
@@ -101,7 +101,8 @@ impl Stage {
     /// Plays a master that is well for a while and then is not, until there are to be no more faults; then waits until
     /// the sidecar is back and all is well.
     pub(super) fn misbehave(&self, socket: &MasterSocket) -> Result<()> {
-        let mut rhythm = Rhythm::new(MasterFault::ALL.to_vec(), (0, 1), self.random("faulty master"));
+        let mut rhythm =
+            Rhythm::new(MasterFault::ALL.to_vec(), &MasterFault::HEAVY, (0, 1), self.random("faulty master"));
         let base = self.truth.subtrees.first().context("no subtree")?.base.clone();
         while let Some((pause, fault, lasts)) = rhythm.next() {
             self.tally.begin("faulty master", &fault.to_string());

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{
     clock::Moment,
-    layout::Instance,
+    layout::COLUMNS,
     tally::Tally,
     truth::{Seen, Span, Truth},
 };
@@ -20,15 +20,26 @@ pub(super) struct Asker {
     random: Random,
     /// Who asks, for those who read of a wrong answer.
     name: &'static str,
+    /// The instances of each subtree.
+    instances: Vec<Vec<Oid>>,
     newest: BTreeMap<usize, Moment>,
 }
+
+/// How much of a question is told when its answer was wrong, in octets.
+const TOLD: usize = 500;
 
 /// A question, and what it found: one varbind for each.
 type Found<'a> = (&'a SearchRange, &'a VarBind);
 
 impl Asker {
     pub(super) fn new(name: &'static str, truth: Arc<Truth>, tally: Arc<Tally>, random: Random) -> Self {
-        Self { truth, tally, random, name, newest: BTreeMap::new() }
+        let mut instances = vec![Vec::new(); truth.subtrees.len()];
+        for (name, instance) in &truth.instances {
+            if let Some(own) = instances.get_mut(instance.subtree) {
+                own.push(name.clone());
+            }
+        }
+        Self { truth, tally, random, name, instances, newest: BTreeMap::new() }
     }
 
     /// Asks for something, and checks the answer. That none comes is an error; that it is wrong is noted.
@@ -36,9 +47,13 @@ impl Asker {
         let subtree = self.random.below(self.truth.subtrees.len());
         let contexts = self.truth.subtrees.get(subtree).map(|subtree| subtree.contexts.clone()).unwrap_or_default();
         let context = self.random.pick(&contexts).cloned().unwrap_or_default();
+        let mut row = None;
         let body = match self.random.below(10) {
             0..3 => Body::Get(self.some_names(subtree)),
-            3..5 => Body::Get(self.row(subtree)),
+            3..5 => {
+                row = self.row(subtree);
+                Body::Get(row.clone().unwrap_or_else(|| self.some_names(subtree)))
+            }
             5..7 => Body::GetNext(self.some_ranges(subtree, 10)),
             _ => {
                 let ranges = self.some_ranges(subtree, 4);
@@ -51,21 +66,18 @@ impl Asker {
         let response = master.ask(&Context::from(context.as_str()), body.clone())?;
         let span = Span { asked, answered: self.truth.clock.now() };
         self.tally.checked(response.varbinds.len());
-        if let Err(error) = self.check(&body, &response, &context, span) {
-            self.tally.wrong(&format!("{}, asked {body:?} in context {context:?}: {error:#}", self.name));
+        let checked = self.check(&body, &response, &context, span);
+        if let Err(error) = checked.and_then(|()| row.map_or(Ok(()), |_| check_row(&response.varbinds))) {
+            let mut question = format!("{body:?}");
+            question.truncate(question.floor_char_boundary(TOLD));
+            self.tally.wrong(&format!("{}: {error:#}; context {context:?}, {question}", self.name));
         }
         Ok(())
     }
 
-    fn names(&self, subtree: usize) -> Vec<(&Oid, &Instance)> {
-        self.truth.instances.iter().filter(|(_, instance)| instance.subtree == subtree).collect()
-    }
-
     fn some_name(&mut self, subtree: usize) -> Oid {
-        let mut random = self.random.clone();
-        let name = random.pick(&self.names(subtree)).map(|(name, _)| (*name).clone());
-        self.random = random;
-        name.unwrap_or_default()
+        let names = self.instances.get(subtree).map_or(&[][..], Vec::as_slice);
+        self.random.pick(names).cloned().unwrap_or_default()
     }
 
     /// Instances of a subtree, and some that there are not.
@@ -79,14 +91,14 @@ impl Asker {
         names.into_iter().map(|start| SearchRange { start, include: true, end: Oid::default() }).collect()
     }
 
-    /// A whole row of a table.
-    fn row(&mut self, subtree: usize) -> Vec<SearchRange> {
+    /// A whole row of a table; none where something else was drawn.
+    fn row(&mut self, subtree: usize) -> Option<Vec<SearchRange>> {
         let name = self.some_name(subtree);
-        let base = self.truth.subtrees.get(subtree).map_or(0, |subtree| subtree.base.len());
-        let (table, column, index) = (name.get(..base + 3), name.get(base + 3), name.get(base + 4..));
-        let (Some(table), Some(_), Some(index)) = (table, column, index) else { return self.some_names(subtree) };
-        let cell = |column| Oid::new([table, &[column], index].concat()).unwrap_or_default();
-        (2..=4).map(|column| SearchRange { start: cell(column), include: true, end: Oid::default() }).collect()
+        let base = self.truth.subtrees.get(subtree)?.base.len();
+        let (entry, index) = (name.get(..base + 3)?, name.get(base + 4..)?);
+        let cell =
+            |column| Some(SearchRange { start: cell(entry, column, index)?, include: true, end: Oid::default() });
+        COLUMNS.into_iter().map(cell).collect()
     }
 
     /// Parts of a subtree, as masters search it: each ends where the subtree does.
@@ -115,7 +127,6 @@ impl Asker {
                     let checked = self.truth.check(&varbind.name, &varbind.value, span);
                     seen.extend(checked.with_context(|| told(varbind))?);
                 }
-                self.check_row(names, response)?;
             }
             Body::GetNext(ranges) => {
                 ensure!(response.varbinds.len() == ranges.len(), "{} varbinds", response.varbinds.len());
@@ -127,24 +138,6 @@ impl Asker {
             _ => {}
         }
         self.check_seen(&seen)
-    }
-
-    /// A row is there whole, or not at all.
-    fn check_row(&self, names: &[SearchRange], response: &Response) -> Result<()> {
-        let is_there = |varbind: &VarBind| !matches!(varbind.value, Value::NoSuchInstance | Value::NoSuchObject);
-        let index = |name: &Oid| name.get(name.len().saturating_sub(4)..).map(<[SubId]>::to_vec);
-        let is_row = names.len() == 3 && names.iter().all(|range| self.truth.instances.contains_key(&range.start));
-        if is_row
-            && names.windows(2).all(
-                |pair| matches!(pair, [a, b] if a.start.len() == b.start.len() && index(&a.start) == index(&b.start)),
-            )
-        {
-            let there = response.varbinds.iter().filter(|varbind| is_there(varbind)).count();
-            // Where numbers are withheld the row's text still shows.
-            let numbers = response.varbinds.iter().take(2).filter(|varbind| is_there(varbind)).count();
-            ensure!(there == 3 || there == 0 || numbers == 0, "part of a row: {:?}", response.varbinds);
-        }
-        Ok(())
     }
 
     fn check_found(&self, (range, varbind): Found<'_>, context: &str, span: Span) -> Result<Option<Seen>> {
@@ -230,6 +223,18 @@ impl Asker {
         }
         self.truth.check_whole(rows.iter().map(|varbind| (&varbind.name, &varbind.value)), since)
     }
+}
+
+fn cell(entry: &[SubId], column: SubId, index: &[SubId]) -> Option<Oid> {
+    Oid::new([entry, &[column], index].concat()).ok()
+}
+
+/// A row is there whole, or not at all. Where its numbers are withheld its text still shows.
+fn check_row(cells: &[VarBind]) -> Result<()> {
+    let is_there = |cell: &&VarBind| !matches!(cell.value, Value::NoSuchInstance | Value::NoSuchObject);
+    let numbers = cells.iter().take(2).filter(is_there).count();
+    ensure!(numbers == 0 || cells.iter().filter(is_there).count() == cells.len(), "part of a row: {cells:?}");
+    Ok(())
 }
 
 fn told(varbind: &VarBind) -> String {

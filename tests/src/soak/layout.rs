@@ -15,8 +15,11 @@ use super::{
 pub(super) const ROOT: &str = "1.3.6.1.4.1.8072.9999.9999.60";
 /// The arc of the object that a changed document has more.
 const ADDED: SubId = 900;
-/// The column of [`Plan::documents`]' tables that shows a number of the row's own.
-pub(super) const NUMBER_COLUMN: SubId = 2;
+/// The columns of every table: a number of the row's own, the moment of its page, a text of the row's own.
+pub(super) const COLUMNS: [SubId; 3] = [NUMBER, MOMENT, TEXT];
+const NUMBER: SubId = 2;
+const MOMENT: SubId = 3;
+const TEXT: SubId = 4;
 
 /// A subtree.
 #[derive(Debug)]
@@ -192,9 +195,9 @@ fn objects(source: &str, position: usize) -> (Vec<Json>, Json) {
     ];
     let column = |arc: SubId, syntax: &str, value: Json| json!({"name": format!("column{position}x{arc}"), "oid": arc, "syntax": syntax, "value": value});
     let columns = [
-        column(NUMBER_COLUMN, "Gauge32", shows("row_value", json!({}))),
-        column(3, "Counter32", shows("row_moment_total", json!({}))),
-        column(4, "DisplayString", shows("row_value", json!({"label": "text"}))),
+        column(NUMBER, "Gauge32", shows("row_value", json!({}))),
+        column(MOMENT, "Counter32", shows("row_moment_total", json!({}))),
+        column(TEXT, "DisplayString", shows("row_value", json!({"label": "text"}))),
     ];
     let index = json!([{"name": format!("row{position}"), "oid": 1, "label": "row", "as": "String"}]);
     let oid = format!("{position}.{TABLE}");
@@ -222,9 +225,9 @@ fn scalars(rows: usize) -> [(SubId, Shows, Missing); 10] {
 /// What the columns of [`objects`] show in one row.
 fn columns(row: usize) -> [(SubId, Shows); 3] {
     [
-        (NUMBER_COLUMN, Shows::Exactly(Value::Gauge32(u32::try_from(row).unwrap_or(u32::MAX)))),
-        (3, Shows::Moment(Value::Counter32)),
-        (4, Shows::Exactly(text(&format!("row {row}")))),
+        (NUMBER, Shows::Exactly(Value::Gauge32(u32::try_from(row).unwrap_or(u32::MAX)))),
+        (MOMENT, Shows::Moment(Value::Counter32)),
+        (TEXT, Shows::Exactly(text(&format!("row {row}")))),
     ]
 }
 
@@ -237,5 +240,5 @@ fn row_index(row: usize) -> Vec<SubId> {
 
 /// Whether an OID below a subtree's base is that of a row which came with exploding labels.
 pub(super) fn is_exploded(below_base: &[SubId]) -> bool {
-    matches!(below_base, [_, TABLE, 1, NUMBER_COLUMN, _, first, ..] if *first == u32::from(b'x'))
+    matches!(below_base, [_, TABLE, 1, NUMBER, _, first, ..] if *first == u32::from(b'x'))
 }

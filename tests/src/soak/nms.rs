@@ -44,7 +44,7 @@ impl Nms {
     /// Walks and breaks `snmpd` until it is told to stop; then waits until everything shows once more.
     pub(super) fn run(mut self, snmpd: &mut Snmpd) -> Result<()> {
         let faults = vec![SnmpdFault::Killed, SnmpdFault::Restarted, SnmpdFault::Frozen];
-        let mut rhythm = Rhythm::new(faults, (0, 1), self.random.clone());
+        let mut rhythm = Rhythm::new(faults, &[], (0, 1), self.random.clone());
         while let Some((pause, fault, lasts)) = rhythm.next() {
             self.wait_until_whole(snmpd, 0)?;
             let until = Instant::now() + pause;
@@ -104,7 +104,7 @@ impl Nms {
         let asked = self.truth.clock.now();
         let (rows, checked) = match &question {
             Question::Walk(how) => {
-                let root = if matches!(how, Walk::Next) { self.smallest()? } else { ROOT.parse()? };
+                let root = if matches!(how, Walk::Next) { self.small()? } else { ROOT.parse()? };
                 let rows = client.walk(*how, &root.to_string())?;
                 let span = Span { asked, answered: self.truth.clock.now() };
                 let checked = if matches!(how, Walk::Next) {
@@ -129,8 +129,8 @@ impl Nms {
         Ok(())
     }
 
-    /// The subtree that a walk without bulk takes: the first.
-    fn smallest(&self) -> Result<Oid> {
+    /// A subtree that is small enough for a walk without bulk.
+    fn small(&self) -> Result<Oid> {
         Ok(self.truth.subtrees.last().context("no subtree")?.base.clone())
     }
 }

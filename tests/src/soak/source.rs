@@ -31,6 +31,9 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// What takes the sidecar the most memory.
+    pub(super) const HEAVY: [Self; 2] = [Self::LabelExplosion, Self::Fails(SourceFault::TooManySamples)];
+
     /// All that there is.
     pub(super) fn all() -> Vec<Self> {
         let odd = [Self::LabelExplosion, Self::NotANumber, Self::OtherMetrics];
@@ -66,6 +69,22 @@ struct Log {
 impl Shown {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was shown at these moments, with so many rows.
+    #[cfg(test)]
+    pub(super) fn of(
+        rows: usize,
+        good: impl IntoIterator<Item = Moment>,
+        odd: impl IntoIterator<Item = Moment>,
+        exploded: impl IntoIterator<Item = Moment>,
+    ) -> Self {
+        let log = Log {
+            good: good.into_iter().collect(),
+            odd: odd.into_iter().collect(),
+            exploded: exploded.into_iter().collect(),
+        };
+        Self { clock: Clock::start(), rows, log: Mutex::new(log) }
     }
 
     /// A whole page, made now.

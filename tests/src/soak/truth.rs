@@ -202,7 +202,7 @@ impl Truth {
         ensure!(make(u32::try_from(number)?) == *value, "{value:?} is of another type");
         let Witness { shown, times } = self.source(instance)?;
         ensure!(shown.has(number), "{value:?} was never shown by its source");
-        ensure!(number <= span.answered + 1_000, "{value:?} is of the future, at {span:?}");
+        ensure!(number <= span.answered + 100, "{value:?} is of the future, at {span:?}");
         let newest = shown.newest(span.asked.saturating_sub(millis(LAG))).unwrap_or_default();
         ensure!(number >= newest, "{value:?} is old: {newest} was shown {LAG:?} before it was asked for, at {span:?}");
         if instance.missing == Missing::Holds {
@@ -274,26 +274,30 @@ impl Truth {
         }
     }
 
-    /// Whether a walk shows all that there is without trouble and nothing else, from `since` or later.
+    /// Whether a walk that is just over shows all that there is without trouble and nothing else, from `since` or later.
     pub(super) fn check_whole<'a>(
         &self,
         rows: impl Iterator<Item = (&'a Oid, &'a Value)>,
         since: Moment,
     ) -> Result<()> {
+        self.check_walked(rows, Span { asked: since, answered: self.clock.now() })
+    }
+
+    fn check_walked<'a>(&self, rows: impl Iterator<Item = (&'a Oid, &'a Value)>, span: Span) -> Result<()> {
         let rows: BTreeMap<&Oid, &Value> = rows.collect();
-        let expected = self.instances.iter().filter(|(_, instance)| !instance.added);
-        let mut known = 0;
-        for (name, instance) in expected {
+        let expected: Vec<_> = self.instances.iter().filter(|(_, instance)| !instance.added).collect();
+        for (name, instance) in &expected {
             let value = rows.get(name).with_context(|| format!("{name} is missing among {} rows", rows.len()))?;
-            known += 1;
-            let span = Span { asked: since, answered: self.clock.now() };
             let missing = matches!(&instance.missing, Missing::Shows(missing) if missing == *value);
             ensure!(!missing, "{name} is {value:?}");
             if let Some(Seen { moment, .. }) = self.check(name, value, span).with_context(|| name.to_string())? {
-                ensure!(moment >= since, "{name} is still {value:?}");
+                ensure!(moment >= span.asked, "{name} is still {value:?}");
             }
         }
-        ensure!(known == rows.len(), "{} rows that should not be there", rows.len() - known);
+        ensure!(expected.len() == rows.len(), "{} of {} rows should be there", expected.len(), rows.len());
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
