@@ -14,7 +14,7 @@ STATIC += -C link-arg=-Wl,--icf=all
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit interop lint release bench fuzz generate setup clean
+.PHONY: help demo test unit interop soak lint release bench fuzz generate setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ unit: ## Tests of pure code: properties, snapshots, fuzz corpora, the codec agai
 
 interop: setup ## Tests across processes: the sidecar under net-snmp's snmpd, with real exporters
 	@tests/run interop
+
+soak: setup ## The sidecar under random faults for SOAK_SECONDS (default 600): its memory, every answer; SEED repeats one
+	@cargo build --quiet --package snmp-sidecar --package snmp-operator-tests --bins
+	@SOAK_SECONDS=$(SOAK_SECONDS) SEED=$(SEED) target/debug/soak
 
 lint: $(DENY) ## Format, clippy, documentation, dependencies
 	@tests/run lint

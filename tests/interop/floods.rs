@@ -67,7 +67,7 @@ fn is_refused(limits: &str, flood: Reply, reasons: &[&str]) -> Result<()> {
 /// A response of `headers`, and `piece` behind them up to `most` octets.
 fn response(headers: &str, piece: Vec<u8>, most: usize) -> Reply {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{headers}\r\n");
-    Reply::written(move |stream| {
+    Reply::acted(move |stream| {
         stream.write_all(head.as_bytes())?;
         (0..most.div_ceil(piece.len())).try_for_each(|_| stream.write_all(&piece))
     })
@@ -108,7 +108,7 @@ fn a_gzip_bomb_of_1_gib_is_unpacked_up_to_the_limit() -> Result<()> {
 
 #[test]
 fn a_million_series_are_refused_at_the_limit() -> Result<()> {
-    let flood = Reply::written(|stream| {
+    let flood = Reply::acted(|stream| {
         let mut stream = io::BufWriter::new(stream);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")?;
         (0..1_000_000).try_for_each(|n| writeln!(stream, "requests{{n=\"{n}\"}} 1"))?;

@@ -15,5 +15,6 @@ mod reload;
 mod requests;
 mod restarts;
 mod slow_answers;
+mod soak;
 mod sources;
 mod world;

@@ -13,8 +13,7 @@ use std::{
 
 use anyhow::Result;
 
-/// Writes a response.
-type Writer = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
+type Act = dyn Fn(&mut TcpStream) -> io::Result<()> + Send + Sync;
 
 /// What it answers.
 #[derive(Clone)]
@@ -31,8 +30,8 @@ pub enum Reply {
     Hang,
     /// The beginning of a page whose announced length is never reached.
     Cut(String),
-    /// The whole response, head and all, written as it is made, for as long as the other end takes it.
-    Written(Arc<Writer>),
+    /// Whatever this does with the connection, once the request's head has come.
+    Acted(Arc<Act>),
 }
 
 impl Reply {
@@ -41,9 +40,9 @@ impl Reply {
         Self::Made(Arc::new(make))
     }
 
-    /// A response written as it is made.
-    pub fn written(write: impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self::Written(Arc::new(write))
+    /// Whatever `act` does with the connection, once the request's head has come.
+    pub fn acted(act: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::Acted(Arc::new(act))
     }
 }
 
@@ -56,7 +55,7 @@ impl fmt::Debug for Reply {
             Self::Html => "Html",
             Self::Hang => "Hang",
             Self::Cut(_) => "Cut",
-            Self::Written(_) => "Written",
+            Self::Acted(_) => "Acted",
         })
     }
 }
@@ -167,7 +166,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
             respond(&mut stream, 200, "text/html", page.len(), page)
         }
         Reply::Cut(page) => respond(&mut stream, 200, text, page.len() * 2, &page),
-        Reply::Written(write) => write(&mut stream),
+        Reply::Acted(act) => act(&mut stream),
         Reply::Hang => {
             // Until the other end closes.
             for line in request {

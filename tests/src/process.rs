@@ -1,7 +1,7 @@
 //! Processes that end with the test that started them.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -17,15 +17,6 @@ use crate::program::debian;
 /// How long a process may take to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
-
-/// A program's memory, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Memory {
-    /// What is resident now.
-    pub resident: u64,
-    /// The most that ever was.
-    pub peak: u64,
-}
 
 /// A running program, alone in its process group. It ends when this is dropped, and the kernel kills it should the
 /// test's process be killed. Only the thread that started it keeps it alive, so start and drop it in one thread.
@@ -75,18 +66,6 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// How much memory it has.
-    pub fn memory(&self) -> Result<Memory> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let bytes = |field: &str| -> Result<u64> {
-            let value =
-                status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
-            let kibibytes = value.trim().strip_suffix(" kB").with_context(|| format!("{field} {value}"))?;
-            Ok(kibibytes.parse::<u64>()? << 10)
-        };
-        Ok(Memory { resident: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
     }
 
     /// Fails where it has ended.

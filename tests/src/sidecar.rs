@@ -118,19 +118,24 @@ impl Sidecar {
         self.process()?.stop()
     }
 
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.as_ref().context("the sidecar does not run")?.signal(signal)
-    }
-
     /// Its process id.
     pub fn id(&self) -> Result<u32> {
         Ok(self.process.as_ref().context("the sidecar does not run")?.id())
     }
 
+    /// Fails where it has ended.
+    pub fn running(&mut self) -> Result<()> {
+        self.process.as_mut().context("the sidecar does not run")?.running()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.as_ref().context("the sidecar does not run")?.signal(signal)
+    }
+
     /// How much memory it has.
     pub fn memory(&self) -> Result<Memory> {
-        self.process.as_ref().context("the sidecar does not run")?.memory()
+        Memory::of(self.id()?)
     }
 
     /// What `/status` says.

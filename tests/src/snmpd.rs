@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{Client, Process, Sandbox, debian, free_port};
+use crate::{Client, Process, Sandbox, Signal, debian, free_port};
 
 /// The community that reads and writes the default context.
 pub const COMMUNITY: &str = "public";
@@ -117,6 +117,11 @@ impl Snmpd {
     /// Ends it in order.
     pub fn stop(&mut self) -> Result<(ExitStatus, Duration)> {
         self.process()?.stop()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.as_ref().context("snmpd does not run")?.signal(signal)
     }
 
     /// The AgentX URL of its Unix socket.

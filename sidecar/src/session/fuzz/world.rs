@@ -128,7 +128,7 @@ impl Slot {
         let (objects, instances) = (self.content.objects(), self.content.instances(version));
         let mut view = MibView::new(oid(self.base), objects.iter().map(|object| oid(object)).collect());
         for (suffix, value) in &instances {
-            assert_eq!(view.push(suffix, value.as_ref()), Ok(()));
+            assert_eq!(view.push(&[], suffix, value.as_ref()), Ok(()));
         }
         self.view.store(Arc::new(view));
         self.instances = instances;

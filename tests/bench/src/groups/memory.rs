@@ -1,12 +1,12 @@
 //! How much memory a subagent takes.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
-use harness::Sandbox;
+use anyhow::Result;
+use harness::{Memory, Sandbox};
 
 use super::Group;
 use crate::{
@@ -33,8 +33,8 @@ const READ_FOR: Duration = Duration::from_secs(3);
 const READ_EACH: Duration = Duration::from_millis(100);
 
 /// Megabytes.
-struct Memory {
-    resident: f64,
+struct Resident {
+    now: f64,
     most: f64,
 }
 
@@ -45,8 +45,8 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
         Ok(Row {
             name: format!("resident memory of the sidecar with {varbinds} varbinds"),
             unit: Unit::Megabytes,
-            ours: ours.resident,
-            peers: vec![("C", Seen::Measured(c.resident))],
+            ours: ours.now,
+            peers: vec![("C", Seen::Measured(c.now))],
             target: Target::AtMost(limit),
             notes: vec![format!("most that there ever was: ours {:.2} MB, C {:.2} MB.", ours.most, c.most)],
         })
@@ -58,7 +58,7 @@ fn big() -> Objects {
     Objects { rows: 10_000, columns: 11, scalars: 0 }
 }
 
-fn of_sidecar(bench: &Bench, objects: Objects) -> Result<Memory> {
+fn of_sidecar(bench: &Bench, objects: Objects) -> Result<Resident> {
     let sandbox = Sandbox::new()?;
     let (_exporter, port) = bench.changing_exporter(&sandbox, objects)?;
     let address = Address::Unix(sandbox.path("agentx"));
@@ -77,7 +77,7 @@ fn of_sidecar(bench: &Bench, objects: Objects) -> Result<Memory> {
     read(sidecar.id()?)
 }
 
-fn of_c(bench: &Bench, objects: Objects) -> Result<Memory> {
+fn of_c(bench: &Bench, objects: Objects) -> Result<Resident> {
     let sandbox = Sandbox::new()?;
     let socket = sandbox.path("agentx");
     let door = Address::Unix(socket.clone()).listen()?;
@@ -90,19 +90,17 @@ fn of_c(bench: &Bench, objects: Objects) -> Result<Memory> {
     read(process.id())
 }
 
-fn read(process: u32) -> Result<Memory> {
+fn read(process: u32) -> Result<Resident> {
     let end = Instant::now() + READ_FOR;
-    let mut resident = Vec::new();
+    let mut now = Vec::new();
     while Instant::now() < end {
-        resident.push(megabytes(process, "VmRSS:")?);
+        now.push(megabytes(Memory::of(process)?.resident));
         thread::sleep(READ_EACH);
     }
-    Ok(Memory { resident: median(&resident)?, most: megabytes(process, "VmHWM:")? })
+    Ok(Resident { now: median(&now)?, most: megabytes(Memory::of(process)?.peak) })
 }
 
-fn megabytes(process: u32, field: &str) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).context("the process has ended")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes * 1024.0 / 1e6)
+#[allow(clippy::cast_precision_loss)]
+fn megabytes(octets: u64) -> f64 {
+    octets as f64 / 1e6
 }
