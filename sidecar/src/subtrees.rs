@@ -188,10 +188,10 @@ mod tests {
         let shown = serde_json::to_string(&status.subtrees()[&name]).unwrap();
         assert!(shown.contains("a defect of the sidecar") && shown.contains("this one"), "{shown}");
 
-        advance(RESTART - Duration::from_millis(1)).await;
+        advance(RESTART / 2).await;
         settle(&mut subtrees).await;
         assert_eq!(exported(&exports), [2], "not at once");
-        advance(Duration::from_millis(1)).await;
+        advance(RESTART / 2).await;
         settle(&mut subtrees).await;
         assert_eq!(exported(&exports), [1, 2]);
         assert!(Arc::ptr_eq(&other, &exports.in_context("")[1].view), "the other was left alone");
