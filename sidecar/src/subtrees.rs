@@ -122,3 +122,79 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, sync::Arc};
+
+    use serde_json::json;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{exports::ExportTable, source::NamedPorts, state::StateFolder, status::Status};
+
+    /// A subtree of one constant.
+    fn document(name: &str, arc: u32) -> Document {
+        let document = json!({
+            "version": 1, "namespace": "acme", "name": name, "oid": format!("1.3.6.1.4.1.64500.1.{arc}"),
+            "contexts": [""], "sources": [],
+            "scalars": [{"name": "tenant", "oid": "1", "syntax": "DisplayString", "value": {"constant": "acme"}}],
+        });
+        let subtree = Arc::new(sidecar_config::parse(document.to_string().as_bytes()).unwrap());
+        Document { file: sidecar_config::file_name(name), hash: 1, subtree }
+    }
+
+    /// The last arcs of the OIDs that are exported.
+    fn exported(exports: &ExportTable) -> Vec<u32> {
+        exports.in_context("").iter().filter_map(|export| export.base.last().copied()).collect()
+    }
+
+    /// The tasks come to their ends, or to where they wait; so do those that are started because of that.
+    async fn settle(subtrees: &mut Subtrees) {
+        for _ in 0..2 {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            subtrees.tend(Instant::now());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subtree_with_a_defect_is_withdrawn_and_started_again_and_the_others_go_on() {
+        let (exports, state) = (ExportTable::new(), StateFolder::new(None));
+        let status = Status::new("web-0", Vec::new(), state.clone());
+        let mut subtrees = Subtrees::new(Surroundings {
+            folder: PathBuf::new(),
+            ports: NamedPorts::default(),
+            pod_index: 1,
+            state,
+            exports: exports.clone(),
+            status: status.clone(),
+        });
+        let documents = [document("one", 1), document("two", 2)];
+        let name = SubtreeName::of(&documents[0].subtree);
+        let documents = documents.map(|document| (SubtreeName::of(&document.subtree), document));
+        let selection = Selection { documents: documents.into(), ..Selection::default() };
+        subtrees.apply(&selection, 1);
+        settle(&mut subtrees).await;
+        assert_eq!(exported(&exports), [1, 2]);
+        let other = Arc::clone(&exports.in_context("")[1].view);
+
+        // In the place of the subtree's task, one that has a defect.
+        let defect = subtrees.tasks.spawn(async { panic!("this one") });
+        subtrees.running.get_mut(&name).unwrap().task.replace(defect).unwrap().abort();
+        settle(&mut subtrees).await;
+        assert_eq!(exported(&exports), [2]);
+        let shown = serde_json::to_string(&status.subtrees()[&name]).unwrap();
+        assert!(shown.contains("a defect of the sidecar") && shown.contains("this one"), "{shown}");
+
+        advance(RESTART / 2).await;
+        settle(&mut subtrees).await;
+        assert_eq!(exported(&exports), [2], "not at once");
+        advance(RESTART / 2).await;
+        settle(&mut subtrees).await;
+        assert_eq!(exported(&exports), [1, 2]);
+        assert!(Arc::ptr_eq(&other, &exports.in_context("")[1].view), "the other was left alone");
+        assert!(!serde_json::to_string(&status.subtrees()[&name]).unwrap().contains("a defect"));
+    }
+}

@@ -101,7 +101,7 @@ impl Connection {
     /// Reads until the sidecar closes the connection; answers nothing.
     pub(super) fn wait_for_close(&mut self) -> Result<()> {
         let deadline = Instant::now() + DEADLINE;
-        let mut octets = [0; 64 << 10];
+        let mut octets = [0; 8 << 10];
         while Instant::now() < deadline {
             match self.stream.read(&mut octets) {
                 Ok(0) => return Ok(()),

@@ -217,7 +217,6 @@ impl Witness {
             }
             (PduType::CleanupSet, _) => Due::Nothing,
             _ if !is_ours => Due::Error(ResponseError::NotOpen),
-            (PduType::Unknown(_), _) => Due::Error(ResponseError::ParseError),
             (PduType::Get | PduType::GetNext | PduType::GetBulk, Ok(pdu)) => Due::Answer(pdu),
             (PduType::TestSet, Ok(_)) => Due::Verdict([(ResponseError::NoError, 0), (ResponseError::NotWritable, 1)]),
             (PduType::CommitSet, Ok(_)) => {
@@ -231,7 +230,8 @@ impl Witness {
                 | PduType::GetBulk
                 | PduType::TestSet
                 | PduType::CommitSet
-                | PduType::UndoSet,
+                | PduType::UndoSet
+                | PduType::Unknown(_),
                 _,
             ) => Due::Error(ResponseError::ParseError),
             _ => Due::Error(ResponseError::ProcessingError),

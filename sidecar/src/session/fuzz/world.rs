@@ -151,13 +151,9 @@ impl Slot {
 
 impl World {
     pub(super) fn new(mask: u8) -> Self {
-        let slots = SLOTS.into_iter().enumerate().map(|(bit, (context, base, content, regions))| {
-            let mut slot = Slot { context, base, content, regions, view: Arc::default(), instances: Instances::new() };
-            // What is not exported at first is empty until it changes.
-            if mask & (1 << bit) != 0 {
-                slot.put(3);
-            }
-            slot
+        let slots = SLOTS.into_iter().map(|(context, base, content, regions)| {
+            let (view, instances) = (Arc::default(), Instances::new());
+            Slot { context, base, content, regions, view, instances }
         });
         let mut world = Self { mask: 0, slots: slots.collect(), model: BTreeMap::new() };
         world.export(mask);
@@ -167,6 +163,12 @@ impl World {
     /// Exports these slots from now on.
     pub(super) fn export(&mut self, mask: u8) {
         self.mask = mask;
+        for (bit, slot) in self.slots.iter_mut().enumerate() {
+            // For the first time.
+            if mask & (1 << bit) != 0 && slot.view.load().base().is_empty() {
+                slot.put(3);
+            }
+        }
         self.remodel();
     }
 
@@ -239,16 +241,16 @@ impl World {
 
     fn get(&self, context: &str, name: &Oid) -> VarBind {
         let value = self.model.get(context).and_then(|instances| instances.get(name.as_slice()));
-        let value = value.map(cut).unwrap_or_else(|| {
-            let Some(holder) = self.holder(context, name) else { return Value::NoSuchObject };
-            let below = name.get(holder.base.len()..).unwrap_or_default();
-            if holder.content.objects().iter().any(|object| below.starts_with(object)) {
-                Value::NoSuchInstance
-            } else {
-                Value::NoSuchObject
-            }
-        });
+        let value = value.map_or_else(|| self.exception(context, name), cut);
         VarBind { name: name.clone(), value }
+    }
+
+    /// What a Get of a name gets that no instance has.
+    fn exception(&self, context: &str, name: &Oid) -> Value {
+        let Some(holder) = self.holder(context, name) else { return Value::NoSuchObject };
+        let below = name.get(holder.base.len()..).unwrap_or_default();
+        let is_declared = holder.content.objects().iter().any(|object| below.starts_with(object));
+        if is_declared { Value::NoSuchInstance } else { Value::NoSuchObject }
     }
 
     fn next(&self, context: &str, range: &SearchRange) -> VarBind {
