@@ -177,12 +177,14 @@ impl Samples {
         label_names: impl Iterator<Item = &'l str> + Clone,
     ) -> Result<FamilyNumber, TooLarge> {
         let recent = self.families.len().saturating_sub(TURNS);
+        let families = || (recent..).zip(self.families.iter().skip(recent));
         let same_labels = |family: &Family| self.label_names(family).eq(label_names.clone());
-        let alike: Vec<_> = (recent..).zip(self.families.iter().skip(recent)).filter(|(_, f)| same_labels(f)).collect();
-        if let Some((index, _)) = alike.iter().find(|(_, family)| family.name.of(&self.text) == name) {
-            return Ok(FamilyNumber(number(*index)?));
+        let same = |family: &Family| family.name.of(&self.text) == name && same_labels(family);
+        if let Some((index, _)) = families().find(|(_, family)| same(family)) {
+            return Ok(FamilyNumber(number(index)?));
         }
-        let label_names = match alike.first().map(|(_, family)| family.label_names) {
+        let alike = families().find(|(_, family)| same_labels(family)).map(|(_, family)| family.label_names);
+        let label_names = match alike {
             Some(label_names) => label_names,
             None => self.add_label_names(label_names)?,
         };
