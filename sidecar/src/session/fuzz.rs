@@ -14,17 +14,19 @@ use agentx::{Body, ByteOrder, Context, Header, Pdu, Response, ResponseError, enc
 
 use self::{
     script::Script,
-    witness::{OUTPUT_FULL, Phase, Witness},
+    witness::{Phase, Witness},
     world::{CONTEXTS, World},
 };
-use super::{Counters, End, Input, Jitter, Session, State, answer::LONGEST_ANSWER};
+use super::{
+    Counters, End, Input, Jitter, Session, State,
+    answer::LONGEST_ANSWER,
+    machine::{BACKLOG_FULL, OUTPUT_FULL},
+};
 
 /// The session's number, where the master does not choose another.
 const SESSION: u32 = 7;
 /// Octets that are read at a time, at most.
 const READ: usize = 32 << 10;
-/// Octets that a master may have sent without being answered, before it is closed.
-const BACKLOG_FULL: usize = 4 << 20;
 const SILENCE: Duration = Duration::from_secs(8);
 const STALLED: Duration = Duration::from_secs(10);
 const CLOSING: Duration = Duration::from_millis(800);

@@ -34,10 +34,10 @@ const SLOW: Duration = Duration::from_secs(1);
 /// How long a Close may wait for its answer.
 const CLOSING: Duration = Duration::from_millis(800);
 /// With this much to be sent, in octets, nothing more is answered until the master reads.
-const OUTPUT_FULL: usize = 256 << 10;
+pub(super) const OUTPUT_FULL: usize = 256 << 10;
 /// With this much received and not answered, in octets, the master is one that only writes: the longest PDU, and many
 /// requests behind it. What a flood once took stays with the allocator, so it is not more.
-const BACKLOG_FULL: usize = (1 << 20) + OUTPUT_FULL;
+pub(super) const BACKLOG_FULL: usize = (1 << 20) + OUTPUT_FULL;
 
 /// What is accepted from a master. Its requests come from SNMP messages of 64 KiB at most.
 const LIMITS: Limits = Limits { payload: 1 << 20, varbinds: 16_384, octets: 65_535 };

@@ -13,7 +13,7 @@ use agentx::{
 use super::world::World;
 use crate::{
     mapping::Region,
-    session::{Capability, End, Registration},
+    session::{Capability, End, Registration, machine::OUTPUT_FULL},
 };
 
 /// What the session accepts; its own PDUs may have more varbinds, and be a little longer.
@@ -21,8 +21,6 @@ const ACCEPTED: Limits = Limits { payload: 1 << 20, varbinds: 16_384, octets: 65
 const SENT: Limits = Limits { payload: 2 << 20, varbinds: 1 << 20, octets: 65_535 };
 /// PDUs of the master that are handled in one step.
 const STEP: usize = 64;
-/// With so many octets to be sent nothing more is handled.
-pub(super) const OUTPUT_FULL: usize = 1 << 20;
 /// PDUs of the session that may be unanswered; a Close comes on top.
 const WINDOW: usize = 64;
 const IDLE: Duration = Duration::from_secs(5);

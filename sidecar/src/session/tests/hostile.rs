@@ -164,9 +164,11 @@ fn an_answer_that_waits_behind_requests_has_come_in_time() {
     rig.answer(&ping, ResponseError::NoError);
     rig.now += Duration::from_secs(9);
     rig.session.handle(Input::Time, rig.now);
-    assert_eq!(rig.sent().len(), 5, "the Ping, and four of the answers");
-    rig.session.handle(Input::Time, rig.now);
-    assert_eq!(rig.sent().len(), 2);
+    assert_eq!(rig.sent().len(), 2, "the Ping, and the first of the answers");
+    for _ in 1..6 {
+        rig.session.handle(Input::Time, rig.now);
+        assert_eq!(rig.sent().len(), 1);
+    }
     assert!(matches!(rig.session.state(), State::Open { .. }), "{:?}", rig.session.state());
 }
 
