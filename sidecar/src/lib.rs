@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod exports;
 pub mod gates;
+pub mod give_way;
 pub mod labels;
 pub mod mapping;
 pub mod metrics;

@@ -133,6 +133,7 @@ pub use self::{
 };
 use self::{object::Object, page::Page, rows::Single, table::Table};
 use crate::{
+    give_way::GiveWay,
     mib_view::{MibView, PushError, Size},
     sample::Samples,
     source::HEALTH_METRICS,
@@ -399,7 +400,9 @@ impl Mapper {
         let fresh = |object: &Object| is_fresh(&self.sources, object, now);
         let rows: Vec<_> = self.tables.iter().map(|table| table.shown(fresh)).collect();
         let mut arcs = Vec::with_capacity(Oid::MAX_LEN);
+        let mut give_way = GiveWay::default();
         let mut push = |object: &[SubId], index: &[SubId], value: ValueRef<'_>| {
+            give_way.step();
             if let Err(error) = view.push(object, index, value) {
                 let reason = if matches!(error, PushError::TooLong(_)) { Reason::RowTooLong } else { Reason::ViewFull };
                 self.counts.add(reason, || DisplayArcs(&[object, index].concat()).to_string());

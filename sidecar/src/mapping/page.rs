@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use crate::sample::{Sample, Samples};
+use crate::{
+    give_way::GiveWay,
+    sample::{Sample, Samples},
+};
 
 /// The samples of a scrape, with an index of their names.
 pub(super) struct Page<'a> {
@@ -16,7 +19,9 @@ impl<'a> Page<'a> {
         let mut runs: HashMap<&str, Vec<Range<usize>>> = HashMap::new();
         let mut begin = 0;
         let mut current: Option<&str> = None;
+        let mut give_way = GiveWay::default();
         for (i, sample) in samples.iter().enumerate() {
+            give_way.step();
             if current != Some(sample.name) {
                 if let Some(name) = current {
                     runs.entry(name).or_default().push(begin..i);
@@ -34,7 +39,11 @@ impl<'a> Page<'a> {
     pub(super) fn named(&self, name: &str) -> impl Iterator<Item = Sample<'a>> + use<'a, '_> {
         let samples = self.samples;
         let runs = self.runs.get(name).map(Vec::as_slice).unwrap_or_default();
-        runs.iter().cloned().flatten().filter_map(move |i| samples.get(i))
+        let mut give_way = GiveWay::default();
+        runs.iter().cloned().flatten().filter_map(move |i| {
+            give_way.step();
+            samples.get(i)
+        })
     }
 
     /// Where the first sample with this name is; behind all others where there is none.
