@@ -148,14 +148,8 @@ impl MibView {
         behind.checked_sub(1).and_then(|i| self.objects.get(i)).is_some_and(|object| suffix.starts_with(object))
     }
 
-    /// The first instance behind `start`, or at it where `include` says so, and before `end` where that is not empty: an
-    /// AgentX search range (RFC 2741 section 5.2).
-    #[must_use]
-    pub fn next(&self, start: &[SubId], include: bool, end: &[SubId]) -> Option<Instance<'_>> {
-        self.take(&mut self.seek(start, include)).filter(|instance| instance.is_before(end))
-    }
-
-    /// Where an AgentX search range begins that starts behind `start`, or at it where `include` says so.
+    /// Where an AgentX search range (RFC 2741 section 5.2) begins that starts behind `start`, or at it where `include`
+    /// says so.
     #[must_use]
     pub fn seek(&self, start: &[SubId], include: bool) -> Cursor {
         Cursor(match start.strip_prefix(self.base.as_slice()) {
@@ -247,10 +241,10 @@ mod tests {
             ("1.3.6.1.0", true, "1.3.6.1.0", None),
         ] {
             let end: Oid = if end.is_empty() { Oid::default() } else { oid(end) };
-            let next = view.next(&oid(start), include, &end).map(|instance| instance.value);
+            let next = range(&view, &oid(start), include, &end).next().map(|instance| instance.value);
             assert_eq!(next, found.map(ValueRef::Integer), "from {start} to {end}, include: {include}");
         }
-        assert_eq!(view.next(&[], false, &[]).unwrap().value, ValueRef::Integer(10));
+        assert_eq!(range(&view, &[], false, &[]).next().unwrap().value, ValueRef::Integer(10));
     }
 
     /// All instances in a search range.
@@ -311,7 +305,7 @@ mod tests {
         let view = MibView::default();
         assert!(view.is_empty());
         assert_eq!(view.get(&[1, 3]), ValueRef::NoSuchObject);
-        assert_eq!(view.next(&[], true, &[]), None);
+        assert_eq!(range(&view, &[], true, &[]).next(), None);
     }
 
     fn suffix() -> impl Strategy<Value = Vec<SubId>> {
@@ -364,7 +358,7 @@ mod tests {
                     .collect();
                 let found: Vec<_> = range(&view, &start, include, &end).map(|instance| instance.value).collect();
                 prop_assert_eq!(&found, &expected);
-                prop_assert_eq!(view.next(&start, include, &end).map(|i| i.value), expected.first().copied());
+                prop_assert_eq!(range(&view, &start, include, &end).next().map(|i| i.value), expected.first().copied());
                 let exact = whole.get(&start).map_or(ValueRef::NoSuchObject, Value::as_ref);
                 prop_assert_eq!(view.get(&start), exact);
             }

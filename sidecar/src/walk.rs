@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use agentx::{DisplayArcs, Oid, SubId, ValueRef};
+use agentx::{DisplayArcs, ValueRef};
 use bytes::Bytes;
 
 use crate::mib_view::{Instance, MibView};
@@ -96,17 +96,13 @@ fn time_ticks(f: &mut fmt::Formatter<'_>, ticks: u32) -> fmt::Result {
 /// The text of a walk through `views`, in pieces. The views stand in the order of their base OIDs.
 pub fn pieces(views: Vec<Arc<MibView>>) -> impl Iterator<Item = Bytes> + Send {
     views.into_iter().flat_map(|view| {
-        let mut last: Option<Oid> = None;
-        let mut oid: Vec<SubId> = Vec::new();
+        let mut cursor = view.seek(view.base(), true);
         std::iter::from_fn(move || {
             let mut text = String::new();
             for _ in 0..PIECE {
-                let (start, include) = last.as_ref().map_or((view.base().as_slice(), true), |last| (last, false));
-                let Some(instance) = view.next(start, include, &[]) else { break };
+                let Some(instance) = view.take(&mut cursor) else { break };
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{}", Line(instance));
-                instance.write_oid(&mut oid);
-                last = Oid::try_from(oid.as_slice()).ok();
             }
             Some(Bytes::from(text)).filter(|text| !text.is_empty())
         })

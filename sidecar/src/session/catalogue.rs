@@ -132,19 +132,20 @@ impl<'a> Snapshot<'a> {
         self.context.map_or(&[][..], |context| &context.segments)
     }
 
-    /// The segment that `oid` lies in.
-    fn segment_of(&self, oid: &[SubId]) -> Option<&'a Segment> {
+    /// The last segment that begins at or before `oid`: its number and itself.
+    fn segment_before(&self, oid: &[SubId]) -> Option<(usize, &'a Segment)> {
         let segments = self.segments();
-        let behind = segments.partition_point(|segment| segment.lower.as_slice() <= oid);
-        let segment = segments.get(behind.checked_sub(1)?)?;
-        Some(segment).filter(|segment| segment.upper.is_empty() || oid < &segment.upper)
+        let number = segments.partition_point(|segment| segment.lower.as_slice() <= oid).checked_sub(1)?;
+        Some((number, segments.get(number)?))
     }
 
     /// The value at exactly `oid`, or the exception that a Get gets (RFC 2741 section 7.2.3.1).
     #[must_use]
     pub fn get(&self, oid: &[SubId]) -> ValueRef<'a> {
-        let view = self.segment_of(oid).and_then(|segment| self.view(segment.view));
-        view.map_or(ValueRef::NoSuchObject, |view| view.get(oid))
+        self.segment_before(oid)
+            .filter(|(_, segment)| segment.upper.is_empty() || oid < &segment.upper)
+            .and_then(|(_, segment)| self.view(segment.view))
+            .map_or(ValueRef::NoSuchObject, |view| view.get(oid))
     }
 
     /// The first instance behind `start`, or at it where `include` says so, and before `end` where that is not
@@ -157,11 +158,9 @@ impl<'a> Snapshot<'a> {
     /// Where a search begins that starts behind `start`, or at it where `include` says so.
     #[must_use]
     pub fn seek(&self, start: &[SubId], include: bool) -> Cursor {
-        let segments = self.segments();
-        let behind = segments.partition_point(|segment| segment.lower.as_slice() <= start);
-        let segment = behind.saturating_sub(1);
-        let view = segments.get(segment).filter(|_| behind > 0).and_then(|segment| self.view(segment.view));
-        Cursor { segment, within: view.map(|view| view.seek(start, include)) }
+        let Some((number, segment)) = self.segment_before(start) else { return Cursor::default() };
+        let view = self.view(segment.view);
+        Cursor { segment: number, within: view.map(|view| view.seek(start, include)) }
     }
 
     /// The instance at `cursor`, which goes on to the next, if it lies before `end`; an empty one ends nothing.
