@@ -2,6 +2,7 @@
 
 pub mod ber;
 pub mod dispatch;
+pub mod index_allocation;
 pub mod own_objects;
 pub mod registry;
 pub mod statistics;
