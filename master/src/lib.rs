@@ -1,6 +1,7 @@
 //! snmp-master: an AgentX master agent (RFC 2741) and SNMP engine (RFC 3411) that keeps tenants apart.
 
 pub mod ber;
+pub mod capabilities;
 pub mod dispatch;
 pub mod index_allocation;
 pub mod own_objects;
