@@ -1,4 +1,5 @@
 use agentx::Value;
+use proptest::{collection::vec, prelude::*};
 use rstest::rstest;
 
 use super::*;
@@ -282,4 +283,60 @@ fn sessions_that_come_and_go_leave_one_memory_for_each_index() {
     }
     let remembered: Vec<_> = allocations.indexes.values().map(Index::runs).collect();
     assert!(remembered.iter().all(|runs| *runs <= 256), "{remembered:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    // Against a list of who has what, and of all that ever was.
+    #[test]
+    fn values_are_handed_out_as_a_list_would(
+        steps in vec((0..4_u32, 0..6_u8, vec((0..2_usize, -1..8_i32), 1..4)), 0..60),
+    ) {
+        let mut allocations = IndexAllocations::default();
+        let (mut held, mut ever) = (HashMap::<(usize, i32), u32>::new(), HashSet::<(usize, i32)>::new());
+        for (session, what, values) in steps {
+            let varbinds: Vec<_> = values.iter().map(|(at, value)| varbind(["1.1", "1.2"][*at], integer(*value))).collect();
+            let want = match what {
+                0 => This,
+                1 => Any,
+                2 => New,
+                3 => {
+                    let distinct = values.iter().collect::<HashSet<_>>().len() == values.len();
+                    let all = distinct && values.iter().all(|value| held.get(value) == Some(&session));
+                    prop_assert_eq!(allocations.give(session, &varbinds).is_ok(), all);
+                    if all {
+                        held.retain(|value, _| !values.contains(value));
+                    }
+                    continue;
+                }
+                _ => {
+                    allocations.release(SessionId(session));
+                    held.retain(|_, of| *of != session);
+                    continue;
+                }
+            };
+            let mut then = (held.clone(), ever.clone());
+            let mut expected = Ok(Vec::new());
+            for (position, (at, value)) in (1..).zip(&values) {
+                let value = match want {
+                    This => Some(*value),
+                    Any => (1..=i32::MAX).find(|value| !then.0.contains_key(&(*at, *value))),
+                    New | AnyAndNew => (1..=i32::MAX).find(|value| !then.1.contains(&(*at, *value))),
+                };
+                let value = value.expect("there are more");
+                if then.0.insert((*at, value), session).is_some() {
+                    expected = Err((ResponseError::IndexAlreadyAllocated, position));
+                    break;
+                }
+                then.1.insert((*at, value));
+                expected = expected.map(|values| [values, vec![integer(value)]].concat());
+            }
+            if expected.is_ok() {
+                (held, ever) = then;
+            }
+            prop_assert_eq!(allocations.ask(session, want, varbinds), expected);
+            prop_assert_eq!(allocations.len(), held.len());
+        }
+    }
 }
