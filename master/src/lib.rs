@@ -3,5 +3,6 @@
 pub mod ber;
 pub mod dispatch;
 pub mod own_objects;
+pub mod snmp;
 pub mod statistics;
 pub mod varbind_list;

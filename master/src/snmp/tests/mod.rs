@@ -1,0 +1,4 @@
+//! Tests of the engine from outside: octets in, octets out.
+
+mod codec;
+mod nms;
