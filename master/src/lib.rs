@@ -9,5 +9,6 @@ pub mod index_allocation;
 pub mod listener;
 pub mod own_objects;
 pub mod registry;
+pub mod snmp;
 pub mod statistics;
 pub mod varbind_list;
