@@ -22,6 +22,12 @@ impl Counter {
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Where it stands as a Counter32, which begins anew after 2³².
+    #[allow(clippy::cast_possible_truncation, reason = "it wraps")]
+    pub fn wrapped(&self) -> u32 {
+        self.get() as u32
+    }
 }
 
 /// A counter for each version of SNMP.

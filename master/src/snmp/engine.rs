@@ -13,11 +13,13 @@ use async_snmp::v3::compute_engine_boots_time;
 use super::{
     access::Access,
     community,
-    exchange::{Dropped, Envelope, Exchange, Known},
+    exchange::{Dropped, Envelope, Exchange, Known, Refusal},
+    fault::Fault,
     message::{Pdu, Version, room},
     pending::{Pending, Refused},
     response::Verdict,
     tlv::Elements,
+    usm::Usm,
 };
 use crate::{
     ber::tag,
@@ -77,12 +79,23 @@ pub struct Engine {
     access: Arc<ArcSwap<Access>>,
     statistics: Arc<Statistics>,
     pending: Pending,
+    usm: Usm,
     warned: Option<Instant>,
 }
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {}
+pub enum EngineError {
+    /// An snmpEngineID of another length, or of zeros or ones alone (RFC 3411 section 5).
+    #[error("{0:02x?} cannot be an snmpEngineID: that is 5 to 32 octets, not all 0 and not all 255")]
+    EngineId(Vec<u8>),
+    /// Another snmpEngineBoots (RFC 3414 section 2.2.2).
+    #[error("{0} cannot be snmpEngineBoots: that is from 1 to 2147483647")]
+    Boots(u32),
+    /// The system has no random octets.
+    #[error(transparent)]
+    Random(Box<async_snmp::Error>),
+}
 
 impl Engine {
     /// How often failed attempts are logged as a warning, at most.
@@ -93,21 +106,27 @@ impl Engine {
     /// # Errors
     /// An identity that no engine can have.
     pub fn new(
-        _identity: EngineIdentity,
+        identity: EngineIdentity,
         access: Arc<ArcSwap<Access>>,
         statistics: Arc<Statistics>,
-        _started: Instant,
+        started: Instant,
     ) -> Result<Self, EngineError> {
-        Ok(Self { access, statistics, pending: Pending::default(), warned: None })
+        let usm = Usm::new(identity, started)?;
+        Ok(Self { access, statistics, pending: Pending::default(), usm, warned: None })
     }
 
     /// Takes a datagram.
     pub fn receive(&mut self, from: Source, datagram: &[u8], now: Instant) -> Received {
         self.statistics.in_packets.increment();
         let access = self.access.load_full();
-        self.read(&access, from, datagram, now).unwrap_or_else(|dropped| {
-            self.count_dropped(dropped, from, now);
-            Received::Nothing
+        let known = self.read(&access, from, datagram, now);
+        let received = known.and_then(|known| Ok(self.take_on(&access, known, now)?));
+        received.unwrap_or_else(|refusal| match refusal {
+            Refusal::Dropped(dropped) => {
+                self.count_dropped(dropped, from, now);
+                Received::Nothing
+            }
+            Refusal::Fault(fault, report) => self.report(fault, report, from, now),
         })
     }
 
@@ -124,19 +143,19 @@ impl Engine {
         self.pending.len()
     }
 
-    fn read(&mut self, access: &Access, from: Source, datagram: &[u8], now: Instant) -> Result<Received, Dropped> {
+    /// Finds who asks for what.
+    fn read(&self, access: &Access, from: Source, datagram: &[u8], now: Instant) -> Result<Known, Refusal> {
         if datagram.len() > access.message_octets() {
-            return Err(Dropped::TooLong);
+            return Err(Dropped::TooLong.into());
         }
         let mut outer = Elements(datagram);
         let mut message = Elements(outer.expect(tag::SEQUENCE).ok_or(Dropped::Malformed)?);
         outer.end().ok_or(Dropped::Malformed)?;
         let version = message.integer().ok_or(Dropped::Malformed)?;
-        let known = match Version::from_wire(version).ok_or(Dropped::BadVersion)? {
-            Version::V3 => return Err(Dropped::BadVersion),
-            version => community::read(access, from, version, message)?,
-        };
-        self.take_on(access, known, now)
+        match Version::from_wire(version).ok_or(Dropped::BadVersion)? {
+            Version::V3 => self.usm.read(access, from, datagram, now),
+            version => Ok(community::read(access, from, version, message)?),
+        }
     }
 
     /// Takes on what a known asker asks for.
@@ -167,14 +186,16 @@ impl Engine {
 
     /// How many octets of variable bindings an answer without an error can hold.
     fn room(&self, exchange: &Exchange, now: Instant) -> usize {
-        let pdu =
-            Pdu { tag: tag::RESPONSE, request_id: exchange.request_id, error_status: 0, error_index: 0, varbinds: &[] };
-        room(exchange.limit, |varbinds| self.message_len(&exchange.envelope, pdu.len_with(varbinds), now))
+        let pdu = Verdict::NO_ERROR.pdu(exchange.request_id, &[]);
+        // In SNMPv3 the answer tells its time, which may be longer by an octet by then.
+        let latest = now + Pending::LONGEST;
+        room(exchange.limit, |varbinds| self.message_len(&exchange.envelope, pdu.len_with(varbinds), latest))
     }
 
-    fn message_len(&self, envelope: &Envelope, pdu: usize, _now: Instant) -> usize {
+    fn message_len(&self, envelope: &Envelope, pdu: usize, at: Instant) -> usize {
         match envelope {
             Envelope::Community(envelope) => envelope.message_len(pdu),
+            Envelope::User(envelope) => self.usm.message_len(envelope, pdu, at),
         }
     }
 
@@ -192,14 +213,17 @@ impl Engine {
             Ok(varbinds) if verdict.error == ResponseError::NoError => varbinds.octets(),
             _ => &exchange.varbinds[..],
         };
-        let too_big = Verdict { error: ResponseError::TooBig, index: 0 };
+        let too_big = Verdict::TOO_BIG;
         // RFC 1157 section 4.1.2 has the request's own in it, RFC 3416 section 4.2.1 none.
         let alternate = if version == Version::V1 { &exchange.varbinds[..] } else { &[] };
         let (sent, octets) = Some((verdict, varbinds))
             .filter(|response| response.0 != too_big)
             .into_iter()
             .chain([(too_big, alternate)])
-            .find_map(|(verdict, varbinds)| Some((verdict, self.seal(exchange, verdict, varbinds, now)?)))
+            .find_map(|(verdict, varbinds)| {
+                let pdu = verdict.pdu(exchange.request_id, varbinds);
+                Some((verdict, self.seal(exchange, &pdu, now)?))
+            })
             .or_else(|| {
                 self.statistics.silent_drops.increment();
                 None
@@ -210,20 +234,35 @@ impl Engine {
         Some(Datagram { to: exchange.from, octets })
     }
 
-    /// The message with this Response in it; `None` if it is too long.
-    fn seal(&mut self, exchange: &Exchange, verdict: Verdict, varbinds: &[u8], now: Instant) -> Option<Vec<u8>> {
+    /// Says what is wrong with a message of SNMPv3.
+    fn report(&mut self, fault: Fault, report: Option<Box<Exchange>>, from: Source, now: Instant) -> Received {
+        tracing::debug!(from = %from.address, ?fault, "a message is refused");
+        fault.counter(&self.statistics).increment();
+        if fault.is_failed_attempt() {
+            self.count_failed_attempt(from, now);
+        }
+        let Some(exchange) = report else { return Received::Nothing };
+        let varbinds = fault.varbinds(&self.statistics);
         let pdu = Pdu {
-            tag: tag::RESPONSE,
+            tag: tag::REPORT,
             request_id: exchange.request_id,
-            error_status: verdict.error_status(),
-            error_index: verdict.index,
-            varbinds,
+            error_status: 0,
+            error_index: 0,
+            varbinds: varbinds.octets(),
         };
+        let Some(octets) = self.seal(&exchange, &pdu, now) else { return Received::Nothing };
+        self.statistics.reports.increment();
+        Received::Reply(Datagram { to: from, octets })
+    }
+
+    /// The message with this PDU in it; `None` if it is too long.
+    fn seal(&mut self, exchange: &Exchange, pdu: &Pdu<'_>, now: Instant) -> Option<Vec<u8>> {
         if self.message_len(&exchange.envelope, pdu.len(), now) > exchange.limit {
             return None;
         }
         match &exchange.envelope {
-            Envelope::Community(envelope) => Some(envelope.seal(&pdu)),
+            Envelope::Community(envelope) => Some(envelope.seal(pdu)),
+            Envelope::User(envelope) => self.usm.seal(envelope, pdu, now),
         }
     }
 
@@ -234,6 +273,8 @@ impl Engine {
             Dropped::Malformed => &self.statistics.asn_parse_errors,
             Dropped::BadVersion => &self.statistics.bad_versions,
             Dropped::BadCommunity => &self.statistics.bad_community_names,
+            Dropped::UnknownSecurityModel => &self.statistics.unknown_security_models,
+            Dropped::InvalidFlags => &self.statistics.invalid_messages,
             Dropped::Unexpected => &self.statistics.unexpected_pdus,
             Dropped::Duplicate => &self.statistics.duplicates,
             Dropped::OverLimit => &self.statistics.over_limit,

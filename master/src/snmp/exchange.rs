@@ -3,7 +3,10 @@
 use agentx::ResponseError;
 use bytes::Bytes;
 
-use super::{community::CommunityEnvelope, engine::Source, message::Version, pending::Identity, request::NotAsked};
+use super::{
+    community::CommunityEnvelope, engine::Source, fault::Fault, message::Version, pending::Identity, request::NotAsked,
+    usm::UserEnvelope,
+};
 use crate::dispatch::Operation;
 
 /// A request whose asker is known.
@@ -36,14 +39,25 @@ pub(super) struct Exchange {
 #[derive(Debug)]
 pub(super) enum Envelope {
     Community(CommunityEnvelope),
+    User(UserEnvelope),
 }
 
 impl Envelope {
     pub(super) fn version(&self) -> Version {
         match self {
             Self::Community(envelope) => envelope.version,
+            Self::User(_) => Version::V3,
         }
     }
+}
+
+/// Why a datagram is no request.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It is dropped without a word.
+    Dropped(Dropped),
+    /// A Report says what is wrong, if one may be sent.
+    Fault(Fault, Option<Box<Exchange>>),
 }
 
 /// Why a datagram is dropped.
@@ -57,6 +71,10 @@ pub(super) enum Dropped {
     BadVersion,
     /// The community is not known, or not there.
     BadCommunity,
+    /// There is no such security model.
+    UnknownSecurityModel,
+    /// Its flags cannot be.
+    InvalidFlags,
     /// Its PDU is none that an agent takes, or not in its version.
     Unexpected,
     /// It is being answered already.
@@ -71,5 +89,11 @@ impl From<NotAsked> for Dropped {
             NotAsked::Unexpected => Self::Unexpected,
             NotAsked::Malformed => Self::Malformed,
         }
+    }
+}
+
+impl From<Dropped> for Refusal {
+    fn from(dropped: Dropped) -> Self {
+        Self::Dropped(dropped)
     }
 }

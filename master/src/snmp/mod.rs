@@ -5,7 +5,7 @@
 //! | `engine` | datagrams and answers in, requests and datagrams out |
 //! | `access` | who may ask for what, made of the contract; `keys`: what SNMPv3 needs for it |
 //! | `community`, `usm` | how SNMPv1 and SNMPv2c, and SNMPv3, know who asks |
-//! | `tlv`, `request` | what came; `response`, `message`: what goes |
+//! | `tlv`, `request` | what came; `response`, `fault`, `message`: what goes |
 //! | `exchange`, `pending` | requests that are being answered |
 //! | `system` | what the engine says of itself |
 //!
@@ -15,6 +15,7 @@ mod access;
 mod community;
 mod engine;
 mod exchange;
+mod fault;
 mod keys;
 mod message;
 mod pending;
@@ -25,6 +26,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod tlv;
+mod usm;
 
 pub use access::Access;
 pub use engine::{Datagram, Engine, EngineError, EngineIdentity, Received, Source};

@@ -46,7 +46,7 @@ struct Entry {
 
 impl Pending {
     /// Longer than any answer takes: each subagent has 255 s at most, and a request goes to a few of them in turn.
-    const LONGEST: Duration = Duration::from_hours(1);
+    pub(crate) const LONGEST: Duration = Duration::from_hours(1);
     /// How often it is looked for what took longer, at most.
     const SWEEPS: Duration = Duration::from_secs(10);
 

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use super::{message::Version, tlv::Elements};
 use crate::{ber::tag, dispatch::Operation};
 
-/// Tags of PDUs that ask for an answer (RFC 3416 section 3).
+/// Tags of PDUs (RFC 3416 section 3).
 pub(crate) mod pdu_tag {
     pub(crate) const GET: u8 = 0xA0;
     pub(crate) const GET_NEXT: u8 = 0xA1;
     pub(crate) const SET: u8 = 0xA3;
     pub(crate) const GET_BULK: u8 = 0xA5;
     pub(crate) const INFORM: u8 = 0xA6;
+    pub(crate) const TRAP: u8 = 0xA7;
 }
 
 /// A PDU but for its variable bindings.

@@ -2,7 +2,10 @@
 
 use agentx::ResponseError;
 
-use super::{message::Version, tlv::Elements};
+use super::{
+    message::{Pdu, Version},
+    tlv::Elements,
+};
 use crate::{ber::tag, varbind_list::VarBindList};
 
 /// What a Response says.
@@ -15,6 +18,11 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    /// Nothing went wrong.
+    pub(crate) const NO_ERROR: Self = Self { error: ResponseError::NoError, index: 0 };
+    /// The answer does not fit into a message.
+    pub(crate) const TOO_BIG: Self = Self { error: ResponseError::TooBig, index: 0 };
+
     /// What is said of `result` in `version`.
     pub(crate) fn new(version: Version, result: &Result<VarBindList, (ResponseError, u32)>) -> Self {
         let (error, index) = match result {
@@ -31,9 +39,10 @@ impl Verdict {
         Self { error, index }
     }
 
-    /// Its error-status.
-    pub(crate) fn error_status(self) -> i32 {
-        i32::from(self.error.code())
+    /// The Response that says so.
+    pub(crate) fn pdu(self, request_id: i32, varbinds: &[u8]) -> Pdu<'_> {
+        let error_status = i32::from(self.error.code());
+        Pdu { tag: tag::RESPONSE, request_id, error_status, error_index: self.index, varbinds }
     }
 }
 

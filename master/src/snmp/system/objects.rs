@@ -177,9 +177,8 @@ fn ticks(from: Instant, to: Instant) -> Value {
     Value::TimeTicks((to.saturating_duration_since(from).as_millis() / 10) as u32)
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "Counter32 wraps")]
 fn count(counter: &Counter) -> Value {
-    Value::Counter32(counter.get() as u32)
+    Value::Counter32(counter.wrapped())
 }
 
 fn integer(value: impl TryInto<i32>) -> Value {

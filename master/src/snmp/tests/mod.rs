@@ -3,4 +3,5 @@
 mod codec;
 mod communities;
 mod nms;
+mod users;
 mod world;

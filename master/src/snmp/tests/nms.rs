@@ -163,6 +163,12 @@ impl User {
     }
 }
 
+/// What async-snmp sends to find an engine (RFC 3414 section 4).
+pub(super) fn discovery(msg_id: i32) -> Vec<u8> {
+    let size = MessageSize::new(65_507).unwrap();
+    V3Message::discovery_request(msg_id, size).unwrap().encode().unwrap().to_vec()
+}
+
 fn des_salts() -> DesSaltState {
     DesSaltState::install(|_| Ok::<_, std::convert::Infallible>(())).unwrap()
 }
