@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use attempts::{FailedAttempts, FailedSource};
 
-use crate::snmp::Version;
+use crate::{latency::Latency, snmp::Version};
 
 /// A counter that one thread advances and any thread reads.
 #[derive(Debug, Default)]
@@ -107,6 +107,8 @@ pub struct Statistics {
     pub duplicates: Counter,
     /// Requests dropped for being too many at once.
     pub over_limit: Counter,
+    /// How long requests took, from the datagram to its answer.
+    pub latency: Latency,
     /// Who failed to say who he is, and how often: bad communities, unknown users, wrong digests.
     pub failed_attempts: FailedAttempts,
 }

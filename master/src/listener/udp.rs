@@ -3,25 +3,27 @@
 //! One system call takes all datagrams that wait, up to a batch, and knows by their number that no more do. Answers
 //! leave from the address that was asked: a manager drops those that come from another. A socket bound to one address
 //! can do no else; one bound to all of them is told each datagram's (`IP_PKTINFO`) and tells it back.
+//!
+//! Sending is tried, never waited for: whoever waits for room is woken for each datagram that the other side takes.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::fd::AsRawFd,
 };
 
+use super::{ListenError, bound};
+use crate::watched_socket::WatchedSocket;
 use nix::{
     cmsg_space,
     errno::Errno,
     libc,
     sys::socket::{
         ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockType, SockaddrStorage, recvmmsg,
-        sendmsg, setsockopt, sockopt,
+        sendmsg, sendto, setsockopt, sockopt,
     },
 };
-use tokio::{io::Interest, net::UdpSocket};
-
-use super::{ListenError, bound};
 
 /// How many datagrams are taken at once.
 const BATCH: usize = 8;
@@ -33,7 +35,7 @@ const SYSTEM_BUFFER: usize = 4 << 20;
 /// A socket for SNMP.
 #[derive(Debug)]
 pub struct Udp {
-    socket: UdpSocket,
+    socket: WatchedSocket,
     address: SocketAddr,
 }
 
@@ -81,7 +83,7 @@ impl Udp {
     /// The system's.
     pub fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        Ok(Self { socket: UdpSocket::from_std(socket)?, address })
+        Ok(Self { socket: WatchedSocket::readable(socket.into())?, address })
     }
 
     /// Where it listens.
@@ -95,7 +97,7 @@ impl Udp {
     /// # Errors
     /// The system's.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+        poll_fn(|cx| self.socket.poll_ready(cx)).await
     }
 
     /// Hands a batch of what waits to `each`. Whether more may wait.
@@ -108,9 +110,8 @@ impl Udp {
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
         let mut count = 0;
-        let received = self.socket.try_io(Interest::READABLE, || {
-            Ok(recvmmsg(self.socket.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?)
-        })?;
+        let received =
+            self.socket.try_io(|socket| recvmmsg(socket, headers, slices.iter_mut(), MsgFlags::empty(), None))?;
         for message in received {
             count += 1;
             let octets = message.iovs().next().unwrap_or_default();
@@ -119,9 +120,7 @@ impl Udp {
             }
         }
         if count < BATCH {
-            // The system has given all that it had: to be told so by another call would cost that call.
-            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            _ = self.socket.try_io(Interest::READABLE, nothing);
+            self.socket.is_drained();
         }
         Ok(count == BATCH)
     }
@@ -131,15 +130,10 @@ impl Udp {
     /// # Errors
     /// The system's: `WouldBlock` if its buffers are full, EMSGSIZE for more than the way there can carry.
     pub fn send(&self, from: Option<IpAddr>, to: SocketAddr, octets: &[u8]) -> io::Result<()> {
-        let Some(from) = from else { return self.socket.try_send_to(octets, to).map(drop) };
+        let (socket, to) = (self.socket.as_raw_fd(), SockaddrStorage::from(to));
+        let Some(from) = from else { return Ok(sendto(socket, octets, &to, MsgFlags::empty()).map(drop)?) };
         let slices = [IoSlice::new(octets)];
-        let to = SockaddrStorage::from(to);
-        let send = |control| {
-            self.socket.try_io(Interest::WRITABLE, || {
-                Ok(sendmsg(self.socket.as_raw_fd(), &slices, &[control], MsgFlags::MSG_DONTWAIT, Some(&to))
-                    .map(drop)?)
-            })
-        };
+        let send = |control| Ok(sendmsg(socket, &slices, &[control], MsgFlags::empty(), Some(&to)).map(drop)?);
         match from {
             IpAddr::V4(from) => send(ControlMessage::Ipv4PacketInfo(&libc::in_pktinfo {
                 ipi_ifindex: 0,
@@ -182,6 +176,7 @@ fn local_address(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use tokio::net::UdpSocket;
 
     use super::*;
 
@@ -258,7 +253,6 @@ mod tests {
     #[tokio::test]
     async fn a_datagram_longer_than_udp_carries_is_an_error() {
         let udp = Udp::new(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
-        udp.socket.writable().await.unwrap();
         let error = udp.send(None, udp.address(), &vec![0; 65_508]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
     }

@@ -1,7 +1,7 @@
 //! The engine: a datagram in, a request or a reply out; an answer in, a datagram out.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,6 +35,8 @@ pub struct Source {
     pub address: SocketAddr,
     /// Which of the listeners got it, and is to send the answer.
     pub listener: usize,
+    /// To which address of ours it came, and the answer leaves from, where the listener is bound to all of them.
+    pub local: Option<IpAddr>,
 }
 
 /// A datagram to send.
@@ -134,7 +136,8 @@ impl Engine {
     /// an error fits into a message.
     pub fn answer(&mut self, answer: Answer, now: Instant) -> Option<Datagram> {
         let Answer { token, result } = answer;
-        let exchange = self.pending.end(token)?;
+        let (exchange, began) = self.pending.end(token)?;
+        self.statistics.latency.observe(now.saturating_duration_since(began));
         self.respond(&exchange, &result, now)
     }
 

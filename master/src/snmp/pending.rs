@@ -74,11 +74,11 @@ impl Pending {
         Ok(token)
     }
 
-    /// Ends a request: what is needed to answer it. `None` if there is none of that token.
-    pub(crate) fn end(&mut self, token: Token) -> Option<Exchange> {
+    /// Ends a request: what is needed to answer it, and when it came. `None` if there is none of that token.
+    pub(crate) fn end(&mut self, token: Token) -> Option<(Exchange, Instant)> {
         let entry = self.exchanges.remove(&token)?;
         self.identities.remove(&entry.identity);
-        Some(entry.exchange)
+        Some((entry.exchange, entry.began))
     }
 
     /// How many there are.

@@ -77,7 +77,7 @@ pub(super) fn nms() -> Source {
 }
 
 pub(super) fn from(address: &str) -> Source {
-    Source { address: address.parse().unwrap(), listener: 3 }
+    Source { address: address.parse().unwrap(), listener: 3, local: None }
 }
 
 impl World {
