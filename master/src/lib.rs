@@ -1,5 +1,6 @@
 //! snmp-master: an AgentX master agent (RFC 2741) and SNMP engine (RFC 3411) that keeps tenants apart.
 
+pub mod authority;
 pub mod ber;
 pub mod capabilities;
 pub mod cli;
