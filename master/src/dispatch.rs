@@ -229,6 +229,18 @@ impl<O: OwnObjects> Dispatcher<O> {
         [self.packets.deadline(), self.connections.deadline()].into_iter().flatten().min()
     }
 
+    /// The master ends: all sessions are closed, and all connections once that is said.
+    pub fn shut_down(&mut self, now: Instant) {
+        let sessions: Vec<_> = self.sessions.iter().map(|(id, _)| id).collect();
+        for session in &sessions {
+            self.say_close(*session, CloseReason::Shutdown, now);
+        }
+        for connection in self.connections.ids() {
+            self.connections.close(connection, now);
+        }
+        self.end_sessions(&sessions, now);
+    }
+
     /// The next answer.
     pub fn next_answer(&mut self) -> Option<Answer> {
         self.answers.pop_front()
@@ -271,6 +283,7 @@ impl<O: OwnObjects> Dispatcher<O> {
         };
         if !is_open {
             session.counts.unsent += 1;
+            self.totals.unsent += 1;
             return (false, body);
         }
         let header = Header {
@@ -301,6 +314,7 @@ impl<O: OwnObjects> Dispatcher<O> {
         session.heard();
         if self.packets.get(header.packet_id).is_none_or(|packet| packet.session != session_id) {
             session.counts.unexpected += 1;
+            self.totals.unexpected += 1;
             return false;
         }
         let Some(packet) = self.take_packet(header.packet_id) else { return false };
@@ -310,6 +324,7 @@ impl<O: OwnObjects> Dispatcher<O> {
                 tracing::debug!(session = session_id.0, %error, "an answer is dropped");
                 if let Some(session) = self.sessions.get_mut(session_id) {
                     session.counts.dropped += 1;
+                    self.totals.dropped += 1;
                 }
                 self.resolve(packet, &Outcome::Unreadable, now);
             }
@@ -329,6 +344,7 @@ impl<O: OwnObjects> Dispatcher<O> {
     fn miss(&mut self, id: u32, now: Instant) {
         let Some(packet) = self.take_packet(id) else { return };
         let id = packet.session;
+        self.totals.timeouts += 1;
         let is_silent = self.sessions.get_mut(id).is_some_and(|session| session.missed(packet.sent, now));
         self.resolve(packet, &Outcome::Missed, now);
         if is_silent {

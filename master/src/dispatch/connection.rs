@@ -140,6 +140,10 @@ impl Connections {
         self.connections.get_mut(&id)
     }
 
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.connections.keys().copied().collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.connections.len()
     }

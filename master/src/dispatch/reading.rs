@@ -63,6 +63,7 @@ impl<O: OwnObjects> Dispatcher<O> {
                     tracing::debug!(session = session.0, %wrong, "an answer is dropped");
                     if let Some(session) = self.sessions.get_mut(session) {
                         session.counts.dropped += 1;
+                        self.totals.dropped += 1;
                     }
                 }
             }

@@ -82,6 +82,14 @@ pub struct Totals {
     pub notifications: u64,
     /// Notifications that were refused.
     pub notifications_refused: u64,
+    /// PDUs that subagents did not answer in time.
+    pub timeouts: u64,
+    /// Answers that were dropped: out of order, out of range, of the wrong number, or not to be read at all.
+    pub dropped: u64,
+    /// Responses to what was not asked, or that came too late.
+    pub unexpected: u64,
+    /// PDUs that were not sent because the subagent does not read, or owes too many answers already.
+    pub unsent: u64,
     /// Requests of NMS.
     pub requests: u64,
     /// Those that were refused because too many were being answered.
