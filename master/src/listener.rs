@@ -21,6 +21,7 @@ use nix::{
     },
 };
 
+pub(crate) use tcp::prepare;
 pub use udp::{Batch, Udp};
 pub use unix::UnixPath;
 
