@@ -4,7 +4,7 @@ CARGO_DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 VENV := target/venv
 BENCH_VENV := target/bench/venv
-PROGRAMS := snmp-operator snmp-sidecar
+PROGRAMS := snmp-master snmp-operator snmp-sidecar
 HOST := $(shell rustc --print host-tuple)
 # Static, and at one address: so nothing is written into the pages of tables when the program starts.
 STATIC := -C target-feature=+crt-static -C relocation-model=static
@@ -47,7 +47,7 @@ release: ## The programs as they ship: static and stripped, into target/release-
 	@mkdir -p target/release-static
 	@ln -f $(addprefix target/static/$(HOST)/release/,$(PROGRAMS)) target/release-static
 
-bench: PROGRAMS := snmp-sidecar
+bench: PROGRAMS := snmp-master snmp-sidecar
 bench: release $(BENCH_VENV)/installed ## Speed and memory beside the peers, into target/bench/report.md; ROWS="parser codec" for some alone
 	@tests/setup bench
 	@echo "building the bench (minutes the first time, cached under target/ after that)"
