@@ -1,0 +1,7 @@
+//! Tests of the engine from outside: octets in, octets out.
+
+mod codec;
+mod communities;
+mod nms;
+mod users;
+mod world;
