@@ -2,6 +2,7 @@
 //! their own, waited for with deadlines, and gone when the test is over, however it ends.
 #![allow(clippy::missing_errors_doc)] // Each function has one way to fail: what it is for did not happen; the error says why.
 
+mod agent;
 mod application;
 mod client;
 mod exporter;
@@ -19,10 +20,12 @@ mod random;
 mod row;
 mod sandbox;
 mod sidecar;
+mod snmp_master;
 mod snmpd;
 pub mod soak;
 mod source_fault;
 
+pub use agent::{Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, MasterKind, USER};
 pub use application::{Application, example};
 pub use client::{Client, Walk};
 pub use exporter::{Exporter, Reply};
@@ -39,5 +42,6 @@ pub use row::{Row, oids_and_types, parse_rows};
 pub use rustix::process::Signal;
 pub use sandbox::{DEADLINE, Sandbox};
 pub use sidecar::{Sidecar, SidecarOptions};
-pub use snmpd::{COMMUNITY, CONTEXT_COMMUNITY, Snmpd, SnmpdOptions, USER};
+pub use snmp_master::SnmpMaster;
+pub use snmpd::{Snmpd, SnmpdOptions};
 pub use source_fault::SourceFault;

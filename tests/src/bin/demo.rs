@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{Application, COMMUNITY, Row, Sandbox, Snmpd, Walk, example, http, render};
+use harness::{Agent as _, Application, COMMUNITY, Row, Sandbox, Snmpd, Walk, example, http, render};
 
 const EXAMPLES: [&str; 4] = ["host", "table", "web-app", "database"];
 const PLAYPEN: &str = "1.3.6.1.4.1.8072.9999.9999";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agentx::Value;
 use anyhow::Result;
-use harness::{Exporter, Process, Sandbox, Sidecar, Snmpd, SnmpdOptions};
+use harness::{Agent as _, Exporter, Process, Sandbox, Sidecar, Snmpd, SnmpdOptions};
 
 use super::Group;
 use crate::{
