@@ -8,6 +8,7 @@ mod contexts;
 mod examples;
 mod exposition;
 mod floods;
+mod foreign_subagents;
 mod masters;
 mod page;
 mod pods;
