@@ -1,6 +1,6 @@
 """A subagent with pyagentx, as its documentation has it: pyagentx_subagent.py SOCKET.
 
-Below BASE: 1.0 a text, 2.0 a level of 0 to 100 that can be written, 3.0 a Counter64, 10.1.2.N the squares of 1 to 20.
+Below BASE: 1.0 a text, 2.0 a level that can be written, 3.0 a Counter64, 10.1.2.N the squares of 1 to 20.
 """
 
 import sys
@@ -21,10 +21,6 @@ class Scalars(pyagentx.Updater):
 
 
 class Level(pyagentx.SetHandler):
-    def test(self, oid, data):
-        if data > 100:
-            raise pyagentx.SetHandlerError()
-
     def commit(self, oid, data):
         LEVEL[0] = data
 
