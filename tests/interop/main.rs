@@ -9,6 +9,7 @@ mod examples;
 mod exposition;
 mod floods;
 mod foreign_subagents;
+mod master;
 mod masters;
 mod page;
 mod pods;
