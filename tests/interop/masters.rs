@@ -1,10 +1,11 @@
-//! Transports, and several masters at once.
+//! Transports, several masters at once, and a subagent of the tests' own.
 
+use agentx::{Context, Oid};
 use anyhow::Result;
 use harness::{
     Agent, Exporter,
     MasterKind::{self, NetSnmp, Ours},
-    Sandbox, Sidecar, SidecarOptions, Walk,
+    Mib, Sandbox, ServedSubagent, Sidecar, SidecarOptions, Walk,
 };
 use rstest::rstest;
 
@@ -47,4 +48,19 @@ fn two_masters_are_served_at_once_and_lose_nothing_by_each_other(
     }
     first.start_again()?;
     wait_for_value(&sandbox, &first.v2c(), WALK[0])
+}
+
+#[rstest]
+fn a_subagent_of_the_tests_own_is_walked_whole(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let agent = master.start(&sandbox)?;
+    let base: Oid = BASE.parse()?;
+    let mib = Mib::column(&base, 50)?;
+    for (context, client) in [("", agent.v2c()), ("acme", agent.v3("acme"))] {
+        let _subagent = ServedSubagent::healthy(&agent.agentx_socket(), &Context::from(context), &base, mib.clone())?;
+        for how in [Walk::Next, Walk::Bulk(7), Walk::Bulk(100)] {
+            assert_eq!(client.walk(how, BASE)?, mib.rows(), "{how:?}");
+        }
+    }
+    Ok(())
 }
