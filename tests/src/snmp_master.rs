@@ -1,11 +1,13 @@
 //! Our master under test.
 
-use std::{fs, process::Command};
+use std::{ffi::OsStr, fs, path::PathBuf, process::Command};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::{Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, Sandbox, built, free_port, http};
+use crate::{
+    Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, Sandbox, built, free_port, http, operator::render_with,
+};
 
 /// A running snmp-master. It also listens on a port for probes and one for `/status`.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct SnmpMaster {
     admin_port: u16,
     /// Of status.
     local_port: u16,
+    /// The file that it reads.
+    config: PathBuf,
     document: Value,
 }
 
@@ -36,11 +40,31 @@ impl SnmpMaster {
 
     fn start_configured(sandbox: &Sandbox, name: &str, change: impl FnOnce(&mut Value)) -> Result<Self> {
         let process = AgentProcess::new(sandbox, name)?;
-        let document = document(&process);
-        let mut master = Self { process, admin_port: free_port()?, local_port: free_port()?, document };
+        let (config, document) = (sandbox.path(&format!("{name}.json")), document(&process));
+        let mut master = Self { process, admin_port: free_port()?, local_port: free_port()?, config, document };
         master.configure(change)?;
         master.start_again()?;
         Ok(master)
+    }
+
+    /// Starts one with what `snmp-operator render` makes of manifests, once it is ready. Gives it and the folder that the
+    /// sidecars of `namespace` mount.
+    pub fn start_rendered(
+        sandbox: &Sandbox,
+        manifests: &[impl AsRef<OsStr>],
+        namespace: &str,
+    ) -> Result<(Self, PathBuf)> {
+        let process = AgentProcess::new(sandbox, "snmp-master")?;
+        let (rendered, socket) = (sandbox.path("rendered"), process.socket());
+        let snmp = format!("127.0.0.1:{}", process.port);
+        let socket = socket.to_str().context("the folder's name is not UTF-8")?;
+        let options = ["--snmp-listen", &snmp, "--agentx-unix", socket];
+        let sidecars = render_with(manifests, namespace, &rendered, &options)?;
+        let config = rendered.join("snmp-master/master.json");
+        let document = serde_json::from_slice(&fs::read(&config)?)?;
+        let mut master = Self { process, admin_port: free_port()?, local_port: free_port()?, config, document };
+        master.start_again()?;
+        Ok((master, sidecars))
     }
 
     /// Changes the document that the master reads, in one step; a running one follows in its own time.
@@ -51,9 +75,9 @@ impl SnmpMaster {
 
     /// Changes the file that the master reads to anything.
     pub fn write_configuration(&self, content: &[u8]) -> Result<()> {
-        let AgentProcess { sandbox, name, .. } = &self.process;
-        let next = sandbox.write(&format!("{name}.json.next"), content)?;
-        Ok(fs::rename(next, sandbox.path(&format!("{name}.json")))?)
+        let next = self.config.with_extension("next");
+        fs::write(&next, content)?;
+        Ok(fs::rename(next, &self.config)?)
     }
 
     /// What `/status` says.
@@ -126,7 +150,7 @@ impl Agent for SnmpMaster {
         let mut command = Command::new(built("snmp-master")?);
         command
             .arg("--config")
-            .arg(sandbox.path(&format!("{name}.json")))
+            .arg(&self.config)
             .arg("--state")
             .arg(sandbox.folder(&format!("{name}.state"))?)
             .args(["--listen", &format!("127.0.0.1:{}", self.admin_port)])
