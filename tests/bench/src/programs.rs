@@ -4,11 +4,10 @@ use std::{
     env, fs,
     io::{Write as _, stdout},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result};
-use harness::{built, repository, run};
+use harness::{built, repository};
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
@@ -79,15 +78,9 @@ fn released(program: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Compiles contestants in C, with the flags that net-snmp was built with.
+/// Compiles contestants in C.
 fn compile(sources: &[&str], options: &[&str], output: &Path, libraries: &str) -> Result<()> {
-    let flags = |option: &str| -> Result<Vec<String>> {
-        let flags = run(Command::new("net-snmp-config").arg(option)).context("apt-get install libsnmp-dev")?.stdout;
-        Ok(String::from_utf8(flags)?.split_whitespace().map(str::to_owned).collect())
-    };
     let folder = repository().join("tests/bench/peers");
-    let mut command = Command::new("gcc");
-    command.args(flags("--base-cflags")?).args(options).arg(output);
-    command.args(sources.iter().map(|source| folder.join(source))).args(flags(libraries)?);
-    run(&mut command).map(drop)
+    let sources: Vec<PathBuf> = sources.iter().map(|source| folder.join(source)).collect();
+    harness::compile(&sources, options, output, libraries)
 }

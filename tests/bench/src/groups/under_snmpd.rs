@@ -1,7 +1,7 @@
 //! The same objects under snmpd, by whoever serves them, as an NMS sees it.
 
 use anyhow::Result;
-use harness::{Exporter, Process, Sandbox, Sidecar, Snmpd, SnmpdOptions};
+use harness::{Agent as _, Exporter, Process, Sandbox, Sidecar, Snmpd, SnmpdOptions};
 
 use super::Group;
 use crate::{
