@@ -4,7 +4,7 @@ CARGO_DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 VENV := target/venv
 BENCH_VENV := target/bench/venv
-PROGRAMS := snmp-operator snmp-sidecar
+PROGRAMS := snmp-master snmp-operator snmp-sidecar
 HOST := $(shell rustc --print host-tuple)
 # Static, and at one address: so nothing is written into the pages of tables when the program starts.
 STATIC := -C target-feature=+crt-static -C relocation-model=static
@@ -19,9 +19,10 @@ endif
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## From SnmpSubtree files to an SNMP walk, on this machine, in front of your eyes
+demo: ## From SnmpSubtree files to an SNMP walk, on this machine, in front of your eyes
+	@tests/setup demo
 	@echo "building the programs (minutes the first time, cached under target/ after that)"
-	@cargo build --quiet --workspace --bins
+	@cargo build --quiet $(addprefix --package ,$(PROGRAMS) snmp-operator-tests) --bins
 	@target/debug/demo
 
 test: setup ## All checks and tests, with one summary at the end
@@ -30,7 +31,7 @@ test: setup ## All checks and tests, with one summary at the end
 unit: ## Tests of pure code: properties, snapshots, fuzz corpora, the codec against the agentx crate
 	@tests/run unit
 
-interop: setup ## Tests across processes: the sidecar under net-snmp's snmpd, with real exporters
+interop: setup ## Tests across processes: sidecar and master, with net-snmp, FRRouting, pysnmp and real exporters
 	@tests/run interop
 
 soak: setup ## The sidecar under random faults for SOAK_SECONDS (default 600): its memory, every answer; SEED repeats one
@@ -47,7 +48,7 @@ release: ## The programs as they ship: static and stripped, into target/release-
 	@mkdir -p target/release-static
 	@ln -f $(addprefix target/static/$(HOST)/release/,$(PROGRAMS)) target/release-static
 
-bench: PROGRAMS := snmp-sidecar
+bench: PROGRAMS := snmp-master snmp-sidecar
 bench: release $(BENCH_VENV)/installed ## Speed and memory beside the peers, into target/bench/report.md; ROWS="parser codec" for some alone
 	@tests/setup bench
 	@echo "building the bench (minutes the first time, cached under target/ after that)"
@@ -60,8 +61,8 @@ fuzz: ## Fuzz FUZZ_TARGETS (default all) for FUZZ_SECONDS each (default 60); nee
 generate: ## Write crds/*.yaml anew from the API types
 	@cargo run --quiet --package snmp-operator -- crds -o crds
 
-setup: $(DENY) $(VENV)/installed ## Install what the tests and the demo need, once
-	@tests/setup
+setup: $(DENY) $(VENV)/installed ## Install what the tests need, once
+	@tests/setup test
 
 $(DENY):
 	@echo "building cargo-deny $(CARGO_DENY_VERSION) into target/tools (minutes, once)"
@@ -69,9 +70,11 @@ $(DENY):
 	@rm -rf target/tools/build
 
 $(VENV)/installed: tests/requirements.txt
+$(VENV)/installed: TIER := test
 $(BENCH_VENV)/installed: tests/bench/requirements.txt
+$(BENCH_VENV)/installed: TIER := bench
 $(VENV)/installed $(BENCH_VENV)/installed:
-	@tests/setup
+	@tests/setup $(TIER)
 	@echo "installing $< into $(@D)"
 	@rm -rf $(@D) && /usr/bin/python3 -m venv $(@D) && $(@D)/bin/pip install --quiet --requirement $<
 	@touch $@

@@ -3,7 +3,12 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
-use harness::{Exporter, Reply, Sidecar, Walk, oids_and_types};
+use harness::{
+    Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Reply, Sidecar, Walk, oids_and_types,
+};
+use rstest::rstest;
 
 use crate::world::{BASE, Manifest, World};
 
@@ -48,16 +53,16 @@ pub(crate) fn still(rows: usize, columns: usize) -> Result<Exporter> {
     Exporter::with_page(&page(0, rows, columns))
 }
 
-#[test]
-fn a_big_table_is_walked_whole_while_its_values_change() -> Result<()> {
+#[rstest]
+fn a_big_table_is_walked_whole_while_its_values_change(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let exporter = Exporter::start(Reply::made(|number| page(number, ROWS, COLUMNS)))?;
     let objects = objects(COLUMNS);
     let endpoint = "interval: 4s, scrapeTimeout: 4s";
     let manifest = Manifest { objects: &objects, endpoint, stale_after: "5m", ..Manifest::default() };
-    let world = World::serve(exporter, manifest)?;
+    let world = World::serve(master, exporter, manifest)?;
     let whole = Sidecar::walk_once(&world.config, &["--timeout", "60"])?;
     assert_eq!(whole.len(), ROWS * COLUMNS);
-    let client = world.snmpd.v2c();
+    let client = world.agent.v2c();
     let last = whole.last().map(|row| row.oid.to_string()).unwrap_or_default();
     world.sandbox.wait_for("the first values", || {
         let seen = client.get(&[&last])?;

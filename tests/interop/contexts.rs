@@ -1,20 +1,27 @@
 //! Tenants: the same OID in several contexts.
 
 use anyhow::Result;
-use harness::{CONTEXT_COMMUNITY, Exporter, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk};
+use harness::{
+    CONTEXT_COMMUNITY, Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Sandbox, Sidecar, SidecarOptions, Walk,
+};
+use rstest::rstest;
 
 use crate::world::{BASE, Manifest, PAGE, WALK, World, context, render_in, rows_under};
 
-#[test]
-fn a_context_is_read_by_v3_and_by_its_community_and_from_nowhere_else() -> Result<()> {
+#[rstest]
+fn a_context_is_read_by_v3_and_by_its_community_and_from_nowhere_else(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
     let manifest = Manifest { contexts: &["acme"], ..Manifest::default() };
-    let world = World::serve(Exporter::with_page(PAGE)?, manifest)?;
+    let world = World::serve(master, Exporter::with_page(PAGE)?, manifest)?;
     let expected = rows_under(BASE, WALK);
-    for client in [world.snmpd.v3("acme"), world.snmpd.client(&["-v2c", "-c", CONTEXT_COMMUNITY])] {
+    for client in [world.agent.v3("acme"), world.agent.client(&["-v2c", "-c", CONTEXT_COMMUNITY])] {
         assert_eq!(client.walk(Walk::Next, BASE)?, expected);
         assert_eq!(client.walk(Walk::Bulk(50), BASE)?, expected);
     }
-    for client in [world.snmpd.v2c(), world.snmpd.v3("")] {
+    for client in [world.agent.v2c(), world.agent.v3("")] {
         assert_eq!(client.walk(Walk::Bulk(50), BASE)?, []);
     }
     assert_eq!(world.sidecar.walk("acme")?, expected);
@@ -23,8 +30,8 @@ fn a_context_is_read_by_v3_and_by_its_community_and_from_nowhere_else() -> Resul
     Ok(())
 }
 
-#[test]
-fn one_oid_shows_other_values_in_another_context() -> Result<()> {
+#[rstest]
+fn one_oid_shows_other_values_in_another_context(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let (ours, theirs) = (Exporter::with_page("requests_total 1\n")?, Exporter::with_page("requests_total 2\n")?);
     let objects =
@@ -32,21 +39,21 @@ fn one_oid_shows_other_values_in_another_context() -> Result<()> {
     let first = Manifest { port: ours.port(), objects, ..Manifest::default() };
     let second = Manifest { name: "other", contexts: &["acme"], port: theirs.port(), objects, ..Manifest::default() };
     let config = render_in(&sandbox, "config", &[context("acme"), first.yaml(), second.yaml()])?;
-    let snmpd = Snmpd::start(&sandbox)?;
-    let masters = vec![snmpd.unix_url()];
+    let agent = master.start(&sandbox)?;
+    let masters = vec![agent.unix_url()];
     let _sidecar = Sidecar::start(&sandbox, SidecarOptions { config, masters, ..Default::default() })?;
     for _ in 0..10 {
-        assert_eq!(snmpd.v2c().walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Counter64: 1"]));
-        assert_eq!(snmpd.v3("acme").walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Counter64: 2"]));
+        assert_eq!(agent.v2c().walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Counter64: 1"]));
+        assert_eq!(agent.v3("acme").walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Counter64: 2"]));
     }
     Ok(())
 }
 
-#[test]
-fn a_subtree_is_served_in_each_of_its_contexts() -> Result<()> {
+#[rstest]
+fn a_subtree_is_served_in_each_of_its_contexts(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let manifest = Manifest { contexts: &["default", "acme"], ..Manifest::default() };
-    let world = World::serve(Exporter::with_page(PAGE)?, manifest)?;
-    for client in [world.snmpd.v2c(), world.snmpd.v3("acme")] {
+    let world = World::serve(master, Exporter::with_page(PAGE)?, manifest)?;
+    for client in [world.agent.v2c(), world.agent.v3("acme")] {
         assert_eq!(client.walk(Walk::Bulk(50), BASE)?, rows_under(BASE, WALK));
     }
     Ok(())

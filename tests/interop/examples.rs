@@ -4,12 +4,17 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use agentx::Value;
 use anyhow::{Context, Result, ensure};
-use harness::{Application, Row, Sandbox, Sidecar, Snmpd, Walk, debian, example, http, render, run};
+use harness::{
+    Agent, Application,
+    MasterKind::{self, NetSnmp, Ours},
+    Row, Sandbox, Sidecar, Walk, debian, example, http, render, run,
+};
+use rstest::rstest;
 
 /// An example that is served.
 struct Served {
     _sidecar: Sidecar,
-    snmpd: Snmpd,
+    agent: Box<dyn Agent>,
     base: String,
     application: Application,
     sandbox: Sandbox,
@@ -17,19 +22,24 @@ struct Served {
 
 impl Served {
     /// Serves the example `name`, whose OID ends in `number`, on its application.
-    fn start(name: &str, number: u32, start: impl FnOnce(&Sandbox) -> Result<Application>) -> Result<Self> {
+    fn start(
+        master: MasterKind,
+        name: &str,
+        number: u32,
+        start: impl FnOnce(&Sandbox) -> Result<Application>,
+    ) -> Result<Self> {
         let sandbox = Sandbox::new()?;
         let application = start(&sandbox)?;
         let config = render(&[example(name).join("subtree.yaml")], "default", &sandbox.path("config"))?;
-        let snmpd = Snmpd::start(&sandbox)?;
-        let sidecar = application.start_sidecar(&sandbox, &config, snmpd.unix_url())?;
+        let agent = master.start(&sandbox)?;
+        let sidecar = application.start_sidecar(&sandbox, &config, agent.unix_url())?;
         let base = format!("1.3.6.1.4.1.8072.9999.9999.{number}");
-        Ok(Self { _sidecar: sidecar, snmpd, base, application, sandbox })
+        Ok(Self { _sidecar: sidecar, agent, base, application, sandbox })
     }
 
     /// Walks it both ways and gives the values by their arcs below the base.
     fn walk(&self) -> Result<BTreeMap<String, Value>> {
-        let client = self.snmpd.v2c();
+        let client = self.agent.v2c();
         let rows = client.walk(Walk::Bulk(50), &self.base)?;
         let names = |rows: &[Row]| rows.iter().map(|row| row.oid.clone()).collect::<Vec<_>>();
         ensure!(names(&client.walk(Walk::Next, &self.base)?) == names(&rows), "the two walks differ");
@@ -53,9 +63,9 @@ fn column<'a>(walk: &'a BTreeMap<String, Value>, entry_and_column: &str) -> BTre
     walk.iter().filter_map(|(arcs, value)| Some((arcs.strip_prefix(&prefix)?, value))).collect()
 }
 
-#[test]
-fn host_shows_this_machine() -> Result<()> {
-    let served = Served::start("host", 1, Application::node_exporter)?;
+#[rstest]
+fn host_shows_this_machine(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "host", 1, Application::node_exporter)?;
     let walk = served.walk()?;
     let kernel = run(Command::new(debian("uname", "coreutils")?).arg("-r"))?.stdout;
     assert_eq!(text(walk.get("2.0"))?, String::from_utf8(kernel)?.trim());
@@ -76,11 +86,11 @@ fn host_shows_this_machine() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn host_has_a_name_for_every_object() -> Result<()> {
-    let served = Served::start("host", 1, Application::node_exporter)?;
+#[rstest]
+fn host_has_a_name_for_every_object(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "host", 1, Application::node_exporter)?;
     let numbered = served.walk()?;
-    let by_name = served.snmpd.v2c().walk_by_name(&example("host"), "EXAMPLE-HOST-MIB", "exampleHost")?;
+    let by_name = served.agent.v2c().walk_by_name(&example("host"), "EXAMPLE-HOST-MIB", "exampleHost")?;
     let names: Vec<&str> = by_name.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
     assert_eq!(names.len(), numbered.len(), "{by_name}");
     for name in &names {
@@ -93,9 +103,9 @@ fn host_has_a_name_for_every_object() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn table_shows_the_interfaces_of_this_machine() -> Result<()> {
-    let served = Served::start("table", 4, Application::node_exporter)?;
+#[rstest]
+fn table_shows_the_interfaces_of_this_machine(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "table", 4, Application::node_exporter)?;
     let walk = served.walk()?;
     let mut names: Vec<String> =
         column(&walk, "1.1.2").into_values().map(|value| text(Some(value))).collect::<Result<_>>()?;
@@ -113,9 +123,9 @@ fn table_shows_the_interfaces_of_this_machine() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn web_app_counts_its_requests() -> Result<()> {
-    let served = Served::start("web-app", 2, Application::web_app)?;
+#[rstest]
+fn web_app_counts_its_requests(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "web-app", 2, Application::web_app)?;
     let port = served.application.port;
     for _ in 0..3 {
         http::get(port, "/")?;
@@ -135,9 +145,9 @@ fn web_app_counts_its_requests() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn database_shows_a_postgresql_server() -> Result<()> {
-    let served = Served::start("database", 3, Application::database)?;
+#[rstest]
+fn database_shows_a_postgresql_server(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "database", 3, Application::database)?;
     let walk = served.walk()?;
     assert_eq!(walk.get("1.0"), Some(&Value::Integer(1)), "up");
     assert!(text(walk.get("2.0"))?.starts_with(|first: char| first.is_ascii_digit()));

@@ -4,7 +4,12 @@ use std::io::{self, Write};
 
 use anyhow::{Result, ensure};
 use flate2::{Compression, write::GzEncoder};
-use harness::{Exporter, Reply, Sandbox, Sidecar, SidecarOptions, Snmpd};
+use harness::{
+    Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Reply, Sandbox, Sidecar, SidecarOptions,
+};
+use rstest::rstest;
 
 use crate::world::{
     BASE, Manifest, OTHER, PAGE, WALK, context, render_in, rows_under, under_a_constant_walk, wait_for_value,
@@ -24,7 +29,7 @@ const OBJECTS: &str = "
 
 /// A source with these `limits` answers with a flood: it is refused for one of these reasons, the values before it
 /// stand, memory stays within [`ROOM`], and all the while another subtree is walked and its source scraped.
-fn is_refused(limits: &str, flood: Reply, reasons: &[&str]) -> Result<()> {
+fn is_refused(master: MasterKind, limits: &str, flood: Reply, reasons: &[&str]) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let (flooding, good) = (Exporter::with_page("requests 7\n")?, Exporter::with_page(PAGE)?);
     let endpoint = format!("interval: 1s, {limits}");
@@ -37,10 +42,10 @@ fn is_refused(limits: &str, flood: Reply, reasons: &[&str]) -> Result<()> {
     };
     let other = Manifest { name: "other", oid: OTHER, port: good.port(), ..Manifest::default() };
     let config = render_in(&sandbox, "config", &[context("acme"), flooded.yaml(), other.yaml()])?;
-    let snmpd = Snmpd::start(&sandbox)?;
+    let agent = master.start(&sandbox)?;
     let sidecar =
-        Sidecar::start(&sandbox, SidecarOptions { config, masters: vec![snmpd.unix_url()], ..Default::default() })?;
-    let client = snmpd.v2c();
+        Sidecar::start(&sandbox, SidecarOptions { config, masters: vec![agent.unix_url()], ..Default::default() })?;
+    let client = agent.v2c();
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 7")?;
     let before = sidecar.memory()?.peak;
     under_a_constant_walk(&client, &rows_under(OTHER, WALK), || {
@@ -77,54 +82,56 @@ fn lines() -> Vec<u8> {
     b"requests 9\n".repeat(MIB / 11)
 }
 
-#[test]
-fn a_body_of_1_gib_is_refused_by_its_length() -> Result<()> {
+#[rstest]
+fn a_body_of_1_gib_is_refused_by_its_length(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let flood = response("Content-Length: 1073741824\r\n", lines(), 1024 * MIB);
-    is_refused("bodySizeLimit: 1Mi", flood, &["the body is longer than 1048576 bytes"])
+    is_refused(master, "bodySizeLimit: 1Mi", flood, &["the body is longer than 1048576 bytes"])
 }
 
-#[test]
-fn a_body_of_1_gib_is_read_up_to_the_limit() -> Result<()> {
+#[rstest]
+fn a_body_of_1_gib_is_read_up_to_the_limit(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let flood = response("", lines(), 1024 * MIB);
-    is_refused("bodySizeLimit: 1Mi", flood, &["the body is longer than 1048576 bytes"])
+    is_refused(master, "bodySizeLimit: 1Mi", flood, &["the body is longer than 1048576 bytes"])
 }
 
-#[test]
-fn a_body_without_end_is_read_up_to_1_gib_without_being_held() -> Result<()> {
+#[rstest]
+fn a_body_without_end_is_read_up_to_1_gib_without_being_held(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
     let reasons = ["the body is longer than 1073741824 bytes", "not done within 1s, while reading the body"];
-    is_refused("bodySizeLimit: 1Gi", response("", lines(), usize::MAX), &reasons)
+    is_refused(master, "bodySizeLimit: 1Gi", response("", lines(), usize::MAX), &reasons)
 }
 
-#[test]
-fn a_gzip_bomb_of_1_gib_is_unpacked_up_to_the_limit() -> Result<()> {
+#[rstest]
+fn a_gzip_bomb_of_1_gib_is_unpacked_up_to_the_limit(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let mut member = GzEncoder::new(Vec::new(), Compression::best());
     member.write_all(&lines())?;
     let member = member.finish()?;
     ensure!(member.len() < MIB / 100, "{} octets", member.len());
     let size = 1024 * member.len();
     let flood = response("Content-Encoding: gzip\r\n", member, size);
-    is_refused("bodySizeLimit: 1Mi", flood, &["the body is longer than 1048576 bytes"])
+    is_refused(master, "bodySizeLimit: 1Mi", flood, &["the body is longer than 1048576 bytes"])
 }
 
-#[test]
-fn a_million_series_are_refused_at_the_limit() -> Result<()> {
+#[rstest]
+fn a_million_series_are_refused_at_the_limit(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let flood = Reply::acted(|stream| {
         let mut stream = io::BufWriter::new(stream);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")?;
         (0..1_000_000).try_for_each(|n| writeln!(stream, "requests{{n=\"{n}\"}} 1"))?;
         stream.flush()
     });
-    is_refused("bodySizeLimit: 1Gi, sampleLimit: 1000", flood, &["more than 1000 samples"])
+    is_refused(master, "bodySizeLimit: 1Gi, sampleLimit: 1000", flood, &["more than 1000 samples"])
 }
 
-#[test]
-fn a_line_of_100_mib_is_refused_at_its_limit() -> Result<()> {
+#[rstest]
+fn a_line_of_100_mib_is_refused_at_its_limit(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let flood = response("", vec![b'r'; MIB], 100 * MIB);
-    is_refused("bodySizeLimit: 1Gi", flood, &["the line is longer than 1048576 bytes"])
+    is_refused(master, "bodySizeLimit: 1Gi", flood, &["the line is longer than 1048576 bytes"])
 }
 
-#[test]
-fn a_header_of_1_mib_is_refused() -> Result<()> {
+#[rstest]
+fn a_header_of_1_mib_is_refused(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let flood = response(&format!("X: {}\r\n", "x".repeat(MIB)), b"requests 9\n".to_vec(), 11);
-    is_refused("bodySizeLimit: 1Gi", flood, &["message head is too large"])
+    is_refused(master, "bodySizeLimit: 1Gi", flood, &["message head is too large"])
 }

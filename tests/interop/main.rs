@@ -1,4 +1,4 @@
-//! The sidecar as an AgentX subagent under net-snmp's snmpd, read by net-snmp's tools; and its exposition parser beside
+//! The sidecar as an AgentX subagent under net-snmp's snmpd and under our master, read by net-snmp's tools; and its exposition parser beside
 //! another one.
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
 
@@ -8,6 +8,8 @@ mod contexts;
 mod examples;
 mod exposition;
 mod floods;
+mod foreign_subagents;
+mod master;
 mod masters;
 mod page;
 mod pods;

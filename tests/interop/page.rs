@@ -10,8 +10,11 @@ use std::{
 use agentx::Value;
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Application, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, http, python, repository, run,
+    Application, Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Row, Sandbox, Sidecar, SidecarOptions, Walk, http, python, repository, run,
 };
+use rstest::rstest;
 
 use crate::world::{Manifest, render_in};
 
@@ -251,17 +254,17 @@ fn string_index<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Serves `page` and compares everything that a walk shows with what the independent parser reads.
-fn check_page(page: &str) -> Result<usize> {
+fn check_page(master: MasterKind, page: &str) -> Result<usize> {
     let sandbox = Sandbox::new()?;
     let samples = read_page(&sandbox, page)?;
     let exporter = Exporter::with_page(page)?;
     let mut objects = objects(&samples);
     let config = render_in(&sandbox, "config", &manifests(&mut objects, exporter.port()))?;
-    let snmpd = Snmpd::start(&sandbox)?;
-    let masters = vec![snmpd.unix_url()];
+    let agent = master.start(&sandbox)?;
+    let masters = vec![agent.unix_url()];
     let state = Some(sandbox.folder("state")?);
     let _sidecar = Sidecar::start(&sandbox, SidecarOptions { config, masters, state, ..Default::default() })?;
-    let client = snmpd.v2c();
+    let client = agent.v2c();
     let names: BTreeSet<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
     let compare = |rows: &[Row]| -> Result<()> {
         let rows: BTreeMap<String, &Value> = rows.iter().map(|row| (row.oid.to_string(), &row.value)).collect();
@@ -287,20 +290,22 @@ fn check_page(page: &str) -> Result<usize> {
     Ok(samples.len())
 }
 
-#[test]
-fn every_metric_of_node_exporter_has_the_value_that_its_page_says() -> Result<()> {
+#[rstest]
+fn every_metric_of_node_exporter_has_the_value_that_its_page_says(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
     let page = {
         let sandbox = Sandbox::new()?;
         let node_exporter = Application::node_exporter(&sandbox)?;
         http::get(node_exporter.port, "/metrics")?
     };
-    let samples = check_page(&page)?;
+    let samples = check_page(master, &page)?;
     ensure!(samples > 300, "only {samples} samples: is this node_exporter's page?");
     Ok(())
 }
 
-#[test]
-fn awkward_text_reaches_the_nms_as_it_is() -> Result<()> {
+#[rstest]
+fn awkward_text_reaches_the_nms_as_it_is(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let page = r#"# TYPE m gauge
 m{p="a} 42 "} 1
 m{p="x,tenant=evil"} 2
@@ -311,6 +316,6 @@ job:requests:rate5m 6
 empty{} 7
 spaced { a = "1" , b = "2" , } 8
 "#;
-    check_page(page)?;
+    check_page(master, page)?;
     Ok(())
 }

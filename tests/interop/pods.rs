@@ -1,7 +1,12 @@
 //! Several pods with one subtree: one serves and the others stand by, or each serves its own rows.
 
 use anyhow::{Result, ensure};
-use harness::{Exporter, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, pod_labels};
+use harness::{
+    Agent, Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Sandbox, Sidecar, SidecarOptions, Walk, pod_labels,
+};
+use rstest::rstest;
 
 use crate::world::{BASE, Manifest, render_in, rows_under, wait_for_value};
 
@@ -13,7 +18,7 @@ const SCALAR: &str = "
 /// The sidecar of pod `number`, whose own page is `page`.
 fn start_pod(
     sandbox: &Sandbox,
-    snmpd: &Snmpd,
+    agent: &dyn Agent,
     number: usize,
     page: &str,
     objects: &str,
@@ -25,7 +30,7 @@ fn start_pod(
     let index = number.to_string();
     let labels = pod_labels(&[("app", "app"), ("apps.kubernetes.io/pod-index", &index)]);
     let labels = Some(sandbox.write(&format!("labels-{number}"), labels)?);
-    let masters = vec![snmpd.unix_url()];
+    let masters = vec![agent.unix_url()];
     let options = SidecarOptions { name: name.clone(), config, masters, labels, pod_name: name, ..Default::default() };
     Ok((Sidecar::start_unready(sandbox, options)?, exporter))
 }
@@ -38,14 +43,14 @@ fn wait_for_stand_by(sandbox: &Sandbox, sidecar: &Sidecar) -> Result<()> {
     })
 }
 
-#[test]
-fn a_second_pod_stands_by_and_takes_over() -> Result<()> {
+#[rstest]
+fn a_second_pod_stands_by_and_takes_over(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let snmpd = Snmpd::start(&sandbox)?;
-    let client = snmpd.v2c();
-    let (mut first, _exporter) = start_pod(&sandbox, &snmpd, 0, "requests 1\n", SCALAR)?;
+    let agent = master.start(&sandbox)?;
+    let client = agent.v2c();
+    let (mut first, _exporter) = start_pod(&sandbox, &*agent, 0, "requests 1\n", SCALAR)?;
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 1")?;
-    let (mut second, _exporter) = start_pod(&sandbox, &snmpd, 1, "requests 2\n", SCALAR)?;
+    let (mut second, _exporter) = start_pod(&sandbox, &*agent, 1, "requests 2\n", SCALAR)?;
     wait_for_stand_by(&sandbox, &second)?;
     assert_eq!(client.walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Gauge32: 1"]));
 
@@ -60,8 +65,8 @@ fn a_second_pod_stands_by_and_takes_over() -> Result<()> {
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 1")
 }
 
-#[test]
-fn pods_that_share_a_table_serve_their_own_rows() -> Result<()> {
+#[rstest]
+fn pods_that_share_a_table_serve_their_own_rows(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let objects = format!(
         "{SCALAR}
   tables:
@@ -81,8 +86,8 @@ fn pods_that_share_a_table_serve_their_own_rows() -> Result<()> {
         )
     };
     let sandbox = Sandbox::new()?;
-    let snmpd = Snmpd::start(&sandbox)?;
-    let client = snmpd.v2c();
+    let agent = master.start(&sandbox)?;
+    let client = agent.v2c();
     let wait_for_walk = |what: &str, rows: &[&str]| {
         let expected = rows_under(BASE, rows);
         sandbox.wait_for(what, || {
@@ -93,9 +98,9 @@ fn pods_that_share_a_table_serve_their_own_rows() -> Result<()> {
             Ok(())
         })
     };
-    let (_first, _exporter) = start_pod(&sandbox, &snmpd, 0, &page(1), &objects)?;
-    let (mut second, _exporter) = start_pod(&sandbox, &snmpd, 1, &page(2), &objects)?;
-    let (_third, _exporter) = start_pod(&sandbox, &snmpd, 2, &page(3), &objects)?;
+    let (_first, _exporter) = start_pod(&sandbox, &*agent, 0, &page(1), &objects)?;
+    let (mut second, _exporter) = start_pod(&sandbox, &*agent, 1, &page(2), &objects)?;
+    let (_third, _exporter) = start_pod(&sandbox, &*agent, 2, &page(3), &objects)?;
     wait_for_walk(
         "the rows of three pods",
         &[
@@ -126,10 +131,10 @@ fn pods_that_share_a_table_serve_their_own_rows() -> Result<()> {
     )
 }
 
-#[test]
-fn a_sidecar_serves_only_what_selects_its_pod() -> Result<()> {
+#[rstest]
+fn a_sidecar_serves_only_what_selects_its_pod(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let snmpd = Snmpd::start(&sandbox)?;
+    let agent = master.start(&sandbox)?;
     let exporter = Exporter::with_page("requests 1\n")?;
     let port = exporter.port();
     let other = format!("{BASE}.2");
@@ -138,8 +143,8 @@ fn a_sidecar_serves_only_what_selects_its_pod() -> Result<()> {
     let others = Manifest { name: "other", oid: &other, port, objects: SCALAR, ..Manifest::default() };
     let config = render_in(&sandbox, "config", &[own.yaml(), others.yaml()])?;
     let labels = Some(sandbox.write("labels", pod_labels(&[("app", "app"), ("tier", "a \"quoted\" one")]))?);
-    let masters = vec![snmpd.unix_url()];
+    let masters = vec![agent.unix_url()];
     let _sidecar = Sidecar::start(&sandbox, SidecarOptions { config, masters, labels, ..Default::default() })?;
-    assert_eq!(snmpd.v2c().walk(Walk::Bulk(10), BASE)?, rows_under(BASE, &["1.1.0 = Gauge32: 1"]));
+    assert_eq!(agent.v2c().walk(Walk::Bulk(10), BASE)?, rows_under(BASE, &["1.1.0 = Gauge32: 1"]));
     Ok(())
 }

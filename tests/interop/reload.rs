@@ -7,7 +7,12 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use harness::{Exporter, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, built, mount, run};
+use harness::{
+    Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Sandbox, Sidecar, SidecarOptions, Walk, built, mount, run,
+};
+use rstest::rstest;
 
 use crate::world::{BASE, Manifest, OTHER, WALK, render_in, rows_under, under_a_constant_walk, wait_for_value};
 
@@ -17,7 +22,7 @@ const MOVED: &str =
     "  scalars:\n  - {name: requests, oid: '2', syntax: Counter32, value: {source: app, metric: requests_total}}\n";
 
 /// Adds, changes and removes a subtree beside another; `apply` makes the rendered folder what the sidecar sees.
-fn add_change_remove(apply: impl Fn(&Path, &Path, &str) -> Result<()>) -> Result<()> {
+fn add_change_remove(master: MasterKind, apply: impl Fn(&Path, &Path, &str) -> Result<()>) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let exporter = Exporter::with_page(crate::world::PAGE)?;
     let port = exporter.port();
@@ -25,11 +30,11 @@ fn add_change_remove(apply: impl Fn(&Path, &Path, &str) -> Result<()>) -> Result
     let config = sandbox.folder("mounted")?;
     let show = |version: &str, manifests: &[String]| apply(&render_in(&sandbox, version, manifests)?, &config, version);
     show("v1", std::slice::from_ref(&other))?;
-    let snmpd = Snmpd::start(&sandbox)?;
-    let masters = vec![snmpd.unix_url()];
+    let agent = master.start(&sandbox)?;
+    let masters = vec![agent.unix_url()];
     let options = SidecarOptions { config: config.clone(), masters, ..Default::default() };
     let _sidecar = Sidecar::start(&sandbox, options)?;
-    let client = snmpd.v2c();
+    let client = agent.v2c();
     let wait_for_walk = |rows: &[&str]| {
         let expected = rows_under(BASE, rows);
         sandbox.wait_for("the changed subtree", || {
@@ -66,18 +71,20 @@ fn copy(rendered: &Path, folder: &Path, _version: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn files_that_come_change_and_go_disturb_no_other_subtree() -> Result<()> {
-    add_change_remove(copy)
+#[rstest]
+fn files_that_come_change_and_go_disturb_no_other_subtree(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    add_change_remove(master, copy)
 }
 
-#[test]
-fn a_mounted_config_map_that_changes_disturbs_no_other_subtree() -> Result<()> {
-    add_change_remove(mount)
+#[rstest]
+fn a_mounted_config_map_that_changes_disturbs_no_other_subtree(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
+    add_change_remove(master, mount)
 }
 
-#[test]
-fn a_file_that_is_broken_changes_nothing() -> Result<()> {
+#[rstest]
+fn a_file_that_is_broken_changes_nothing(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let exporter = Exporter::with_page(crate::world::PAGE)?;
     let render = |objects| {
@@ -85,11 +92,11 @@ fn a_file_that_is_broken_changes_nothing() -> Result<()> {
         render_in(&sandbox, "config", &[manifest.yaml()])
     };
     let config = render(ONE)?;
-    let snmpd = Snmpd::start(&sandbox)?;
-    let masters = vec![snmpd.unix_url()];
+    let agent = master.start(&sandbox)?;
+    let masters = vec![agent.unix_url()];
     let options = SidecarOptions { config: config.clone(), masters, ..Default::default() };
     let sidecar = Sidecar::start(&sandbox, options)?;
-    let client = snmpd.v2c();
+    let client = agent.v2c();
     let file = config.join("subtree.app.json");
     let good = fs::read_to_string(&file)?;
     let contents = [

@@ -1,9 +1,14 @@
-//! Every kind of request through snmpd.
+//! Every kind of request through a master.
 
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use harness::{Exporter, Sidecar, Walk, parse_rows};
+use harness::{
+    Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Sidecar, Walk, parse_rows,
+};
+use rstest::rstest;
 
 use crate::world::{BASE, Manifest, PAGE, WALK, World, rows_under};
 
@@ -11,13 +16,13 @@ fn oid(arcs: &str) -> String {
     format!("{BASE}.{arcs}")
 }
 
-#[test]
-fn every_way_to_walk_shows_the_same_as_the_sidecar_itself() -> Result<()> {
-    let world = World::start()?;
+#[rstest]
+fn every_way_to_walk_shows_the_same_as_the_sidecar_itself(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
     let expected = rows_under(BASE, WALK);
     assert_eq!(Sidecar::walk_once(&world.config, &[])?, expected, "snmp-sidecar walk");
     assert_eq!(world.sidecar.walk("")?, expected, "/walk");
-    for client in [world.snmpd.v2c(), world.snmpd.v3("")] {
+    for client in [world.agent.v2c(), world.agent.v3("")] {
         for how in [Walk::Next, Walk::Bulk(1), Walk::Bulk(3), Walk::Bulk(50), Walk::Bulk(1000)] {
             assert_eq!(client.walk(how, BASE)?, expected, "{how:?}");
         }
@@ -25,10 +30,10 @@ fn every_way_to_walk_shows_the_same_as_the_sidecar_itself() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn get_tells_a_missing_instance_from_a_missing_object() -> Result<()> {
-    let world = World::start()?;
-    let rows = world.snmpd.v2c().get(&[&oid("1.0"), &oid("1.1"), &oid("1"), &oid("99.0"), &oid("10.1.2.2.105.110")])?;
+#[rstest]
+fn get_tells_a_missing_instance_from_a_missing_object(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    let rows = world.agent.v2c().get(&[&oid("1.0"), &oid("1.1"), &oid("1"), &oid("99.0"), &oid("10.1.2.2.105.110")])?;
     let expected = [
         "1.0 = Counter64: 42",
         "1.1 = No Such Instance",
@@ -40,10 +45,10 @@ fn get_tells_a_missing_instance_from_a_missing_object() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn one_get_next_reads_two_columns_side_by_side() -> Result<()> {
-    let world = World::start()?;
-    let client = world.snmpd.v2c();
+#[rstest]
+fn one_get_next_reads_two_columns_side_by_side(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    let client = world.agent.v2c();
     let first = client.get_next(&[&oid("10.1.2"), &oid("10.1.3")])?;
     assert_eq!(first, rows_under(BASE, &[WALK[3], WALK[5]]));
     let second = client.get_next(&[&first[0].oid.to_string(), &first[1].oid.to_string()])?;
@@ -55,28 +60,28 @@ fn one_get_next_reads_two_columns_side_by_side() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn one_get_bulk_reads_a_scalar_and_two_columns() -> Result<()> {
-    let world = World::start()?;
-    let rows = world.snmpd.v2c().get_bulk(1, 2, &[&oid("1"), &oid("10.1.2"), &oid("10.1.3")])?;
+#[rstest]
+fn one_get_bulk_reads_a_scalar_and_two_columns(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    let rows = world.agent.v2c().get_bulk(1, 2, &[&oid("1"), &oid("10.1.2"), &oid("10.1.3")])?;
     assert_eq!(rows, rows_under(BASE, &[WALK[0], WALK[3], WALK[5], WALK[4], WALK[6]]));
     Ok(())
 }
 
-#[test]
-fn a_get_bulk_reads_on_into_the_next_subtree() -> Result<()> {
-    let world = World::start()?;
-    let rows = world.snmpd.v2c().get_bulk(0, 20, &[BASE])?;
+#[rstest]
+fn a_get_bulk_reads_on_into_the_next_subtree(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    let rows = world.agent.v2c().get_bulk(0, 20, &[BASE])?;
     assert_eq!(rows[..WALK.len()], rows_under(BASE, WALK));
-    assert!(rows.len() > WALK.len(), "snmpd's own objects follow");
+    assert!(rows.len() > WALK.len(), "the master's own objects follow");
     assert!(rows.is_sorted_by(|a, b| a.oid < b.oid || b.value == agentx::Value::EndOfMibView));
     Ok(())
 }
 
-#[test]
-fn version_1_passes_counter64_by() -> Result<()> {
-    let world = World::start()?;
-    let client = world.snmpd.v1();
+#[rstest]
+fn version_1_passes_counter64_by(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    let client = world.agent.v1();
     let expected = rows_under(BASE, &[WALK[1], WALK[2], WALK[3], WALK[4]]);
     assert_eq!(client.walk(Walk::Next, BASE)?, expected);
     assert_eq!(client.get(&[&oid("2.0")])?, expected[..1]);
@@ -85,16 +90,16 @@ fn version_1_passes_counter64_by() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn objects_that_cannot_be_written_say_so() -> Result<()> {
-    let world = World::start()?;
-    let refused = world.snmpd.v2c().set(&oid("2.0"), "i", "5").expect_err("read-only").to_string();
+#[rstest]
+fn objects_that_cannot_be_written_say_so(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    let refused = world.agent.v2c().set(&oid("2.0"), "i", "5").expect_err("read-only").to_string();
     assert!(refused.contains("notWritable"), "{refused}");
     world.wait_for_value(WALK[1])
 }
 
-#[test]
-fn every_syntax_reaches_the_nms_as_its_type() -> Result<()> {
+#[rstest]
+fn every_syntax_reaches_the_nms_as_its_type(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let page = "minus -5\nhuge 1e12\nneat 18446744073709551615\nnan NaN\none 1\nzero 0\nodd 2.5\n";
     let cases = [
         ("Integer32", "metric: minus", Some("INTEGER: -5")),
@@ -126,19 +131,20 @@ fn every_syntax_reaches_the_nms_as_its_type() -> Result<()> {
             let _ = writeln!(expected, "{BASE}.{number}.0 = {shown}");
         }
     }
-    let world = World::serve(Exporter::with_page(page)?, Manifest { objects: &objects, ..Manifest::default() })?;
+    let world =
+        World::serve(master, Exporter::with_page(page)?, Manifest { objects: &objects, ..Manifest::default() })?;
     let expected = parse_rows(&expected)?;
     assert_eq!(Sidecar::walk_once(&world.config, &[])?, expected, "snmp-sidecar walk");
-    assert_eq!(world.snmpd.v2c().walk(Walk::Bulk(50), BASE)?, expected);
+    assert_eq!(world.agent.v2c().walk(Walk::Bulk(50), BASE)?, expected);
     Ok(())
 }
 
-#[test]
-fn a_long_octet_string_arrives_whole() -> Result<()> {
+#[rstest]
+fn a_long_octet_string_arrives_whole(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let text = "x".repeat(1_000);
     let page = PAGE.replace("1.2.3", &text);
-    let world = World::serve(Exporter::with_page(&page)?, Manifest::default())?;
-    let rows = world.snmpd.v2c().get(&[&oid("3.0")])?;
+    let world = World::serve(master, Exporter::with_page(&page)?, Manifest::default())?;
+    let rows = world.agent.v2c().get(&[&oid("3.0")])?;
     // DisplayString ends at 255 octets (RFC 2579).
     assert_eq!(rows[0].text()?.trim_start_matches('x'), "");
     assert_eq!(

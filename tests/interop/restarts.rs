@@ -1,9 +1,14 @@
-//! Sidecar and snmpd are killed in the middle of a walk.
+//! Sidecar and master are killed in the middle of a walk.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::{Exporter, Process, Reply, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, parse_rows};
+use harness::{
+    Exporter,
+    MasterKind::{self, NetSnmp, Ours},
+    Process, Reply, Row, Sandbox, Sidecar, SidecarOptions, Walk, parse_rows,
+};
+use rstest::rstest;
 
 use crate::{
     big_table::{objects, still},
@@ -13,9 +18,10 @@ use crate::{
 const ROWS: usize = 6_000;
 const COLUMNS: usize = 8;
 
-fn world() -> Result<World> {
+fn world(master: MasterKind) -> Result<World> {
     let objects = objects(COLUMNS);
     World::serve(
+        master,
         still(ROWS, COLUMNS)?,
         Manifest { objects: &objects, endpoint: "interval: 10s", ..Manifest::default() },
     )
@@ -23,7 +29,7 @@ fn world() -> Result<World> {
 
 /// A walk of the whole table, well begun.
 fn begin_walk(world: &World) -> Result<Process> {
-    let mut command = world.snmpd.v2c().patience(Duration::from_secs(2), 10).command("snmpwalk", &[])?;
+    let mut command = world.agent.v2c().patience(Duration::from_secs(2), 10).command("snmpwalk", &[])?;
     let mut walk = world.sandbox.start("walk", command.arg(BASE))?;
     world.sandbox.wait_for("the walk to be under way", || {
         let rows = world.sandbox.log("walk").lines().count();
@@ -50,10 +56,11 @@ fn check_interrupted(world: &World, mut walk: Process, whole: &[Row]) -> Result<
 
 /// Begins a walk, runs `kill`, and then `restart`; afterwards the walk must be whole again.
 fn is_whole_again(
+    master: MasterKind,
     kill: impl FnOnce(&mut World) -> Result<()>,
     restart: impl FnOnce(&mut World) -> Result<()>,
 ) -> Result<()> {
-    let mut world = world()?;
+    let mut world = world(master)?;
     let whole = world.wait_for_whole_walk()?;
     let walk = begin_walk(&world)?;
     kill(&mut world)?;
@@ -63,49 +70,51 @@ fn is_whole_again(
     Ok(())
 }
 
-#[test]
-fn a_killed_sidecar_is_whole_again_after_its_restart() -> Result<()> {
+#[rstest]
+fn a_killed_sidecar_is_whole_again_after_its_restart(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let kill = |world: &mut World| world.sidecar.kill();
-    is_whole_again(kill, |world| {
-        let left = world.snmpd.v2c().walk(Walk::Bulk(50), BASE)?;
-        ensure!(left.is_empty(), "snmpd still has rows of a sidecar that is dead");
+    is_whole_again(master, kill, |world| {
+        let left = world.agent.v2c().walk(Walk::Bulk(50), BASE)?;
+        ensure!(left.is_empty(), "the master still has rows of a sidecar that is dead");
         world.sidecar.start_again()
     })
 }
 
-#[test]
-fn a_killed_snmpd_gets_everything_registered_again() -> Result<()> {
+#[rstest]
+fn a_killed_master_gets_everything_registered_again(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let restart = |world: &mut World| {
-        world.snmpd.kill()?;
-        world.snmpd.start_again()
+        world.agent.kill()?;
+        world.agent.start_again()
     };
-    // The walk goes on with its retries, so it ends only once snmpd is back.
-    is_whole_again(restart, |_| Ok(()))
+    // The walk goes on with its retries, so it ends only once the master is back.
+    is_whole_again(master, restart, |_| Ok(()))
 }
 
-#[test]
-fn a_sidecar_that_is_told_to_end_takes_its_objects_along_within_a_second() -> Result<()> {
-    let mut world = World::start()?;
+#[rstest]
+fn a_sidecar_that_is_told_to_end_takes_its_objects_along_within_a_second(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
+    let mut world = World::start(master)?;
     let (ended, took) = world.sidecar.stop()?;
     assert!(ended.success(), "{ended}");
     assert!(took.as_millis() < 1_000, "{took:?}");
-    assert_eq!(world.snmpd.v2c().walk(Walk::Bulk(50), BASE)?, []);
+    assert_eq!(world.agent.v2c().walk(Walk::Bulk(50), BASE)?, []);
     Ok(())
 }
 
-#[test]
-fn a_sidecar_waits_for_a_master_that_is_not_there_yet() -> Result<()> {
-    let mut world = World::start()?;
-    world.snmpd.stop()?;
+#[rstest]
+fn a_sidecar_waits_for_a_master_that_is_not_there_yet(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let mut world = World::start(master)?;
+    world.agent.stop()?;
     world.sidecar.kill()?;
     world.sidecar.start_again()?;
-    world.snmpd.start_again()?;
+    world.agent.start_again()?;
     world.wait_for_whole_walk()?;
     Ok(())
 }
 
-#[test]
-fn numbers_of_rows_survive_a_restart_of_the_sidecar() -> Result<()> {
+#[rstest]
+fn numbers_of_rows_survive_a_restart_of_the_sidecar(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let objects = "
   tables:
   - name: queueTable
@@ -119,20 +128,20 @@ fn numbers_of_rows_survive_a_restart_of_the_sidecar() -> Result<()> {
     let exporter = Exporter::with_page("queue_depth{queue=\"b\"} 1\nqueue_depth{queue=\"a\"} 1\n")?;
     let config =
         render_in(&sandbox, "config", &[Manifest { port: exporter.port(), objects, ..Manifest::default() }.yaml()])?;
-    let snmpd = Snmpd::start(&sandbox)?;
+    let agent = master.start(&sandbox)?;
     let options = SidecarOptions {
         config,
-        masters: vec![snmpd.unix_url()],
+        masters: vec![agent.unix_url()],
         state: Some(sandbox.folder("state")?),
         ..Default::default()
     };
     let mut sidecar = Sidecar::start(&sandbox, options)?;
-    wait_for_value(&sandbox, &snmpd.v2c(), "10.1.2.2 = STRING: \"a\"")?;
+    wait_for_value(&sandbox, &agent.v2c(), "10.1.2.2 = STRING: \"a\"")?;
     sidecar.kill()?;
     exporter.set(Reply::Page("queue_depth{queue=\"new\"} 1\nqueue_depth{queue=\"a\"} 1\n".to_owned()));
     sidecar.start_again()?;
-    wait_for_value(&sandbox, &snmpd.v2c(), "10.1.2.3 = STRING: \"new\"")?;
+    wait_for_value(&sandbox, &agent.v2c(), "10.1.2.3 = STRING: \"new\"")?;
     let rows = ["10.1.2.2 = STRING: \"a\"", "10.1.2.3 = STRING: \"new\""];
-    assert_eq!(snmpd.v2c().walk(Walk::Next, BASE)?, rows_under(BASE, &rows));
+    assert_eq!(agent.v2c().walk(Walk::Next, BASE)?, rows_under(BASE, &rows));
     Ok(())
 }

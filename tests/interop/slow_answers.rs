@@ -1,9 +1,10 @@
 //! A sidecar that is stopped for a while: snmpd sends each request again every second, and gives up after about six.
+//! No other master is known to, so this is under snmpd alone.
 
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use harness::{Exporter, Signal, Snmpd};
+use harness::{Exporter, MasterKind::NetSnmp, Signal};
 
 use crate::world::{BASE, Manifest, PAGE, WALK, World, rows_under};
 
@@ -20,14 +21,14 @@ fn connection(agentx_port: u16) -> Result<(String, u64)> {
 
 #[test]
 fn requests_that_come_again_and_again_upset_nothing() -> Result<()> {
-    let world = World::serve_over(Snmpd::tcp_url, Exporter::with_page(PAGE)?, Manifest::default())?;
-    let client = world.snmpd.v2c().patience(Duration::from_secs(30), 0);
+    let world = World::serve_over(NetSnmp, |agent| agent.tcp_url(), Exporter::with_page(PAGE)?, Manifest::default())?;
+    let client = world.agent.v2c().patience(Duration::from_secs(30), 0);
     world.sidecar.signal(Signal::STOP)?;
     let mut command = client.command("snmpget", &[])?;
     let mut get = world.sandbox.start("get", command.arg(format!("{BASE}.1.0")))?;
     let mut sizes: Vec<u64> = Vec::new();
     world.sandbox.wait_for("snmpd to ask three times", || {
-        let (_, unread) = connection(world.snmpd.agentx_port())?;
+        let (_, unread) = connection(world.agent.agentx_port())?;
         if unread > sizes.last().copied().unwrap_or_default() {
             sizes.push(unread);
         }
@@ -49,13 +50,13 @@ fn requests_that_come_again_and_again_upset_nothing() -> Result<()> {
 #[test]
 fn a_session_that_snmpd_gave_up_is_opened_again() -> Result<()> {
     const CLOSE_WAIT: &str = "08";
-    let world = World::serve_over(Snmpd::tcp_url, Exporter::with_page(PAGE)?, Manifest::default())?;
+    let world = World::serve_over(NetSnmp, |agent| agent.tcp_url(), Exporter::with_page(PAGE)?, Manifest::default())?;
     world.sidecar.signal(Signal::STOP)?;
-    let client = world.snmpd.v2c().patience(Duration::from_secs(1), 0);
+    let client = world.agent.v2c().patience(Duration::from_secs(1), 0);
     world.sandbox.wait_for("snmpd to close the session", || {
         // Ask for something, so that there is something to give up over.
         client.get(&[&format!("{BASE}.1.0")]).ok();
-        let (state, unread) = connection(world.snmpd.agentx_port())?;
+        let (state, unread) = connection(world.agent.agentx_port())?;
         ensure!(state == CLOSE_WAIT, "state {state}, {unread} octets unread");
         Ok(())
     })?;

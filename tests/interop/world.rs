@@ -1,7 +1,9 @@
-//! What most tests stand on: an application's page, the folder that the operator renders for it, a sidecar, snmpd.
+//! What most tests stand on: an application's page, the folder that the operator renders for it, a sidecar, a master.
 
 use anyhow::{Result, ensure};
-use harness::{Client, Exporter, Row, Sandbox, Sidecar, SidecarOptions, Snmpd, Walk, oids_and_types, render};
+use harness::{
+    Agent, Client, Exporter, MasterKind, Row, Sandbox, Sidecar, SidecarOptions, Walk, oids_and_types, render,
+};
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -139,11 +141,11 @@ pub(crate) fn render_in(sandbox: &Sandbox, name: &str, manifests: &[String]) -> 
     render(&[file], NAMESPACE, &sandbox.path(name))
 }
 
-/// One application with its sidecar under one snmpd.
+/// One application with its sidecar under one master.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) sidecar: Sidecar,
-    pub(crate) snmpd: Snmpd,
+    pub(crate) agent: Box<dyn Agent>,
     pub(crate) exporter: Exporter,
     pub(crate) config: PathBuf,
     pub(crate) sandbox: Sandbox,
@@ -151,35 +153,36 @@ pub(crate) struct World {
 
 impl World {
     /// Serves [`PAGE`] as [`OBJECTS`].
-    pub(crate) fn start() -> Result<Self> {
-        Self::serve(Exporter::with_page(PAGE)?, Manifest::default())
+    pub(crate) fn start(master: MasterKind) -> Result<Self> {
+        Self::serve(master, Exporter::with_page(PAGE)?, Manifest::default())
     }
 
     /// Serves what `exporter` has as `manifest` says, over a Unix socket.
-    pub(crate) fn serve(exporter: Exporter, manifest: Manifest<'_>) -> Result<Self> {
-        Self::serve_over(Snmpd::unix_url, exporter, manifest)
+    pub(crate) fn serve(master: MasterKind, exporter: Exporter, manifest: Manifest<'_>) -> Result<Self> {
+        Self::serve_over(master, |agent| agent.unix_url(), exporter, manifest)
     }
 
-    /// The same over any of snmpd's AgentX transports.
+    /// The same over any of the master's AgentX transports.
     pub(crate) fn serve_over(
-        url: impl Fn(&Snmpd) -> String,
+        master: MasterKind,
+        url: impl Fn(&dyn Agent) -> String,
         exporter: Exporter,
         manifest: Manifest<'_>,
     ) -> Result<Self> {
         let sandbox = Sandbox::new()?;
         let manifest = Manifest { port: exporter.port(), ..manifest };
         let config = render_in(&sandbox, "config", &[context("acme"), manifest.yaml()])?;
-        let snmpd = Snmpd::start(&sandbox)?;
-        let masters = vec![url(&snmpd)];
+        let agent = master.start(&sandbox)?;
+        let masters = vec![url(&*agent)];
         let sidecar =
             Sidecar::start(&sandbox, SidecarOptions { config: config.clone(), masters, ..Default::default() })?;
-        Ok(Self { sidecar, snmpd, exporter, config, sandbox })
+        Ok(Self { sidecar, agent, exporter, config, sandbox })
     }
 
     /// Waits until a walk of [`BASE`] shows what `snmp-sidecar walk` does, and gives it.
     pub(crate) fn wait_for_whole_walk(&self) -> Result<Vec<Row>> {
         let whole = Sidecar::walk_once(&self.config, &[])?;
-        let client = self.snmpd.v2c();
+        let client = self.agent.v2c();
         self.sandbox.wait_for("a whole walk", || {
             let rows = client.walk(Walk::Bulk(50), BASE)?;
             ensure!(oids_and_types(&rows) == oids_and_types(&whole), "{} of {} rows", rows.len(), whole.len());
@@ -189,7 +192,7 @@ impl World {
 
     /// Waits until `oid` below [`BASE`] has this value in the default context.
     pub(crate) fn wait_for_value(&self, row: &str) -> Result<()> {
-        wait_for_value(&self.sandbox, &self.snmpd.v2c(), row)
+        wait_for_value(&self.sandbox, &self.agent.v2c(), row)
     }
 }
 

@@ -109,7 +109,13 @@ impl Client {
 
     /// One Set of one variable: `kind` is snmpset's letter for the type.
     pub fn set(&self, oid: &str, kind: &str, value: &str) -> Result<Vec<Row>> {
-        self.rows("snmpset", &[], &[oid, kind, value])
+        self.set_all(&[(oid, kind, value)])
+    }
+
+    /// One Set of all these variables, each with snmpset's letter for its type, and its value.
+    pub fn set_all(&self, variables: &[(&str, &str, &str)]) -> Result<Vec<Row>> {
+        let arguments: Vec<&str> = variables.iter().flat_map(|(oid, kind, value)| [*oid, kind, value]).collect();
+        self.rows("snmpset", &[], &arguments)
     }
 }
 

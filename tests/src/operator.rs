@@ -14,8 +14,18 @@ use crate::{built, run};
 
 /// Renders manifests with `snmp-operator render`, and gives the folder that the sidecars of `namespace` mount.
 pub fn render(manifests: &[impl AsRef<OsStr>], namespace: &str, output: &Path) -> Result<PathBuf> {
+    render_with(manifests, namespace, output, &[])
+}
+
+/// The same with further options, such as where the master is to listen.
+pub(crate) fn render_with(
+    manifests: &[impl AsRef<OsStr>],
+    namespace: &str,
+    output: &Path,
+    options: &[&str],
+) -> Result<PathBuf> {
     let mut command = Command::new(built("snmp-operator")?);
-    command.args(["render", "--format", "mounted", "-o"]).arg(output);
+    command.args(["render", "--format", "mounted"]).args(options).arg("-o").arg(output);
     for manifest in manifests {
         command.arg("-f").arg(manifest.as_ref());
     }

@@ -31,9 +31,7 @@ pub fn debian(program: &str, package: &str) -> Result<PathBuf> {
 
 /// Finds a program of this workspace beside the running one, and makes sure that it is newer than its sources.
 pub fn built(program: &str) -> Result<PathBuf> {
-    let running = env::current_exe()?;
-    let folder = running.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("no target folder")?;
-    let file = folder.join(program);
+    let file = build_folder()?.join(program);
     let built_at =
         modified(&file).with_context(|| format!("{program} is not built: run `cargo build --bins` first"))?;
     // Cargo writes the sources of each program beside it, as a rule for make.
@@ -44,6 +42,37 @@ pub fn built(program: &str) -> Result<PathBuf> {
         ensure!(fresh, "{program} is older than {source}: run `cargo build --bins` first");
     }
     Ok(file)
+}
+
+/// Where cargo puts the programs.
+fn build_folder() -> Result<PathBuf> {
+    let running = env::current_exe()?;
+    let folder = running.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("no target folder")?;
+    Ok(folder.to_path_buf())
+}
+
+/// Compiles `source` beside the programs that cargo built, as one that stands on net-snmp's library, and gives it.
+pub(crate) fn compiled(source: &Path) -> Result<PathBuf> {
+    let name = source.file_stem().context("a source without a name")?;
+    let program = build_folder()?.join(name).with_extension("compiled");
+    // Another test run may do the same: each makes its own, and puts it there in one step.
+    let own = program.with_extension(std::process::id().to_string());
+    compile(&[source.to_owned()], &["-o"], &own, "--base-agent-libs")?;
+    fs::rename(own, &program)?;
+    Ok(program)
+}
+
+/// Compiles C with the flags that net-snmp was built with, and links the libraries that this option of
+/// `net-snmp-config` names. The last of `options` is `-o`.
+pub fn compile(sources: &[PathBuf], options: &[&str], output: &Path, libraries: &str) -> Result<()> {
+    let config = debian("net-snmp-config", "libsnmp-dev")?;
+    let flags = |option: &str| -> Result<Vec<String>> {
+        let flags = run(Command::new(&config).arg(option))?.stdout;
+        Ok(String::from_utf8(flags)?.split_whitespace().map(str::to_owned).collect())
+    };
+    let mut command = Command::new(debian("gcc", "gcc")?);
+    command.args(flags("--base-cflags")?).args(options).arg(output).args(sources).args(flags(libraries)?);
+    run(&mut command).map(drop)
 }
 
 /// The Python interpreter with the packages of `requirements.txt`, which `make` sets up.

@@ -209,8 +209,11 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         (vec![("/contexts/1/grants/0/subtrees/1", json!("1.3.6.1.4.1.12345.5.7"))], vec![]),
         (vec![("/contexts/0/grants", json!([{"namespace": "other", "subtrees": ["1.3.6.1.4.1.12345.5"]}]))], vec![]),
         (
-            vec![("/contexts/1/communities/0/community", json!(""))],
-            vec!["contexts[1].communities[0].community: is empty"],
+            vec![
+                ("/contexts/1/communities/0/community", json!("")),
+                ("/contexts/1/communities/1", json!({"community": ""})),
+            ],
+            vec!["contexts[1].communities[0].community: is empty", "contexts[1].communities[1].community: is empty"],
         ),
         (
             vec![("/contexts/1/communities/0/community", json!("c".repeat(256)))],
@@ -223,25 +226,25 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         (
             vec![("/contexts/1/communities/1/community", json!("golden-public"))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[0].communities[0].community, in another context",
+                "contexts[1].communities[1].community: is the text of contexts[0].communities[0] as well, in another context",
             ],
         ),
         (
             vec![("/contexts/1/communities/1/sources", json!([]))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[1].communities[0].community, from sources in common",
+                "contexts[1].communities[1].community: is the text of contexts[1].communities[0] as well, from sources in common",
             ],
         ),
         (
             vec![("/contexts/1/communities/1/sources/0", json!("10.9.8.7/32"))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[1].communities[0].community, from sources in common",
+                "contexts[1].communities[1].community: is the text of contexts[1].communities[0] as well, from sources in common",
             ],
         ),
         (
             vec![("/contexts/1/communities/1/sources/0", json!("2001::/16"))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[1].communities[0].community, from sources in common",
+                "contexts[1].communities[1].community: is the text of contexts[1].communities[0] as well, from sources in common",
             ],
         ),
         (

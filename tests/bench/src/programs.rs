@@ -4,17 +4,18 @@ use std::{
     env, fs,
     io::{Write as _, stdout},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result};
-use harness::{built, repository, run};
+use harness::{built, repository};
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Programs {
     /// Our sidecar as it ships: static and stripped.
     pub sidecar: PathBuf,
+    /// Our master, likewise.
+    pub master: PathBuf,
     /// net-snmp's subagent.
     pub subagent: PathBuf,
     /// The module for snmpd.
@@ -39,7 +40,14 @@ impl Programs {
         compile(&["inside.c", "objects.c"], &["-fPIC", "-shared", "-o"], &inside, "--base-agent-libs")?;
         let python = folder.join("venv/bin/python");
         python.metadata().with_context(|| format!("{} is missing: run `make bench`", python.display()))?;
-        Ok(Self { sidecar: sidecar()?, subagent, inside, python, part: built("bench-part")? })
+        Ok(Self {
+            sidecar: released("snmp-sidecar")?,
+            master: released("snmp-master")?,
+            subagent,
+            inside,
+            python,
+            part: built("bench-part")?,
+        })
     }
 }
 
@@ -63,22 +71,16 @@ fn target_folder() -> Result<PathBuf> {
     Ok(profile.parent().context("no target folder")?.to_path_buf())
 }
 
-/// Our sidecar as it ships.
-fn sidecar() -> Result<PathBuf> {
-    let program = target_folder()?.join("release-static/snmp-sidecar");
+/// A program of ours as it ships.
+fn released(program: &str) -> Result<PathBuf> {
+    let program = target_folder()?.join("release-static").join(program);
     program.metadata().with_context(|| format!("{} is missing: run `make bench`", program.display()))?;
     Ok(program)
 }
 
-/// Compiles contestants in C, with the flags that net-snmp was built with.
+/// Compiles contestants in C.
 fn compile(sources: &[&str], options: &[&str], output: &Path, libraries: &str) -> Result<()> {
-    let flags = |option: &str| -> Result<Vec<String>> {
-        let flags = run(Command::new("net-snmp-config").arg(option)).context("apt-get install libsnmp-dev")?.stdout;
-        Ok(String::from_utf8(flags)?.split_whitespace().map(str::to_owned).collect())
-    };
     let folder = repository().join("tests/bench/peers");
-    let mut command = Command::new("gcc");
-    command.args(flags("--base-cflags")?).args(options).arg(output);
-    command.args(sources.iter().map(|source| folder.join(source))).args(flags(libraries)?);
-    run(&mut command).map(drop)
+    let sources: Vec<PathBuf> = sources.iter().map(|source| folder.join(source)).collect();
+    harness::compile(&sources, options, output, libraries)
 }

@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{Application, COMMUNITY, Row, Sandbox, Snmpd, Walk, example, http, render};
+use harness::{
+    Agent as _, Application, COMMUNITY, Row, Sandbox, SnmpMaster, USER, Walk, example, http, oids_and_types,
+};
 
 const EXAMPLES: [&str; 4] = ["host", "table", "web-app", "database"];
 const PLAYPEN: &str = "1.3.6.1.4.1.8072.9999.9999";
@@ -28,23 +30,32 @@ fn main() -> ExitCode {
 fn demo(out: &mut impl Write) -> Result<()> {
     let began = Instant::now();
     let sandbox = Sandbox::new()?;
-    let manifests: Vec<PathBuf> = EXAMPLES.iter().map(|name| example(name).join("subtree.yaml")).collect();
-    let config = render(&manifests, "default", &sandbox.path("rendered"))?;
-    writeln!(out, "1. Four SnmpSubtree manifests, examples/*/subtree.yaml, became the configuration of sidecars:")?;
-    writeln!(out, "     snmp-operator render --format mounted -f examples/host/subtree.yaml …")?;
+    let mut manifests: Vec<PathBuf> = EXAMPLES.iter().map(|name| example(name).join("subtree.yaml")).collect();
+    manifests.extend(["context.yaml", "secrets.yaml"].map(|file| example("default-context").join(file)));
+    let (mut master, config) = SnmpMaster::start_rendered(&sandbox, &manifests, "default")?;
+    let client = master.v2c();
+    writeln!(
+        out,
+        "1. Four SnmpSubtree manifests, examples/*/subtree.yaml, and who may read them, examples/default-context, became"
+    )?;
+    writeln!(out, "   the configuration of sidecars and of the master:")?;
+    writeln!(
+        out,
+        "     snmp-operator render --format mounted -f examples/default-context -f examples/host/subtree.yaml …"
+    )?;
+    writeln!(out, "2. The SNMP agent runs: snmp-master on {}.", client.address())?;
 
     let applications = start_applications(&sandbox)?;
-    writeln!(out, "2. Three applications run that know nothing of SNMP: node_exporter, a web shop, PostgreSQL.")?;
-
-    let mut snmpd = Snmpd::start(&sandbox)?;
-    let client = snmpd.v2c();
-    writeln!(out, "3. An SNMP agent runs: net-snmp's snmpd on {}, as AgentX master.", client.address())?;
+    writeln!(out, "3. Three applications run that know nothing of SNMP: node_exporter, a web shop, PostgreSQL.")?;
 
     let mut sidecars = Vec::new();
     for application in &applications {
-        sidecars.push(application.start_sidecar(&sandbox, &config, snmpd.unix_url())?);
+        sidecars.push(application.start_sidecar(&sandbox, &config, master.unix_url())?);
     }
-    writeln!(out, "4. Beside each application runs a snmp-sidecar, which reads its metrics and serves them to snmpd.")?;
+    writeln!(
+        out,
+        "4. Beside each application runs a snmp-sidecar, which reads its metrics and serves them to the master."
+    )?;
 
     writeln!(out, "5. A management system sees them all:")?;
     writeln!(out, "     snmpbulkwalk -v2c -c {COMMUNITY} -On {} {PLAYPEN}", client.address())?;
@@ -56,7 +67,13 @@ fn demo(out: &mut impl Write) -> Result<()> {
         writeln!(out, "     {:2} variables of {name:8}  .{} = {}", own.len(), first.oid, value(first))?;
     }
 
-    writeln!(out, "6. The same by name, with examples/host/EXAMPLE-HOST-MIB.txt:")?;
+    writeln!(out, "6. The same with SNMPv3, authenticated and private:")?;
+    writeln!(out, "     snmpbulkwalk {} -On {} {PLAYPEN}", USER.join(" "), client.address())?;
+    let private = master.v3("").walk(Walk::Bulk(50), PLAYPEN)?;
+    ensure!(oids_and_types(&private) == oids_and_types(&rows), "{} variables, not {}", private.len(), rows.len());
+    writeln!(out, "     {} variables", private.len())?;
+
+    writeln!(out, "7. The same by name, with examples/host/EXAMPLE-HOST-MIB.txt:")?;
     let by_name = client.walk_by_name(&example("host"), "EXAMPLE-HOST-MIB", "exampleHost")?;
     for (number, line) in by_name.lines().enumerate() {
         let named = line.strip_prefix("EXAMPLE-HOST-MIB::").with_context(|| format!("no name: {line}"))?;
@@ -71,7 +88,7 @@ fn demo(out: &mut impl Write) -> Result<()> {
         let (ended, _) = sidecar.stop()?;
         ensure!(ended.success(), "a sidecar ended with {ended}\n{}", sandbox.tails());
     }
-    snmpd.stop()?;
+    master.stop()?;
     for process in applications.into_iter().flat_map(|application| application.processes) {
         process.stop()?;
     }

@@ -41,7 +41,7 @@ use self::{
     tally::Tally,
     truth::{Truth, Witness},
 };
-use crate::{DEADLINE, MasterFault, MasterSocket, Memory, Sandbox, Sidecar, SidecarOptions, Snmpd};
+use crate::{Agent as _, DEADLINE, MasterFault, MasterSocket, Memory, Sandbox, Sidecar, SidecarOptions, Snmpd};
 
 /// A soak.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use super::{
     tally::Tally,
     truth::{Span, Truth},
 };
-use crate::{Random, Row, Sandbox, Signal, Snmpd, Walk};
+use crate::{Agent as _, Random, Row, Sandbox, Signal, Snmpd, Walk};
 
 /// What is wrong with snmpd.
 #[derive(Debug, Clone, Copy)]

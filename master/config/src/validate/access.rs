@@ -55,16 +55,19 @@ impl Checks {
         let text = format!("{path}.community");
         self.text(&text, community.expose(), 1, MAX_COMMUNITY_OCTETS);
         self.count(format!("{path}.sources"), sources.len(), 0, MAX_NETWORKS);
+        if community.expose().is_empty() {
+            return;
+        }
         let same = known.entry(community).or_default();
         match same.first() {
             Some(first) if first.context != context => {
-                self.refuse(text, format!("is the text of {}.community, in another context", first.path));
+                self.refuse(text, format!("is the text of {} as well, in another context", first.path));
                 return;
             }
             _ => {}
         }
         if let Some(other) = same.iter().find(|other| overlap(sources, other.sources)) {
-            let message = format!("is the text of {}.community, from sources in common", other.path);
+            let message = format!("is the text of {} as well, from sources in common", other.path);
             self.refuse(text, message);
         }
         same.push(Placed { context, path, sources });

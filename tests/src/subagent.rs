@@ -1,0 +1,209 @@
+//! An AgentX subagent that a test plays: it may keep to the protocol, or not.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use agentx::{
+    Body, ByteOrder, Context, Framer, Header, Limits, Oid, Open, Pdu, Register, Response, ResponseError, VarBind,
+    decode, encode,
+};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{DEADLINE, Mib};
+
+/// The subagent's end of one connection with one session. The connection is closed, without a Close, when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Subagent {
+    stream: UnixStream,
+    framer: Framer,
+    session: u32,
+    packet_id: u32,
+    over: Arc<AtomicBool>,
+}
+
+impl Subagent {
+    /// Connects to a master's Unix socket, and opens no session yet.
+    pub fn connect(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        let framer = Framer::new(Limits::default());
+        Ok(Self { stream, framer, session: 0, packet_id: 0, over: Arc::default() })
+    }
+
+    /// Connects, and opens a session.
+    pub fn open(socket: &Path) -> Result<Self> {
+        let mut subagent = Self::connect(socket)?;
+        subagent.open_session()?;
+        Ok(subagent)
+    }
+
+    /// Opens a session, which is the one of all that follows.
+    pub fn open_session(&mut self) -> Result<()> {
+        let open = Open { timeout_s: 0, id: Oid::default(), description: b"a test's".to_vec() };
+        let header = self.header();
+        self.send(header, Context::default(), Body::Open(open))?;
+        let pdu = self.receive()?;
+        let Body::Response(response) = pdu.body else { bail!("{pdu:?}, not an answer to Open") };
+        ensure!(response.error == ResponseError::NoError, "Open: {response:?}");
+        self.session = pdu.header.session_id;
+        Ok(())
+    }
+
+    /// Its session's number.
+    pub fn session(&self) -> u32 {
+        self.session
+    }
+
+    /// The header of the next request.
+    pub fn header(&mut self) -> Header {
+        self.packet_id = self.packet_id.wrapping_add(1);
+        let byte_order = if self.packet_id.is_multiple_of(2) { ByteOrder::Big } else { ByteOrder::Little };
+        Header { byte_order, session_id: self.session, transaction_id: self.packet_id, packet_id: self.packet_id }
+    }
+
+    /// Asks the master, and gives its answer. A request of the master's in the meantime is an error.
+    pub fn ask(&mut self, context: &Context, body: Body) -> Result<Response> {
+        let header = self.header();
+        self.send(header, context.clone(), body)?;
+        let pdu = self.receive()?;
+        ensure!(pdu.header.packet_id == header.packet_id, "asked with {header:?}, answered with {:?}", pdu.header);
+        let Body::Response(response) = pdu.body else { bail!("{pdu:?}, not an answer") };
+        Ok(response)
+    }
+
+    /// Registers a subtree, with so many seconds to answer in; 0 for the session's.
+    pub fn register(&mut self, context: &Context, subtree: &Oid, timeout_s: u8) -> Result<()> {
+        let subtree = subtree.clone();
+        let priority = Register::DEFAULT_PRIORITY;
+        let register = Register { timeout_s, priority, subtree, range: None, instance: false };
+        let response = self.ask(context, Body::Register(register))?;
+        ensure!(response.error == ResponseError::NoError, "Register: {response:?}");
+        Ok(())
+    }
+
+    /// The next PDU of the master's. The end of the connection is an error.
+    pub fn receive(&mut self) -> Result<Pdu> {
+        loop {
+            if let Some(frame) = self.framer.next_frame()? {
+                return Ok(decode(frame, &Limits::default())?);
+            }
+            let read = self.stream.read(self.framer.space()).context("the master sends nothing")?;
+            ensure!(read > 0, "the master closed the connection");
+            self.framer.filled(read);
+        }
+    }
+
+    /// Reads until the master closes the connection.
+    pub fn wait_for_close(&mut self) -> Result<()> {
+        loop {
+            match self.stream.read(&mut [0; 16 << 10]) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(()),
+                read => _ = read.context("the master does not close the connection")?,
+            }
+        }
+    }
+
+    /// Does nothing until the test has had enough of it.
+    pub(crate) fn wait_for_the_end(&self) {
+        while !self.over.load(Ordering::SeqCst) {
+            thread::park();
+        }
+    }
+
+    /// Answers a request.
+    pub fn respond(&mut self, header: Header, error: ResponseError, varbinds: Vec<VarBind>) -> Result<()> {
+        let response = Response { sys_up_time: 0, error, index: u16::from(error != ResponseError::NoError), varbinds };
+        self.send(header, Context::default(), Body::Response(response))
+    }
+
+    /// Sends any PDU.
+    pub fn send(&mut self, header: Header, context: Context, body: Body) -> Result<()> {
+        let mut octets = Vec::new();
+        encode(&Pdu { header, context, body }, &mut octets)?;
+        self.send_octets(&octets)
+    }
+
+    /// Sends any octets.
+    pub fn send_octets(&mut self, octets: &[u8]) -> Result<()> {
+        self.stream.write_all(octets).context("the master takes nothing")
+    }
+}
+
+/// A subagent that serves in a thread of its own, until this is dropped.
+#[derive(Debug)]
+pub struct ServedSubagent {
+    stream: UnixStream,
+    requests: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+    serving: Option<JoinHandle<Result<()>>>,
+}
+
+impl ServedSubagent {
+    /// Opens a session and registers `base` with so many seconds to answer in, then lets `answer` see to every request,
+    /// until it fails or the connection ends.
+    pub fn start(
+        socket: &Path,
+        context: &Context,
+        base: &Oid,
+        timeout_s: u8,
+        mut answer: impl FnMut(&mut Subagent, Pdu) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
+        let mut subagent = Subagent::open(socket)?;
+        subagent.register(context, base, timeout_s)?;
+        // It waits for requests for as long as the test lasts.
+        subagent.stream.set_read_timeout(None)?;
+        let stream = subagent.stream.try_clone()?;
+        let requests = Arc::new(AtomicUsize::new(0));
+        let over = Arc::clone(&subagent.over);
+        let serving = thread::spawn({
+            let requests = Arc::clone(&requests);
+            move || {
+                loop {
+                    let pdu = subagent.receive()?;
+                    requests.fetch_add(1, Ordering::SeqCst);
+                    answer(&mut subagent, pdu)?;
+                }
+            }
+        });
+        Ok(Self { stream, requests, over, serving: Some(serving) })
+    }
+
+    /// One that keeps to the protocol, and serves `mib`.
+    pub fn healthy(socket: &Path, context: &Context, base: &Oid, mib: Mib) -> Result<Self> {
+        Self::start(socket, context, base, 0, move |subagent, pdu| mib.serve(subagent, &pdu))
+    }
+
+    /// Whether its session still stands.
+    pub fn is_running(&self) -> bool {
+        self.serving.as_ref().is_some_and(|serving| !serving.is_finished())
+    }
+
+    /// How many PDUs of the master's have reached it.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for ServedSubagent {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // Wakes the thread, if it reads.
+        self.stream.shutdown(Shutdown::Both).ok();
+        if let Some(serving) = self.serving.take() {
+            serving.thread().unpark();
+            serving.join().ok();
+        }
+    }
+}
