@@ -3,6 +3,7 @@
 mod access;
 mod codec;
 mod communities;
+mod net_snmp;
 mod nms;
 mod properties;
 mod users;
