@@ -2,10 +2,14 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+
+use agentx::{Body, ByteOrder, Header, Open, Pdu};
 
 /// Nothing takes longer, unless it never comes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -108,12 +112,53 @@ fn each_start_is_a_boot_of_the_engine_and_sigterm_ends_it_in_good_order() {
     fs::write(dir.path().join("master.json"), document.to_string()).unwrap();
     for boots in 1..=2 {
         let mut running = Running::start(dir.path());
-        until("it listens", || std::os::unix::net::UnixStream::connect(&socket).ok());
+        until("it listens", || UnixStream::connect(&socket).ok());
         let state = fs::read_to_string(dir.path().join("engine.json")).unwrap();
         assert!(state.contains(&format!("\"engineBoots\":{boots}")), "{state}");
         assert_eq!(running.terminate(), Some(0));
         assert!(!socket.exists());
     }
+}
+
+/// Opens a session on `stream`. Whether that is answered before long.
+fn opens(mut stream: &UnixStream) -> bool {
+    let header = Header { byte_order: ByteOrder::Big, session_id: 0, transaction_id: 0, packet_id: 1 };
+    let open = Open { timeout_s: 0, id: agentx::Oid::default(), description: Vec::new() };
+    let mut octets = Vec::new();
+    agentx::encode(&Pdu { header, context: "".into(), body: Body::Open(open) }, &mut octets).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    stream.write_all(&octets).unwrap();
+    stream.read(&mut [0; 64]).is_ok_and(|len| len > 0)
+}
+
+#[test]
+fn want_of_file_descriptors_keeps_new_connections_waiting_and_no_longer_than_it_lasts() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("agentx.sock");
+    let document = serde_json::json!({
+        "version": 1,
+        "listeners": {"snmp": ["127.0.0.1:0"], "agentxUnix": {"path": socket}},
+    });
+    fs::write(dir.path().join("master.json"), document.to_string()).unwrap();
+    let serving = serving(dir.path());
+    let mut few = Command::new("sh");
+    few.args(["-c", "ulimit -n 40 && exec \"$@\"", "sh"]).arg(serving.get_program()).args(serving.get_args());
+    let mut running = Running(few.stderr(Stdio::null()).spawn().unwrap());
+    until("it listens", || UnixStream::connect(&socket).ok());
+    let mut there = Vec::new();
+    let waiting = loop {
+        let stream = UnixStream::connect(&socket).unwrap();
+        if !opens(&stream) {
+            break stream;
+        }
+        there.push(stream);
+        assert!(there.len() < 40, "more connections than file descriptors");
+    };
+    assert!(!there.is_empty());
+    there.clear();
+    waiting.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert!((&waiting).read(&mut [0; 64]).is_ok_and(|len| len > 0), "it is served when the others have gone");
+    assert_eq!(running.terminate(), Some(0));
 }
 
 #[test]
