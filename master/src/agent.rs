@@ -6,7 +6,6 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    future::pending,
     io,
     os::fd::OwnedFd,
     rc::Rc,
@@ -18,7 +17,6 @@ use agentx::Framer;
 use daemon::{drain::Watcher, heartbeat::Heartbeat};
 use master_config::Limits;
 use tokio::{
-    net::{TcpListener, UnixListener},
     sync::{mpsc, oneshot},
     task::{AbortHandle, JoinError, JoinSet, spawn_local, yield_now},
     time::{interval, sleep, timeout},
@@ -26,10 +24,10 @@ use tokio::{
 
 use crate::{
     alarm::Alarm,
-    authority::{Peer, Transport},
+    authority::Peer,
     connection::{self, Connection},
     dispatch::{ConnectionId, Dispatcher},
-    listener::{Batch, Bound, Udp, UnixPath, prepare},
+    listener::{Batch, Bound, Doors, Udp},
     snmp::{Datagram, Engine, Received, Source, SystemObjects},
     standing::{Sessions, Standing},
     traffic::Traffic,
@@ -276,37 +274,6 @@ impl Agent {
     }
 }
 
-/// Sockets that subagents connect to.
-struct Doors {
-    unix: Option<UnixListener>,
-    tcp: Option<TcpListener>,
-    /// Removed at the end.
-    _path: Option<UnixPath>,
-}
-
-impl Doors {
-    async fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
-        let unix = async {
-            let Some(listener) = &self.unix else { return pending().await };
-            let (stream, _) = listener.accept().await?;
-            let credentials = stream.peer_cred().ok();
-            let pid = credentials.and_then(|credentials| credentials.pid());
-            let transport = Transport::Unix { pid, uid: credentials.map(|credentials| credentials.uid()) };
-            Ok((stream.into_std()?.into(), Peer { transport }))
-        };
-        let tcp = async {
-            let Some(listener) = &self.tcp else { return pending().await };
-            let (stream, address) = listener.accept().await?;
-            prepare(&stream)?;
-            Ok((stream.into_std()?.into(), Peer { transport: Transport::Tcp { address } }))
-        };
-        tokio::select! {
-            accepted = unix => accepted,
-            accepted = tcp => accepted,
-        }
-    }
-}
-
 /// Runs the agent until the drain, inside a `LocalSet`.
 ///
 /// # Errors
@@ -321,12 +288,7 @@ pub async fn run(parts: Parts, drain: Watcher) -> io::Result<()> {
 
 async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
     let Parts { engine, dispatcher, bound, limits, mut commands, traffic, standing, heartbeat } = parts;
-    let (unix, path) = bound.agentx_unix.unzip();
-    let doors = Doors {
-        unix: unix.map(UnixListener::from_std).transpose()?,
-        tcp: bound.agentx_tcp.map(TcpListener::from_std).transpose()?,
-        _path: path,
-    };
+    let doors = Doors::open(bound.agentx_unix, bound.agentx_tcp)?;
     let agent = Rc::new(Agent {
         state: RefCell::new(State { engine, dispatcher }),
         udp: bound.snmp.into_iter().map(Udp::new).collect::<io::Result<_>>()?,

@@ -1,6 +1,7 @@
 //! Where managers and subagents come in. Sockets are bound on the main thread, so that what is wrong with an address is
 //! an error at the start, and handed to the agent thread.
 
+mod doors;
 mod tcp;
 mod udp;
 mod unix;
@@ -21,7 +22,7 @@ use nix::{
     },
 };
 
-pub(crate) use tcp::prepare;
+pub(crate) use doors::Doors;
 pub use udp::{Batch, Udp};
 pub use unix::UnixPath;
 

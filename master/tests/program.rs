@@ -1,5 +1,7 @@
 //! The program as a person or the kubelet starts it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     io::{Read, Write},

@@ -33,7 +33,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenE
 ///
 /// # Errors
 /// The system's.
-pub(crate) fn prepare(stream: &impl AsFd) -> Result<(), Errno> {
+pub(super) fn prepare(stream: &impl AsFd) -> Result<(), Errno> {
     setsockopt(stream, sockopt::TcpNoDelay, &true)?;
     setsockopt(stream, sockopt::KeepAlive, &true)?;
     let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
