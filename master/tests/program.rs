@@ -14,7 +14,7 @@ use std::{
 use agentx::{Body, ByteOrder, Header, Open, Pdu};
 
 /// Nothing takes longer, unless it never comes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 const DOCUMENT: &str = r#"{"version": 1, "listeners": {"snmp": ["127.0.0.1:0"]}}"#;
 
