@@ -2,6 +2,7 @@
 
 mod administration;
 mod connection;
+mod fuzz;
 mod memory;
 mod packet;
 mod read;
@@ -23,6 +24,8 @@ use agentx::{
     SearchRange, VarBindScratch, encode,
 };
 
+#[doc(hidden)]
+pub use self::fuzz::fuzz;
 use self::{
     connection::{Connection, Connections},
     memory::give_back,
@@ -73,6 +76,7 @@ pub struct Dispatcher<O> {
     answers: VecDeque<Answer>,
     totals: Totals,
     /// Memory that is used again.
+    #[allow(clippy::vec_box, reason = "a box is what is used again")]
     spare_reads: Vec<Box<Read>>,
     asks: Vec<Ask>,
     ranges: Vec<SearchRange>,

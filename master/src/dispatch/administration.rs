@@ -108,10 +108,10 @@ impl<O: OwnObjects> Dispatcher<O> {
         Ok(Vec::new())
     }
 
-    fn refuse(&mut self, refused: index_allocation::Refused) -> Failure {
-        tracing::debug!(%refused, "index values are refused");
+    fn refuse(&mut self, index_allocation::Refused { index, reason }: index_allocation::Refused) -> Failure {
+        tracing::debug!(index, %reason, "index values are refused");
         self.totals.indexes_refused += 1;
-        Failure { error: refused.reason.into(), index: refused.index }
+        Failure { error: reason.into(), index }
     }
 
     fn open(

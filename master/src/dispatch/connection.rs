@@ -113,7 +113,7 @@ impl Pace {
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    connections: HashMap<ConnectionId, Connection>,
+    open: HashMap<ConnectionId, Connection>,
     last: u64,
     ready: VecDeque<ConnectionId>,
     /// Connections that should make progress, and when they are looked at.
@@ -125,30 +125,30 @@ impl Connections {
         self.last += 1;
         let id = ConnectionId(self.last);
         let (output, sessions, pace) = (Output::default(), Vec::new(), Pace { due: now });
-        self.connections.insert(id, Connection { peer, output, sessions, is_ready: false, pace, watched: None });
+        self.open.insert(id, Connection { peer, output, sessions, is_ready: false, pace, watched: None });
         id
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        let connection = self.connections.remove(&id);
-        give_back(&mut self.connections);
+        let connection = self.open.remove(&id);
+        give_back(&mut self.open);
         connection
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.connections.get(&id)
+        self.open.get(&id)
     }
 
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections.get_mut(&id)
+        self.open.get_mut(&id)
     }
 
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
-        self.connections.keys().copied().collect()
+        self.open.keys().copied().collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.connections.len()
+        self.open.len()
     }
 
     /// Lets `write` append to what is to be sent, and has the driver told.
@@ -158,7 +158,7 @@ impl Connections {
         now: Instant,
         write: impl FnOnce(&mut Vec<u8>) -> T,
     ) -> Option<T> {
-        let connection = self.connections.get_mut(&id)?;
+        let connection = self.open.get_mut(&id)?;
         let written = write(connection.output.buf());
         if !connection.is_ready {
             connection.is_ready = true;
@@ -173,14 +173,14 @@ impl Connections {
     /// Has the connection closed once everything has been sent, or the peer does not read.
     pub(super) fn close(&mut self, id: ConnectionId, now: Instant) {
         self.write(id, now, |_| ());
-        if let Some(connection) = self.connections.get_mut(&id) {
+        if let Some(connection) = self.open.get_mut(&id) {
             connection.output.closes = true;
             self.watch(id, now);
         }
     }
 
     fn watch(&mut self, id: ConnectionId, now: Instant) {
-        if let Some(connection) = self.connections.get_mut(&id)
+        if let Some(connection) = self.open.get_mut(&id)
             && connection.watched.is_none()
         {
             connection.watched = Some(connection.output.total);
@@ -193,10 +193,13 @@ impl Connections {
         let mut stalled = Vec::new();
         while let Some(&(at, id)) = self.watched.first().filter(|(at, _)| *at <= now) {
             self.watched.remove(&(at, id));
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            let Some(connection) = self.open.get_mut(&id) else { continue };
             let before = connection.watched.take();
             let Output { total, closes, .. } = connection.output;
-            if before == Some(total) && !connection.output.is_empty() {
+            if connection.output.is_empty() {
+                continue;
+            }
+            if before == Some(total) {
                 connection.output.buf.clear();
                 connection.output.sent = 0;
                 stalled.push(id);
@@ -214,7 +217,7 @@ impl Connections {
     pub(super) fn next_ready(&mut self) -> Option<ConnectionId> {
         loop {
             let id = self.ready.pop_front()?;
-            if let Some(connection) = self.connections.get_mut(&id) {
+            if let Some(connection) = self.open.get_mut(&id) {
                 connection.is_ready = false;
                 return Some(id);
             }
@@ -223,13 +226,13 @@ impl Connections {
 
     /// Counts a PDU that is no answer.
     pub(super) fn pace(&mut self, id: ConnectionId, per_second: u32, now: Instant) {
-        if let Some(connection) = self.connections.get_mut(&id) {
+        if let Some(connection) = self.open.get_mut(&id) {
             connection.pace.take(per_second, now);
         }
     }
 
     /// Until when the connection is not to be read.
     pub(super) fn read_after(&self, id: ConnectionId, now: Instant) -> Option<Instant> {
-        self.connections.get(&id)?.pace.read_after(now)
+        self.open.get(&id)?.pace.read_after(now)
     }
 }

@@ -66,7 +66,7 @@ impl AskedRead {
 /// All of them, by packetID.
 #[derive(Debug, Default)]
 pub(super) struct Packets {
-    packets: HashMap<u32, Packet>,
+    awaited: HashMap<u32, Packet>,
     deadlines: BTreeSet<(Instant, u32)>,
     last: u32,
 }
@@ -76,7 +76,7 @@ impl Packets {
     pub(super) fn next_id(&mut self) -> u32 {
         loop {
             self.last = self.last.wrapping_add(1);
-            if !self.packets.contains_key(&self.last) {
+            if !self.awaited.contains_key(&self.last) {
                 return self.last;
             }
         }
@@ -84,18 +84,18 @@ impl Packets {
 
     pub(super) fn add(&mut self, id: u32, packet: Packet) {
         self.deadlines.insert((packet.deadline, id));
-        self.packets.insert(id, packet);
+        self.awaited.insert(id, packet);
     }
 
     pub(super) fn take(&mut self, id: u32) -> Option<Packet> {
-        let packet = self.packets.remove(&id)?;
-        give_back(&mut self.packets);
+        let packet = self.awaited.remove(&id)?;
+        give_back(&mut self.awaited);
         self.deadlines.remove(&(packet.deadline, id));
         Some(packet)
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&Packet> {
-        self.packets.get(&id)
+        self.awaited.get(&id)
     }
 
     /// One whose time is over.
@@ -108,6 +108,6 @@ impl Packets {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.packets.len()
+        self.awaited.len()
     }
 }

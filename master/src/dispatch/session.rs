@@ -99,7 +99,7 @@ impl Session {
 /// All sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    sessions: HashMap<SessionId, Session>,
+    open: HashMap<SessionId, Session>,
     last: u32,
 }
 
@@ -108,37 +108,37 @@ impl Sessions {
         loop {
             self.last = self.last.wrapping_add(1);
             let id = SessionId(self.last);
-            if self.last != 0 && !self.sessions.contains_key(&id) {
-                self.sessions.insert(id, session);
+            if self.last != 0 && !self.open.contains_key(&id) {
+                self.open.insert(id, session);
                 return id;
             }
         }
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
-        let session = self.sessions.remove(&id);
-        give_back(&mut self.sessions);
+        let session = self.open.remove(&id);
+        give_back(&mut self.open);
         session
     }
 
     pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
-        self.sessions.get(&id)
+        self.open.get(&id)
     }
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.sessions.get_mut(&id)
+        self.open.get_mut(&id)
     }
 
     /// The session, if it is one of that connection's.
     pub(super) fn of(&mut self, connection: ConnectionId, id: SessionId) -> Option<&mut Session> {
-        self.sessions.get_mut(&id).filter(|session| session.connection == connection)
+        self.open.get_mut(&id).filter(|session| session.connection == connection)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.sessions.len()
+        self.open.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
-        self.sessions.iter().map(|(id, session)| (*id, session))
+        self.open.iter().map(|(id, session)| (*id, session))
     }
 }

@@ -2,6 +2,7 @@
 
 mod administration;
 mod bulk;
+mod fuzzed;
 mod get;
 mod hostile;
 mod model;

@@ -56,7 +56,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 /// The sessions of a plan, and what the registry's rules make of them.
 fn build(rig: &mut Rig, plans: &[Plan]) -> (Vec<Model>, BTreeMap<Vec<SubId>, Value>) {
     let mut models = Vec::new();
-    for (plan, number) in plans.iter().zip(0..) {
+    for (plan, number) in plans.iter().zip(0_u32..) {
         let subagent = rig.open();
         for register in &plan.registers {
             rig.try_register(subagent, "", register.clone());
@@ -64,7 +64,7 @@ fn build(rig: &mut Rig, plans: &[Plan]) -> (Vec<Model>, BTreeMap<Vec<SubId>, Val
         // Who answers is in the value.
         let instances = plan.names.iter().map(|name| {
             let value =
-                if name.last() == Some(&3) { Value::Counter64(number) } else { Value::Counter32(number as u32) };
+                if name.last() == Some(&3) { Value::Counter64(number.into()) } else { Value::Counter32(number) };
             VarBind { name: Oid::new(name.clone()).unwrap(), value }
         });
         let mut model = Model::with(subagent, instances);

@@ -67,8 +67,8 @@ impl Set {
         }
     }
 
-    fn is_over(&mut self, due: Result<Vec<VarBind>, (ResponseError, u32)>) {
-        assert_eq!(self.rig.result(self.token), due);
+    fn is_over(&mut self, due: &Result<Vec<VarBind>, (ResponseError, u32)>) {
+        assert_eq!(&self.rig.result(self.token), due);
         assert_eq!((self.rig.master.outstanding(), self.rig.master.request_count()), (0, 0));
         assert!(self.rig.asked(self.a).is_empty() && self.rig.asked(self.b).is_empty());
     }
@@ -81,7 +81,7 @@ fn all_test_then_all_write_then_all_release() {
     assert!(set.rig.answers().is_empty());
     set.agree_a();
     set.step([PduType::CleanupSet, PduType::CleanupSet]);
-    set.is_over(Ok(request()));
+    set.is_over(&Ok(request()));
 }
 
 #[rstest]
@@ -95,7 +95,7 @@ fn a_test_that_fails_releases_all_and_is_what_the_nms_hears(#[case] index: u16, 
     assert!(set.rig.answers().is_empty(), "the others may fail on an earlier varbind");
     set.agree_b();
     set.step([PduType::CleanupSet, PduType::CleanupSet]);
-    set.is_over(Err((ResponseError::WrongValue, due)));
+    set.is_over(&Err((ResponseError::WrongValue, due)));
 }
 
 #[rstest]
@@ -113,7 +113,7 @@ fn of_several_failures_the_first_in_the_request_counts(#[case] b_is_first: bool)
         set.rig.refuse(&asked, subagent, error, index);
     }
     set.step([PduType::CleanupSet, PduType::CleanupSet]);
-    set.is_over(Err((ResponseError::WrongType, 2)));
+    set.is_over(&Err((ResponseError::WrongType, 2)));
 }
 
 #[rstest]
@@ -125,7 +125,7 @@ fn an_error_that_snmp_does_not_have_here_is_a_general_one(#[case] error: Respons
     set.rig.refuse(&set.of_b, set.b, error, 1);
     set.agree_a();
     set.step([PduType::CleanupSet, PduType::CleanupSet]);
-    set.is_over(Err((ResponseError::GenErr, 2)));
+    set.is_over(&Err((ResponseError::GenErr, 2)));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_write_that_fails_is_taken_back_by_all() {
     set.agree_a();
     assert!(set.rig.answers().is_empty());
     set.agree_b();
-    set.is_over(Err((ResponseError::CommitFailed, 3)));
+    set.is_over(&Err((ResponseError::CommitFailed, 3)));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn what_cannot_be_taken_back_is_said() {
     set.step([PduType::UndoSet, PduType::UndoSet]);
     set.agree_a();
     set.rig.refuse(&set.of_b, set.b, ResponseError::UndoFailed, 1);
-    set.is_over(Err((ResponseError::UndoFailed, 0)));
+    set.is_over(&Err((ResponseError::UndoFailed, 0)));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_test_without_an_answer_fails() {
     set.agree_a();
     set.rig.pass(Duration::from_secs(5));
     set.step([PduType::CleanupSet, PduType::CleanupSet]);
-    set.is_over(Err((ResponseError::GenErr, 2)));
+    set.is_over(&Err((ResponseError::GenErr, 2)));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_write_without_an_answer_is_taken_back() {
     set.step([PduType::UndoSet, PduType::UndoSet]);
     set.agree_a();
     set.agree_b();
-    set.is_over(Err((ResponseError::CommitFailed, 2)));
+    set.is_over(&Err((ResponseError::CommitFailed, 2)));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_taking_back_without_an_answer_has_failed() {
     set.step([PduType::UndoSet, PduType::UndoSet]);
     set.agree_a();
     set.rig.pass(Duration::from_secs(5));
-    set.is_over(Err((ResponseError::UndoFailed, 0)));
+    set.is_over(&Err((ResponseError::UndoFailed, 0)));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_session_that_is_lost_while_it_tests_fails_the_set() {
     set.agree_a();
     let cleanup = set.rig.asked_once(set.a);
     assert_eq!(cleanup.body, Body::CleanupSet);
-    set.is_over(Err((ResponseError::GenErr, 2)));
+    set.is_over(&Err((ResponseError::GenErr, 2)));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_session_that_is_lost_after_its_test_wrote_nothing() {
     let undo = set.rig.asked_once(set.a);
     assert_eq!(undo.body, Body::UndoSet);
     set.rig.answer(&undo, set.a, vec![]);
-    set.is_over(Err((ResponseError::CommitFailed, 2)));
+    set.is_over(&Err((ResponseError::CommitFailed, 2)));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_session_that_is_lost_while_it_writes_cannot_take_it_back() {
     let undo = set.rig.asked_once(set.a);
     assert_eq!(undo.body, Body::UndoSet);
     set.rig.answer(&undo, set.a, vec![]);
-    set.is_over(Err((ResponseError::UndoFailed, 0)));
+    set.is_over(&Err((ResponseError::UndoFailed, 0)));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_session_that_wrote_and_is_lost_before_another_fails_cannot_take_it_back() {
     set.rig.refuse(&set.of_a, set.a, ResponseError::CommitFailed, 1);
     let undo = set.rig.asked_once(set.a);
     set.rig.answer(&undo, set.a, vec![]);
-    set.is_over(Err((ResponseError::UndoFailed, 0)));
+    set.is_over(&Err((ResponseError::UndoFailed, 0)));
 }
 
 #[rstest]
@@ -296,5 +296,5 @@ fn a_subagent_that_does_not_agree_twice_writes_once() {
     assert!(set.rig.answers().is_empty() && set.rig.asked(set.a).is_empty() && set.rig.asked(set.b).is_empty());
     set.agree_b();
     set.step([PduType::CleanupSet, PduType::CleanupSet]);
-    set.is_over(Ok(request()));
+    set.is_over(&Ok(request()));
 }
