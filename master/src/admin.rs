@@ -54,3 +54,65 @@ async fn ask(commander: &mpsc::Sender<Command>) -> Option<Sessions> {
     commander.try_send(Command::Sessions(reply)).ok()?;
     timeout(PATIENCE, sessions).await.ok()?.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use daemon::{admin::Face, drain};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::engine_store::EngineStore;
+
+    /// What the server answers, while the agent thread does as `commands` does.
+    async fn get(face: Face, target: &str) -> (String, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let status = Status::new(&EngineStore::open(dir.path()).unwrap());
+        let (commander, mut commands) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(command) = commands.recv().await {
+                if let Command::Sessions(reply) = command {
+                    _ = reply.send(Sessions { at: std::time::Instant::now(), sessions: Vec::new() });
+                }
+            }
+        });
+        let (statistics, traffic, standing) = (Arc::default(), Arc::default(), Arc::default());
+        let admin = server(Readiness::new(), &status, &statistics, &traffic, &standing, commander);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_trigger, watcher) = drain::channel();
+        tokio::spawn(Arc::new(admin).serve(listener, face, watcher));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn status_is_json_with_the_sessions_and_on_the_local_face_alone() {
+        let (_, status) = get(Face::Local, "/status").await;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!((&status["sessions"], &status["engine"]["boots"]), (&serde_json::json!([]), &1.into()));
+        let (public, _) = get(Face::Public, "/status").await;
+        assert!(public.ends_with("404 Not Found"), "{public}");
+    }
+
+    #[tokio::test]
+    async fn metrics_are_openmetrics() {
+        let (_, metrics) = get(Face::Public, "/metrics").await;
+        for line in [
+            "snmp_master_config_loaded 0",
+            "snmp_master_engine_boots 1",
+            "snmp_master_requests_total{version=\"2c\",outcome=\"answer\"} 0",
+            "snmp_master_request_latency_seconds_bucket{le=\"+Inf\"} 0",
+            "snmp_master_agentx_sessions 0",
+        ] {
+            assert!(metrics.lines().any(|there| there == line), "{line} is missing in {metrics}");
+        }
+        assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    }
+}

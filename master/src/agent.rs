@@ -20,7 +20,7 @@ use master_config::Limits;
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{mpsc, oneshot},
-    task::{AbortHandle, JoinError, JoinSet, yield_now},
+    task::{AbortHandle, JoinError, JoinSet, spawn_local, yield_now},
     time::{interval, sleep, timeout},
 };
 
@@ -311,7 +311,15 @@ impl Doors {
 ///
 /// # Errors
 /// The system's, when the sockets cannot be served.
-pub async fn run(parts: Parts, mut drain: Watcher) -> io::Result<()> {
+pub async fn run(parts: Parts, drain: Watcher) -> io::Result<()> {
+    // What a `LocalSet` is given to run is polled with whatever task was woken: it had better be next to nothing.
+    match spawn_local(serve(parts, drain)).await {
+        Ok(ended) => ended,
+        Err(error) => Err(go_down_with(error)),
+    }
+}
+
+async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
     let Parts { engine, dispatcher, bound, limits, mut commands, traffic, standing, heartbeat } = parts;
     let (unix, path) = bound.agentx_unix.unzip();
     let doors = Doors {
@@ -341,7 +349,11 @@ pub async fn run(parts: Parts, mut drain: Watcher) -> io::Result<()> {
                 *standing.lock().unwrap_or_else(PoisonError::into_inner) = agent.standing();
                 heartbeat.beat();
             }
-            Some(ended) = tasks.join_next() => go_down_with(ended),
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    return Err(go_down_with(error));
+                }
+            }
             Some(command) = commands.recv() => agent.command(command),
             accepted = doors.accept() => match accepted.and_then(|(socket, peer)| agent.connect(socket, peer)) {
                 Ok(connected) => {
@@ -367,23 +379,26 @@ pub async fn run(parts: Parts, mut drain: Watcher) -> io::Result<()> {
     let closed = async {
         while !agent.connections.borrow().is_empty() {
             match tasks.join_next().await {
-                Some(ended) => go_down_with(ended),
-                None => return,
+                Some(Err(error)) if error.is_panic() => return Err(go_down_with(error)),
+                Some(_) => {}
+                None => break,
             }
         }
+        Ok(())
     };
-    if timeout(CLOSE, closed).await.is_err() {
+    if let Ok(closed) = timeout(CLOSE, closed).await {
+        closed
+    } else {
         let open = agent.connections.borrow().len();
         tracing::warn!(open, "subagents did not read that their sessions are closed");
+        Ok(())
     }
-    Ok(())
 }
 
 /// A defect in one task is one of the whole thread: it does not go on with half of its parts.
-fn go_down_with(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
+fn go_down_with(error: JoinError) -> io::Error {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(cancelled) => cancelled.into(),
     }
 }

@@ -86,7 +86,9 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(ParseError::Invalid(violations)) => {
-            violations.iter().for_each(|violation| eprintln!("{}: {violation}", path.display()));
+            for violation in violations {
+                eprintln!("{}: {violation}", path.display());
+            }
             Ok(ExitCode::FAILURE)
         }
         Err(error) => {
@@ -148,8 +150,8 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     };
     agent_heartbeat.beat();
     let mut agent_ended = start_agent(parts, watcher).context("cannot start the agent thread")?;
-    let watched = |name, limit, heartbeat| Watched { name, limit, heartbeat };
-    watchdog::start(vec![watched("agent", AGENT_LIMIT, agent_heartbeat), watched("main", MAIN_LIMIT, main_heartbeat)])
+    let thread = |name, limit, heartbeat| Watched { name, limit, heartbeat };
+    watchdog::start(vec![thread("agent", AGENT_LIMIT, agent_heartbeat), thread("main", MAIN_LIMIT, main_heartbeat)])
         .context("cannot start the watchdog")?;
     status.loaded(&document);
     drop(unconfigured);

@@ -71,7 +71,7 @@ pub struct Configuration {
     status: Status,
 }
 
-/// What a document file says, with a fingerprint of it.
+/// What a document's file says.
 ///
 /// # Errors
 /// The [`Fault`] that keeps it from being read.
@@ -171,9 +171,17 @@ impl Configuration {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{future::Future, os::unix::fs::symlink};
+
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::engine_store::EngineStore;
+
+    /// Nothing takes longer, unless it never comes.
+    async fn within<T>(wait: impl Future<Output = T>) -> T {
+        timeout(Duration::from_mins(1), wait).await.expect("it comes")
+    }
 
     fn document(community: &str) -> String {
         format!(
@@ -253,5 +261,36 @@ mod tests {
         let mut watch = Watch::new(dir.path().to_owned());
         assert!(watch.poll().is_none());
         assert_eq!(watch.poll(), Some(Err(Fault::NotAFile)));
+    }
+
+    #[tokio::test]
+    async fn a_document_is_put_to_use_and_a_bad_one_after_it_is_told_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.json");
+        fs::write(&path, document("first")).unwrap();
+        let status = Status::new(&EngineStore::open(dir.path()).unwrap());
+        let mut configuration = Configuration::new(path.clone(), b"\x80\x00\x00\x00\x01", status.clone());
+        let loaded = within(configuration.next()).await;
+        assert_eq!(community(&loaded.document), "first");
+        status.loaded(&loaded.document);
+
+        fs::write(&path, r#"{"version": 1, "contexts": 7}"#).unwrap();
+        let refused = async {
+            while status.errors() == 0 {
+                // The wait may be given up at any time.
+                let next = timeout(Duration::from_millis(100), configuration.next()).await;
+                assert!(next.is_err(), "there is nothing that could be used");
+            }
+        };
+        within(refused).await;
+        let error = status.configuration().error.unwrap();
+        assert!(error.contains("master.json") && error.contains("contexts"), "{error}");
+        assert!(status.configuration().loaded);
+
+        fs::write(&path, document("second")).unwrap();
+        let loaded = within(configuration.next()).await;
+        status.loaded(&loaded.document);
+        assert_eq!((community(&loaded.document), status.errors(), status.reloads()), ("second", 1, 2));
+        assert_eq!(status.configuration().error, None);
     }
 }

@@ -70,16 +70,14 @@ pub enum ListenError {
         /// The path.
         path: PathBuf,
     },
-    /// A mode that is not octal digits.
-    #[error("the mode {mode:?} of {} is not an octal number up to 0777", path.display())]
+    /// Permissions that are no octal digits.
+    #[error("cannot listen for AgentX at {}: its mode is not a file's mode in octal as 0660", path.display())]
     Mode {
         /// The path.
         path: PathBuf,
-        /// What is there for a mode.
-        mode: String,
     },
     /// A group that the machine does not know.
-    #[error("the group {group:?} of {} is not known", path.display())]
+    #[error("cannot listen for AgentX at {}: the group {group:?} is not known", path.display())]
     Group {
         /// The path.
         path: PathBuf,

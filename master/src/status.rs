@@ -132,3 +132,64 @@ impl Status {
         self.0.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(port: u16) -> Valid {
+        let document = serde_json::json!({
+            "version": 1,
+            "listeners": {"snmp": [format!("127.0.0.1:{port}")]},
+            "contexts": [{
+                "name": "acme",
+                "communities": [{"community": "hidden-community", "sources": ["127.0.0.0/8"]}],
+                "users": [{"name": "noc"}],
+            }],
+            "users": [{
+                "name": "noc",
+                "auth": {"protocol": "SHA-256", "passphrase": "hidden-auth-pass"},
+                "priv": {"protocol": "AES-128", "passphrase": "hidden-priv-pass"},
+            }],
+        });
+        master_config::parse(document.to_string().as_bytes()).unwrap()
+    }
+
+    fn status() -> (tempfile::TempDir, Status) {
+        let dir = tempfile::tempdir().unwrap();
+        let status = Status::new(&EngineStore::open(dir.path()).unwrap());
+        (dir, status)
+    }
+
+    #[test]
+    fn it_says_what_is_in_force_and_no_secret() {
+        let (_dir, status) = status();
+        status.loaded(&document(1161));
+        let text = status.to_json(None);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["configuration"]["contexts"], serde_json::json!(["acme"]));
+        assert_eq!((&json["configuration"]["users"], &json["engine"]["boots"]), (&1.into(), &1.into()));
+        assert!(!text.contains("hidden"), "{text}");
+    }
+
+    #[test]
+    fn other_listeners_need_a_restart_until_the_document_names_the_old_ones_again() {
+        let (_dir, status) = status();
+        let needed = [1161, 1161, 2161, 1161].map(|port| {
+            status.loaded(&document(port));
+            status.configuration().restart_needed
+        });
+        assert_eq!(needed, [false, false, true, false]);
+        assert_eq!(status.configuration().listeners.unwrap().snmp, ["127.0.0.1:1161".parse().unwrap()]);
+    }
+
+    #[test]
+    fn an_error_is_told_until_the_next_document_that_can_be_used() {
+        let (_dir, status) = status();
+        status.refused("it is broken".to_owned());
+        assert_eq!(status.configuration().error.as_deref(), Some("it is broken"));
+        assert!(!status.configuration().loaded);
+        status.loaded(&document(1161));
+        assert_eq!((status.configuration().error, status.errors()), (None, 1));
+    }
+}

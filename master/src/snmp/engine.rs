@@ -216,25 +216,19 @@ impl Engine {
             Ok(varbinds) if verdict.error == ResponseError::NoError => varbinds.octets(),
             _ => &exchange.varbinds[..],
         };
-        let too_big = Verdict::TOO_BIG;
         // RFC 1157 section 4.1.2 has the request's own in it, RFC 3416 section 4.2.1 none.
         let alternate = if version == Version::V1 { &exchange.varbinds[..] } else { &[] };
-        let (sent, octets) = Some((verdict, varbinds))
-            .filter(|response| response.0 != too_big)
-            .into_iter()
-            .chain([(too_big, alternate)])
-            .find_map(|(verdict, varbinds)| {
-                let pdu = verdict.pdu(exchange.request_id, varbinds);
-                Some((verdict, self.seal(exchange, &pdu, now)?))
-            })
-            .or_else(|| {
-                self.statistics.silent_drops.increment();
-                None
-            })?;
-        let counters =
-            if sent.error == ResponseError::NoError { &self.statistics.answers } else { &self.statistics.errors };
-        counters.of(version).increment();
-        Some(Datagram { to: exchange.from, octets })
+        let responses = [(verdict, varbinds), (Verdict::TOO_BIG, alternate)];
+        for (verdict, varbinds) in responses.into_iter().skip(usize::from(verdict == Verdict::TOO_BIG)) {
+            if let Some(octets) = self.seal(exchange, &verdict.pdu(exchange.request_id, varbinds), now) {
+                let Statistics { answers, errors, .. } = &*self.statistics;
+                let counters = if verdict == Verdict::NO_ERROR { answers } else { errors };
+                counters.of(version).increment();
+                return Some(Datagram { to: exchange.from, octets });
+            }
+        }
+        self.statistics.silent_drops.increment();
+        None
     }
 
     /// Says what is wrong with a message of SNMPv3.

@@ -16,6 +16,7 @@ mod community;
 mod engine;
 mod exchange;
 mod fault;
+mod fuzz;
 mod keys;
 mod message;
 mod pending;
@@ -30,6 +31,8 @@ mod usm;
 
 pub use access::Access;
 pub use engine::{Datagram, Engine, EngineError, EngineIdentity, Received, Source};
+#[doc(hidden)]
+pub use fuzz::fuzz;
 pub use keys::KeyCache;
 pub use message::Version;
 pub use product::{MASTER, PRODUCT_OID};

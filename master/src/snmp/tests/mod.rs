@@ -1,7 +1,10 @@
 //! Tests of the engine from outside: octets in, octets out.
 
+mod access;
 mod codec;
 mod communities;
+mod net_snmp;
 mod nms;
+mod properties;
 mod users;
 mod world;

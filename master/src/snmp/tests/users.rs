@@ -1,5 +1,7 @@
 //! SNMPv3.
 
+use std::time::Duration;
+
 use agentx::{ResponseError as E, ValueRef as V};
 use async_snmp::{
     AuthProtocol, GetBulkPdu, Pdu, PduBody, PduType, PrivProtocol, RequestPdu, StandardPduType, Value, VarBind,
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::{
     dispatch::Operation,
-    snmp::{Received, fault::Fault},
+    snmp::{Engine, EngineIdentity, Received, fault::Fault},
     statistics::{Counter, Statistics},
 };
 
@@ -300,10 +302,10 @@ fn an_answer_fits_although_its_time_has_become_longer() {
     small["limits"] = json!({"snmpMessageOctets": 1472});
     let mut world = World::with(small);
     // The next hour brings 32,768 s, an octet more.
-    world.now += std::time::Duration::from_secs((32_767 - TIME).into());
+    world.now += Duration::from_secs((32_767 - TIME).into());
     let user = User { time: 32_767, ..user("noc") };
     let request = world.request(&user.request(get()));
-    world.now += std::time::Duration::from_secs(1);
+    world.now += Duration::from_secs(1);
     let answer = world.answer(&request, Ok(filler(request.room))).unwrap();
     assert_eq!((answer.len(), said(&user.answer(&answer).1)), (1472, (0, 0, 1)));
 }
@@ -371,10 +373,9 @@ fn an_octet_that_is_not_the_users_makes_it_no_request(#[values("md5", "noc", "de
 #[test]
 fn an_engine_whose_boots_are_used_up_takes_nothing_authentic() {
     let mut world = World::new();
-    let identity = crate::snmp::EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots: 0x7FFF_FFFF };
-    let started = world.now - std::time::Duration::from_secs(TIME.into());
-    world.engine = crate::snmp::Engine::new(identity, world.access.clone(), world.statistics.clone(), started).unwrap();
-    let user = User { boots: 0x7FFF_FFFF, ..user("noc") };
+    let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots: 0x7FFF_FFFF };
+    world.engine = Engine::new(identity, world.access.clone(), world.statistics.clone(), world.now).unwrap();
+    let user = User { boots: 0x7FFF_FFFF, time: 0, ..user("noc") };
     let (_, scoped) = user.answer(&world.reply(&user.request(get())));
     assert_eq!(scoped.pdu.pdu_type(), PduType::Report);
     assert_eq!(world.statistics.not_in_time_windows.get(), 1);

@@ -1,7 +1,7 @@
 //! An engine with a contract, and a table of objects behind it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,6 @@ pub(super) struct World {
     pub(super) statistics: Arc<Statistics>,
     pub(super) access: Arc<ArcSwap<Access>>,
     pub(super) now: Instant,
-    keys: KeyCache,
 }
 
 /// The contract of most tests.
@@ -81,25 +80,30 @@ pub(super) fn from(address: &str) -> Source {
 }
 
 impl World {
+    /// One with the contract of most tests, whose keys are derived once.
     pub(super) fn new() -> Self {
-        Self::with(contract())
+        static KEYS: Mutex<Option<KeyCache>> = Mutex::new(None);
+        Self::with_keys(contract(), KEYS.lock().unwrap().get_or_insert_default())
     }
 
     pub(super) fn with(contract: Value) -> Self {
-        let mut keys = KeyCache::default();
+        Self::with_keys(contract, &mut KeyCache::default())
+    }
+
+    fn with_keys(contract: Value, keys: &mut KeyCache) -> Self {
         let document = serde_json::from_value(contract).unwrap();
-        let access = Arc::new(ArcSwap::from_pointee(Access::new(&document, ENGINE_ID, &mut keys)));
+        let access = Arc::new(ArcSwap::from_pointee(Access::new(&document, ENGINE_ID, keys)));
         let statistics = Arc::new(Statistics::default());
         let started = Instant::now();
         let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots: BOOTS };
         let engine = Engine::new(identity, access.clone(), statistics.clone(), started).unwrap();
-        Self { engine, statistics, access, now: started + Duration::from_secs(TIME.into()), keys }
+        Self { engine, statistics, access, now: started + Duration::from_secs(TIME.into()) }
     }
 
     /// Another contract takes effect.
     pub(super) fn reload(&mut self, contract: Value) {
         let document = serde_json::from_value(contract).unwrap();
-        self.access.store(Arc::new(Access::new(&document, ENGINE_ID, &mut self.keys)));
+        self.access.store(Arc::new(Access::new(&document, ENGINE_ID, &mut KeyCache::default())));
     }
 
     pub(super) fn receive(&mut self, from: Source, datagram: &[u8]) -> Received {
