@@ -8,12 +8,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use master_config::Listeners;
 
 use crate::{
     cli::{Cli, Command, Format, Input},
     config_map::{self, Documents},
     manifest::{self, Manifests, Problem},
-    output::{self, Files},
+    master_secret,
+    output::{self, Content, Files, Replaced},
     plan::{self, Credentials, Plan, Refusal, Settings},
 };
 
@@ -23,7 +25,7 @@ use crate::{
 /// What was refused or could not be done, a line for each reason.
 pub fn run(Cli { command }: Cli) -> anyhow::Result<()> {
     match command {
-        Command::Render { input, output, format } => render(&input, &output, format),
+        Command::Render { input, output, format, listeners } => render(&input, &output, format, listeners.into()),
         Command::Check { input } => check(&input),
         Command::Crds { output } => crds(output.as_deref()),
     }
@@ -40,7 +42,8 @@ fn prepare(input: &Input) -> anyhow::Result<Rendered> {
     if objects.subtrees.is_empty() && problems.is_empty() {
         bail!("there is no SnmpSubtree among the manifests ({passed_by} objects of other kinds were passed by)");
     }
-    let mut plan = plan::plan(&objects, Settings::default());
+    let settings = Settings { system_namespace: input.system_namespace.clone(), ..Settings::default() };
+    let mut plan = plan::plan(&objects, &settings);
     let documents = config_map::documents(&mut plan)?;
     for Refusal { object, path, message, .. } in &plan.refusals {
         if let Some(place) = places.get(object).cloned() {
@@ -72,7 +75,7 @@ fn printable(text: &str) -> String {
     })
 }
 
-fn render(input: &Input, folder: &Path, format: Format) -> anyhow::Result<()> {
+fn render(input: &Input, folder: &Path, format: Format, listeners: Listeners) -> anyhow::Result<()> {
     let Rendered { plan, documents } = prepare(input)?;
     let mut files = Files::new();
     for (namespace, documents) in &documents {
@@ -81,32 +84,79 @@ fn render(input: &Input, folder: &Path, format: Format) -> anyhow::Result<()> {
             Format::Manifests => {
                 let yaml = serde_saphyr::to_string(&config_map::build(namespace, documents))
                     .with_context(|| format!("the ConfigMap of {namespace} cannot be written as YAML"))?;
-                files.insert(folder.join(format!("configmap-{}.yaml", config_map::NAME)), yaml);
+                files.insert(folder.join(format!("configmap-{}.yaml", config_map::NAME)), Content::Open(yaml));
             }
             Format::Mounted => {
                 let folder = folder.join(config_map::NAME);
-                files.extend(documents.iter().map(|(name, text)| (folder.join(name), text.clone())));
+                let content = |text: &String| Content::Open(text.clone());
+                files.extend(documents.iter().map(|(name, text)| (folder.join(name), content(text))));
             }
         }
     }
-    output::replace(folder, &files)?;
+    let master = master(&plan, listeners)?;
+    let (path, text) = match format {
+        Format::Manifests => {
+            let secret = master_secret::build(&input.system_namespace, &master)?;
+            (master_secret::file(), serde_saphyr::to_string(&secret).context("the Secret cannot be written as YAML")?)
+        }
+        Format::Mounted => (Path::new(master_secret::NAME).join(master_secret::KEY), master),
+    };
+    files.insert(path, Content::Secret(text));
+    let done = match output::replace(folder, &files)? {
+        Replaced::Written => "wrote",
+        Replaced::Unchanged => "unchanged:",
+    };
     let mut told = String::new();
     for path in files.keys() {
-        writeln!(told, "wrote {}", folder.join(path).display())?;
+        writeln!(told, "{done} {}", folder.join(path).display())?;
     }
-    for (namespace, credentials) in credentials(&plan) {
+    told += &needed(&plan, folder, format)?;
+    print(&told)
+}
+
+/// The master's document as it is written.
+fn master(plan: &Plan, listeners: Listeners) -> anyhow::Result<String> {
+    let document = plan.master(listeners).map_err(|violations| {
+        let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the master would refuse its configuration: {}", violations.join("; "))
+    })?;
+    let text = serde_json::to_string_pretty(&document)? + "\n";
+    if text.len() > master_config::MAX_OCTETS {
+        bail!(
+            "the master would refuse its configuration: {}",
+            master_config::ParseError::TooLong { octets: text.len() }
+        );
+    }
+    Ok(text)
+}
+
+/// What someone has still to do, a line for each thing.
+fn needed(plan: &Plan, folder: &Path, format: Format) -> Result<String, std::fmt::Error> {
+    let mut told = String::new();
+    for (namespace, credentials) in credentials(plan) {
         for (file, origin) in credentials {
-            let needed = match format {
-                Format::Manifests => format!("Secret {namespace}/{} needs the key {file}: {origin}", config_map::NAME),
+            match format {
+                Format::Manifests => {
+                    writeln!(told, "Secret {namespace}/{} needs the key {file}: {origin}", config_map::NAME)?;
+                }
                 Format::Mounted => {
                     let path = folder.join(&namespace).join(config_map::NAME).join(file);
-                    format!("needed: {}: {origin}", path.display())
+                    writeln!(told, "needed: {}: {origin}", path.display())?;
                 }
-            };
-            writeln!(told, "{needed}")?;
+            }
         }
     }
-    print(&told)
+    let served: BTreeSet<_> = plan.subtrees.iter().flat_map(|planned| &planned.document.contexts).collect();
+    for context in plan.contexts.iter().filter(|context| served.contains(&context.name)) {
+        if context.communities.is_empty() && context.users.is_empty() {
+            let name = &context.name;
+            writeln!(
+                told,
+                "no one may read the context {name:?} from the master: it has neither communities nor users"
+            )?;
+        }
+    }
+    Ok(told)
 }
 
 /// Files that must lie beside the documents, by namespace.

@@ -7,5 +7,6 @@ pub mod app;
 pub mod cli;
 pub mod config_map;
 pub mod manifest;
+pub mod master_secret;
 pub mod output;
 pub mod plan;

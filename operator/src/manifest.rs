@@ -1,5 +1,7 @@
 //! Manifests: from files to the API's objects. Every byte of them may be anything.
 
+mod secret;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -11,7 +13,7 @@ use std::{
 use crds::{Admission, GROUP, VERSION};
 use serde_json::Value as Json;
 
-use crate::plan::{ObjectId, Objects};
+use crate::plan::{Kind, ObjectId, Objects};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: usize = 16 << 20;
@@ -173,6 +175,8 @@ impl Reader<'_> {
             );
         } else if group.is_empty() && kind == "Namespace" {
             self.namespace(&document);
+        } else if api_version == "v1" && kind == "Secret" {
+            self.secret(place, &document);
         } else if group.is_empty() && kind.ends_with("List") && document.get("items").is_some_and(Json::is_array) {
             let items = document.get_mut("items").map(Json::take);
             for (i, item) in items.as_ref().and_then(Json::as_array).into_iter().flatten().enumerate() {
@@ -196,6 +200,29 @@ impl Reader<'_> {
         if let Some(name) = name {
             self.found.objects.namespaces.entry(name.to_owned()).or_default().extend(labels);
         }
+    }
+
+    /// A Secret, which may hold what objects of ours refer to.
+    fn secret(&mut self, place: Place, secret: &Json) {
+        let text = |pointer: &str| secret.pointer(pointer).and_then(Json::as_str);
+        let namespace = text("/metadata/namespace").unwrap_or(self.namespace);
+        let Some(name) = text("/metadata/name") else {
+            return self.refuse(place, secret, "metadata.name", "is missing".to_owned());
+        };
+        let id = ObjectId { kind: Kind::Secret, namespace: namespace.to_owned(), name: name.to_owned() };
+        if let Some(other) = self.found.places.get(&id) {
+            let message = format!("is in {other} already");
+            return self.refuse(place, secret, "", message);
+        }
+        match secret::read(secret) {
+            Ok(data) => self.found.objects.secrets.insert(namespace, name, data),
+            Err(faults) => {
+                for (path, message) in faults {
+                    self.refuse(place.clone(), secret, &path, message.to_owned());
+                }
+            }
+        }
+        self.found.places.insert(id, place);
     }
 
     /// An object of ours: what an API server would refuse is refused, defaults are filled in.

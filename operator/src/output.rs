@@ -6,9 +6,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +16,39 @@ use std::{
 pub const LIST: &str = ".snmp-operator";
 
 /// Files by their paths in the folder.
-pub type Files = BTreeMap<PathBuf, String>;
+pub type Files = BTreeMap<PathBuf, Content>;
+
+/// What a file holds, and for whom.
+pub enum Content {
+    /// A text for everyone.
+    Open(String),
+    /// A text with secrets in it: its owner's alone.
+    Secret(String),
+}
+
+impl Content {
+    fn text(&self) -> &str {
+        let (Self::Open(text) | Self::Secret(text)) = self;
+        text
+    }
+
+    /// The permissions of a new file, which the process may be told to narrow.
+    fn mode(&self) -> u32 {
+        match self {
+            Self::Open(_) => 0o666,
+            Self::Secret(_) => 0o600,
+        }
+    }
+}
+
+/// What [`replace`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// All was written.
+    Written,
+    /// Nothing: it was so already.
+    Unchanged,
+}
 
 /// Why a folder was not written. It is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -46,26 +78,42 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
 ///
 /// # Errors
 /// [`OutputError`]; the folder is as it was.
-pub fn replace(folder: &Path, files: &Files) -> Result<(), OutputError> {
+pub fn replace(folder: &Path, files: &Files) -> Result<Replaced, OutputError> {
     let folder = std::path::absolute(folder).map_err(at(folder))?;
     // A link is written where it leads.
     let folder = fs::canonicalize(&folder).unwrap_or(folder);
     let parent = folder.parent().unwrap_or(&folder);
     let others = others(&folder)?;
+    let list = files.keys().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join("\n");
+    let list = Content::Open(list);
+    if holds(&folder.join(LIST), &list) && files.iter().all(|(path, content)| holds(&folder.join(path), content)) {
+        return Ok(Replaced::Unchanged);
+    }
     fs::create_dir_all(parent).map_err(at(parent))?;
     let prefix = folder.file_name().unwrap_or(OsStr::new("render")).to_string_lossy().into_owned();
     let fresh = tempfile::Builder::new().prefix(&format!(".{prefix}.")).tempdir_in(parent).map_err(at(parent))?;
     // A temporary folder is its maker's alone; a render is like any other folder.
     fs::set_permissions(fresh.path(), fs::Permissions::from_mode(0o755)).map_err(at(fresh.path()))?;
-    for (path, text) in files {
-        write(&fresh.path().join(path), text)?;
+    for (path, content) in files {
+        write(&fresh.path().join(path), content)?;
     }
-    let list = files.keys().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join("\n");
     write(&fresh.path().join(LIST), &list)?;
     for path in &others {
         carry_over(&folder.join(path), &fresh.path().join(path))?;
     }
-    swap(fresh.path(), &folder)
+    swap(fresh.path(), &folder)?;
+    Ok(Replaced::Written)
+}
+
+/// Whether a file holds this already, and no one reads it who should not.
+fn holds(path: &Path, content: &Content) -> bool {
+    let kept = |path: &Path| match content {
+        Content::Open(_) => true,
+        Content::Secret(_) => {
+            fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o777 == content.mode())
+        }
+    };
+    fs::read(path).is_ok_and(|octets| octets == content.text().as_bytes()) && kept(path)
 }
 
 /// The files in `folder` that are not of an earlier render.
@@ -105,11 +153,12 @@ fn collect(folder: &Path, below: &Path, all: &mut BTreeSet<PathBuf>) -> Result<(
 }
 
 /// Writes a new file, down to the disk.
-fn write(path: &Path, text: &str) -> Result<(), OutputError> {
+fn write(path: &Path, content: &Content) -> Result<(), OutputError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(at(folder))?;
-    let mut file = File::create_new(path).map_err(at(path))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at(path))
+    // From its first octet on, it is no one's who should not have it.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(content.mode()).open(path).map_err(at(path))?;
+    file.write_all(content.text().as_bytes()).and_then(|()| file.sync_all()).map_err(at(path))
 }
 
 /// Gives a file a second name in the new tree; the old tree keeps the first until all is done.

@@ -76,7 +76,15 @@ fn manifests_render_to_a_config_map_per_namespace() {
     insta::assert_snapshot!("render_says", ended.out.replace(folder.to_str().unwrap(), "DIR"));
     let files = tree(&folder);
     let names: Vec<_> = files.keys().map(String::as_str).collect();
-    assert_eq!(names, [".snmp-operator", "acme/configmap-snmp-sidecar.yaml", "default/configmap-snmp-sidecar.yaml"]);
+    assert_eq!(
+        names,
+        [
+            ".snmp-operator",
+            "acme/configmap-snmp-sidecar.yaml",
+            "default/configmap-snmp-sidecar.yaml",
+            "snmp-master/secret-snmp-master-0.yaml",
+        ]
+    );
     insta::assert_snapshot!("config_map", files["acme/configmap-snmp-sidecar.yaml"]);
 }
 
@@ -87,10 +95,10 @@ fn the_mounted_form_is_what_a_sidecar_reads() {
     let ended = render("shop.yaml", &folder, &["--format", "mounted"]);
     assert_eq!(ended.code, 0, "{}", ended.err);
     insta::assert_snapshot!("render_mounted_says", ended.out.replace(folder.to_str().unwrap(), "DIR"));
-    for (name, text) in tree(&folder) {
-        if name != ".snmp-operator" {
-            sidecar_config::parse_strict(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
-        }
+    let mut files = tree(&folder);
+    assert!(files.remove(".snmp-operator").is_some() && files.remove("snmp-master/master.json").is_some());
+    for (name, text) in files {
+        sidecar_config::parse_strict(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
@@ -101,6 +109,7 @@ fn everything_that_is_wrong_is_listed_and_nothing_is_written() {
     let ended = render("wrong.yaml", &folder, &[]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""));
     insta::assert_snapshot!("refusals", ended.err);
+    assert!(!ended.err.contains("tell-no"), "what a Secret holds is told to no one");
     assert_eq!(tree(temp.path()), BTreeMap::new());
     assert_eq!(run(&["check", "-f", "wrong.yaml"]).err, ended.err, "check says what render says");
 }
@@ -175,6 +184,7 @@ fn a_render_replaces_its_own_files_and_keeps_those_of_others() {
             "acme/configmap-snmp-sidecar.yaml",
             "acme/snmp-sidecar/secret.fast.token",
             "default/configmap-snmp-sidecar.yaml",
+            "snmp-master/secret-snmp-master-0.yaml",
         ]
     );
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "nothing is left beside it");

@@ -1,10 +1,11 @@
 //! The plan, where files cannot easily lead.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail as tests do")]
 
+use master_config::Listeners;
 use operator::{
     config_map,
-    plan::{Objects, Reason, Settings, plan},
+    plan::{Objects, Plan, Reason, Secrets, Settings, plan},
 };
 use serde_json::{Value as Json, json};
 
@@ -31,7 +32,7 @@ fn the_older_of_two_holds_its_oids_and_what_has_no_time_yet_is_the_youngest() {
     let young = subtree("young", "1.3.6.1.4.1.9.1", Some("2026-01-02T00:00:00Z"), &one());
     let fresh = subtree("fresh", "1.3.6.1.4.1.9.1.1.4", None, &one());
     let objects = Objects { subtrees: vec![fresh, young, old], ..Objects::default() };
-    let plan = plan(&objects, Settings::default());
+    let plan = plan(&objects, &Settings::default());
     let served: Vec<_> = plan.subtrees.iter().map(|planned| planned.document.name.as_str()).collect();
     assert_eq!(served, ["old"]);
     let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.object.name.as_str(), refusal.reason)).collect();
@@ -45,7 +46,7 @@ fn a_subtree_that_is_refused_holds_nothing() {
         subtrees: vec![subtree("bad", "1.3.6.1.4.1.9.1", None, &bad), subtree("good", "1.3.6.1.4.1.9.1", None, &one())],
         ..Objects::default()
     };
-    let plan = plan(&objects, Settings::default());
+    let plan = plan(&objects, &Settings::default());
     assert_eq!(plan.subtrees.len(), 1);
     assert_eq!(plan.refusals.len(), 1, "{:?}", plan.refusals);
 }
@@ -58,7 +59,7 @@ fn a_manifest_takes_the_place_of_the_built_in_context() {
         contexts: vec![context("default", &spec)],
         ..Objects::default()
     };
-    let plan = plan(&objects, Settings::default());
+    let plan = plan(&objects, &Settings::default());
     assert_eq!(plan.subtrees.len(), 1);
     let messages: Vec<_> = plan.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
     assert_eq!(messages, ["1.3.6.1.4.1.12.5 is not below what SnmpContext default allows: 1.3.6.1.4.1.1"]);
@@ -70,10 +71,130 @@ fn what_would_burst_the_config_map_is_refused_from_the_youngest_on() {
     let scalar = |i: u32| json!({"name": format!("o{i}"), "oid": i.to_string(), "syntax": "OctetString", "value": {"constant": long}});
     let scalars: Json = (1..=256).map(scalar).collect();
     let subtrees = (1..=4).map(|i| subtree(&format!("s{i}"), &format!("1.3.6.1.4.1.9.{i}"), None, &scalars)).collect();
-    let mut plan = plan(&Objects { subtrees, ..Objects::default() }, Settings::default());
+    let mut plan = plan(&Objects { subtrees, ..Objects::default() }, &Settings::default());
     let documents = config_map::documents(&mut plan).unwrap();
     assert_eq!(documents["acme"].len(), 3);
     assert_eq!(plan.subtrees.len(), 3);
     let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.object.name.as_str(), refusal.reason)).collect();
     assert_eq!(refused, [("s4", Reason::TooLarge)]);
+}
+
+/// Secrets of the operator's namespace, each with one key `text`.
+fn secrets(texts: &[(&str, &str)]) -> Secrets {
+    let mut secrets = Secrets::default();
+    for (name, text) in texts {
+        secrets.insert("snmp-system", name, [("text".to_owned(), text.as_bytes().to_vec())].into());
+    }
+    secrets
+}
+
+fn refusals(plan: &Plan) -> Vec<(&str, Reason, &str)> {
+    let refusals = plan.refusals.iter();
+    refusals.map(|refusal| (refusal.object.name.as_str(), refusal.reason, refusal.path.as_str())).collect()
+}
+
+#[test]
+fn what_of_a_context_is_refused_is_left_out_and_the_rest_stands() {
+    let spec = json!({
+        "allowedNamespaces": {"from": "All"}, "allowedSubtrees": ["1.3.6.1.4.1"],
+        "communities": [
+            {"secretRef": {"name": "gone", "key": "text"}},
+            {"secretRef": {"name": "ro", "key": "text"}},
+            {"secretRef": {"name": "rw", "key": "text"}, "sources": ["10.0.0.0/8", "10.0.0.0/33"]},
+        ],
+        "users": [{"name": "gone", "secretRef": {"name": "gone"}}, {"name": "any", "secretRef": {"name": "ro"}, "securityLevel": "NoAuthNoPriv"}],
+        "system": {"name": "x".repeat(256)},
+    });
+    let mut there = subtree("there", "1.3.6.1.4.1.9.1.1", None, &one());
+    there.spec.context_refs = vec!["acme".into()];
+    let objects = Objects {
+        subtrees: vec![there],
+        contexts: vec![context("acme", &spec)],
+        secrets: secrets(&[("ro", "public"), ("rw", "private")]),
+        ..Objects::default()
+    };
+    let plan = plan(&objects, &Settings::default());
+    assert_eq!(
+        refusals(&plan),
+        [
+            ("acme", Reason::NoSuchSecret, "spec.communities[0].secretRef"),
+            ("acme", Reason::Invalid, "spec.communities[2].sources[1]"),
+            ("acme", Reason::NoSuchSecret, "spec.users[0].secretRef"),
+            ("acme", Reason::Invalid, "spec.system.name"),
+        ]
+    );
+    let master = plan.master(Listeners::default()).unwrap();
+    let acme = &master.contexts[1];
+    assert_eq!((acme.name.as_str(), acme.grants.len(), acme.system.name.as_deref()), ("acme", 1, None));
+    let communities: Vec<_> = acme.communities.iter().map(|community| community.community.expose()).collect();
+    let users: Vec<_> = acme.users.iter().map(|user| user.name.as_str()).collect();
+    assert_eq!((communities, users), (vec!["public"], vec!["any"]));
+}
+
+#[test]
+fn of_two_contexts_the_older_keeps_the_name_the_community_and_the_user() {
+    let of = |name: &str, created: &str, spec: &Json| {
+        let mut context = context(name, spec);
+        context.metadata.creation_timestamp = serde_json::from_value(json!(created)).unwrap();
+        context
+    };
+    let open = json!({"from": "All"});
+    let access = |user_secret: &str| {
+        json!({
+            "communities": [{"secretRef": {"name": "ro", "key": "text"}}],
+            "users": [{"name": "noc", "secretRef": {"name": user_secret}, "securityLevel": "NoAuthNoPriv"}],
+        })
+    };
+    let twin = json!({"contextName": "old", "allowedNamespaces": open, "allowedSubtrees": ["1.3.6.1.4.1"]});
+    let mut lost = subtree("lost", "1.3.6.1.4.1.9.1.1", None, &one());
+    lost.spec.context_refs = vec!["twin".into()];
+    let objects = Objects {
+        subtrees: vec![lost],
+        contexts: vec![
+            of("young", "2026-01-02T00:00:00Z", &access("rw")),
+            of("twin", "2026-01-03T00:00:00Z", &twin),
+            of("old", "2026-01-01T00:00:00Z", &access("ro")),
+        ],
+        secrets: secrets(&[("ro", "public"), ("rw", "private")]),
+        ..Objects::default()
+    };
+    let plan = plan(&objects, &Settings::default());
+    assert_eq!(
+        refusals(&plan),
+        [
+            ("twin", Reason::Conflict, "spec.contextName"),
+            ("young", Reason::Conflict, "spec.communities[0].secretRef"),
+            ("young", Reason::Conflict, "spec.users[0].secretRef"),
+            ("lost", Reason::NotAllowed, "spec.contextRefs[0]"),
+        ]
+    );
+    let contexts = &plan.master(Listeners::default()).unwrap().contexts;
+    let access: Vec<_> = contexts.iter().map(|c| (c.name.as_str(), c.communities.len(), c.users.len())).collect();
+    assert_eq!(access, [("", 0, 0), ("old", 1, 1), ("young", 0, 0)]);
+}
+
+#[test]
+fn whoever_has_the_default_snmp_context_has_it_alone() {
+    let main = context("main", &json!({"contextName": ""}));
+    let objects = Objects {
+        subtrees: vec![subtree("a", "1.3.6.1.4.1.9.1", None, &one())],
+        contexts: vec![main],
+        ..Objects::default()
+    };
+    let plan = plan(&objects, &Settings::default());
+    assert_eq!(refusals(&plan), [("a", Reason::NoSuchContext, "spec.contextRefs[0]")]);
+}
+
+#[test]
+fn what_is_taken_out_of_the_plan_is_granted_nothing() {
+    let subtrees = vec![
+        subtree("a", "1.3.6.1.4.1.9.2", None, &one()),
+        subtree("b", "1.3.6.1.4.1.9.1", None, &one()),
+        subtree("c", "1.3.6.1.4.1.9.3", None, &one()),
+    ];
+    let mut plan = plan(&Objects { subtrees, ..Objects::default() }, &Settings::default());
+    plan.subtrees.pop();
+    let master = plan.master(Listeners::default()).unwrap();
+    let grants: Vec<_> = master.contexts[0].grants[0].subtrees.iter().map(ToString::to_string).collect();
+    assert_eq!(grants, ["1.3.6.1.4.1.9.1", "1.3.6.1.4.1.9.2"]);
 }

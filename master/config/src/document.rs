@@ -11,7 +11,7 @@ use crate::Secret;
 /// The version of the contract that this crate writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
 
-/// Everything that a master is told. Lists of several documents (one Secret holds 1 MiB) are joined by the reader.
+/// Everything that a master is told. One that is too large for a Secret comes in several, see [`Document::join`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Document {
@@ -43,10 +43,13 @@ pub struct Listeners {
     /// AgentX over a Unix socket (RFC 2741 section 8.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agentx_unix: Option<UnixSocket>,
-    /// AgentX over TCP (RFC 2741 section 8.1). Whoever reaches it may register anything: loopback, unless told
-    /// otherwise.
+    /// AgentX over TCP (RFC 2741 section 8.1): a loopback address, unless `agentxTcpExposed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agentx_tcp: Option<SocketAddr>,
+    /// Lets `agentxTcp` be any address. AgentX knows no passwords: whoever reaches it may register anything, in every
+    /// context. So that no one opens it by a slip, an address by itself does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub agentx_tcp_exposed: bool,
 }
 
 /// A Unix socket.
@@ -55,8 +58,7 @@ pub struct Listeners {
 pub struct UnixSocket {
     /// Where it is.
     pub path: PathBuf,
-    /// Its permissions in octal.
-    /// `0660` if not given.
+    /// Its permissions in octal, as `0660`, which they are if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Its group, by name or number. The master's own if not given.
@@ -280,7 +282,12 @@ pub struct Target {
 
 impl Default for Listeners {
     fn default() -> Self {
-        Self { snmp: vec![SocketAddr::from(([0, 0, 0, 0], 1161))], agentx_unix: None, agentx_tcp: None }
+        Self {
+            snmp: vec![SocketAddr::from(([0, 0, 0, 0], 1161))],
+            agentx_unix: None,
+            agentx_tcp: None,
+            agentx_tcp_exposed: false,
+        }
     }
 }
 
@@ -296,6 +303,44 @@ impl Default for Limits {
             snmp_requests: 4_096,
             snmp_message_octets: 65_507,
             subagent_timeout_ms: 5_000,
+        }
+    }
+}
+
+impl Document {
+    /// Joins the lists of `others` to this one's. Listeners and limits are this one's.
+    ///
+    /// The rules are about the whole: what only the others say is checked when all are joined.
+    #[must_use]
+    pub fn join(mut self, others: impl IntoIterator<Item = Self>) -> Self {
+        for Self { version: _, listeners: _, limits: _, contexts, users, targets } in others {
+            self.contexts.extend(contexts);
+            self.users.extend(users);
+            self.targets.extend(targets);
+        }
+        self
+    }
+}
+
+impl UnixSocket {
+    /// The permissions that [`mode`](Self::mode) says; `None` where it is not octal.
+    #[must_use]
+    pub fn permissions(&self) -> Option<u32> {
+        let Some(mode) = &self.mode else { return Some(0o660) };
+        let digits = mode.strip_prefix('0').unwrap_or(mode);
+        let octal = digits.len() == 3 && digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
+        octal.then(|| u32::from_str_radix(digits, 8).ok()).flatten()
+    }
+}
+
+impl User {
+    /// The most security that its messages can have.
+    #[must_use]
+    pub fn security_level(&self) -> SecurityLevel {
+        match (&self.auth, &self.privacy) {
+            (Some(_), Some(_)) => SecurityLevel::AuthPriv,
+            (Some(_), None) => SecurityLevel::AuthNoPriv,
+            (None, _) => SecurityLevel::NoAuthNoPriv,
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crds::{FromNamespaces, LabelOperator, LabelRequirement, LabelSelector, SnmpContext, SnmpContextSpec};
+use crds::{
+    AllowedNamespaces, FromNamespaces, LabelOperator, LabelRequirement, LabelSelector, SnmpContext, SnmpContextSpec,
+};
 use sidecar_config::Oid;
 
-use super::{FieldRefusal, ObjectId, Objects, Reason, Refusal};
+use super::{FieldRefusal, ObjectId, Objects, Reason, Refusal, age};
 
-/// The SnmpContext that is there unless a manifest takes its place: the default SNMP context (RFC 3411), for all
-/// namespaces, under `enterprises`.
+/// The SnmpContext that is there unless another takes its name or its place: the default SNMP context (RFC 3411), for
+/// all namespaces, under `enterprises`. No one may read it.
 pub const DEFAULT_CONTEXT: &str = "default";
 const ENTERPRISES: &str = "1.3.6.1.4.1";
 /// The label that Kubernetes gives to every namespace.
@@ -21,38 +23,52 @@ pub(super) struct Contexts<'a> {
 }
 
 struct Context {
-    snmp_name: String,
+    /// `None` where another SnmpContext has the name.
+    snmp_name: Option<String>,
     from: FromNamespaces,
     selector: LabelSelector,
     allowed_subtrees: Vec<Oid>,
 }
 
+/// A context that there is.
+pub(super) struct Served {
+    pub(super) id: ObjectId,
+    pub(super) snmp_name: String,
+    pub(super) spec: SnmpContextSpec,
+}
+
 impl<'a> Contexts<'a> {
-    pub(super) fn new(objects: &'a Objects, refusals: &mut Vec<Refusal>) -> Self {
+    /// The contexts, also as a list from the oldest to the youngest.
+    pub(super) fn new(objects: &'a Objects, refusals: &mut Vec<Refusal>) -> (Self, Vec<Served>) {
+        let mut contexts: Vec<_> = objects.contexts.iter().collect();
+        contexts.sort_by_key(|context| age(&context.metadata));
+        let built_in = built_in();
+        if !contexts.iter().any(|context| snmp_name(context).is_empty()) {
+            // The youngest, and so no one's rival.
+            contexts.push(&built_in);
+        }
         let mut by_name = BTreeMap::new();
+        let mut served: Vec<Served> = Vec::new();
         let mut holders: HashMap<String, String> = HashMap::new();
-        for context in &objects.contexts {
+        for context in contexts {
             let id = ObjectId::from(context);
             if by_name.contains_key(&id.name) {
                 continue;
             }
-            let (context, mut refused) = read(context, &id.name);
-            if let Some(other) = holders.get(&context.snmp_name) {
-                let message = format!("{:?} is the context of SnmpContext {other} already", context.snmp_name);
+            let snmp_name = snmp_name(context);
+            let (mut read, mut refused) = read(context);
+            if let Some(other) = holders.get(&snmp_name) {
+                let message = format!("{snmp_name:?} is the context of SnmpContext {other} already");
                 refused.push(FieldRefusal::new(Reason::Conflict, "spec.contextName", message));
             } else {
-                holders.insert(context.snmp_name.clone(), id.name.clone());
+                holders.insert(snmp_name.clone(), id.name.clone());
+                served.push(Served { id: id.clone(), snmp_name: snmp_name.clone(), spec: context.spec.clone() });
+                read.snmp_name = Some(snmp_name);
             }
             refusals.extend(refused.into_iter().map(|refusal| refusal.of(&id)));
-            by_name.insert(id.name, context);
+            by_name.insert(id.name, read);
         }
-        by_name.entry(DEFAULT_CONTEXT.to_owned()).or_insert_with(|| Context {
-            snmp_name: String::new(),
-            from: FromNamespaces::All,
-            selector: LabelSelector::default(),
-            allowed_subtrees: ENTERPRISES.parse().into_iter().collect(),
-        });
-        Self { by_name, namespaces: &objects.namespaces }
+        (Self { by_name, namespaces: &objects.namespaces }, served)
     }
 
     /// The SNMP name of the context `name`, for a subtree at `oid` of `namespace`.
@@ -77,7 +93,8 @@ impl<'a> Contexts<'a> {
             let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
             return Err((Reason::NotAllowed, format!("{oid} is not below what SnmpContext {name} allows: {allowed}")));
         }
-        Ok(&context.snmp_name)
+        let refused = || (Reason::NotAllowed, format!("SnmpContext {name} is itself refused"));
+        context.snmp_name.as_deref().ok_or_else(refused)
     }
 
     fn selects(&self, selector: &LabelSelector, namespace: &str) -> bool {
@@ -100,27 +117,25 @@ impl<'a> Contexts<'a> {
     }
 }
 
-/// What of a context concerns subtrees, and what of it is refused.
-fn read(context: &SnmpContext, name: &str) -> (Context, Vec<FieldRefusal>) {
-    let SnmpContextSpec {
-        context_name,
-        allowed_namespaces,
-        allowed_subtrees,
-        communities,
-        allowed_targets,
-        system,
-        users,
-    } = &context.spec;
+fn built_in() -> SnmpContext {
+    let spec = SnmpContextSpec {
+        context_name: Some("".into()),
+        allowed_namespaces: AllowedNamespaces { from: FromNamespaces::All, selector: None },
+        allowed_subtrees: vec![ENTERPRISES.into()],
+        ..SnmpContextSpec::default()
+    };
+    SnmpContext::new(DEFAULT_CONTEXT, spec)
+}
+
+fn snmp_name(context: &SnmpContext) -> String {
+    let name = || context.metadata.name.clone().unwrap_or_default();
+    context.spec.context_name.as_ref().map_or_else(name, |name| name.0.clone())
+}
+
+/// What of a context concerns subtrees, and what of that is refused.
+fn read(context: &SnmpContext) -> (Context, Vec<FieldRefusal>) {
+    let SnmpContextSpec { allowed_namespaces, allowed_subtrees, .. } = &context.spec;
     let mut refusals = Vec::new();
-    let not_served = [
-        ("spec.allowedTargets", "targets are", !allowed_targets.is_empty()),
-        ("spec.communities", "communities are", !communities.is_empty()),
-        ("spec.system", "a context's own system group is", system.is_some()),
-        ("spec.users", "users are", !users.is_empty()),
-    ];
-    for (path, what, _) in not_served.into_iter().filter(|(.., set)| *set) {
-        refusals.push(FieldRefusal::not_served(path, what));
-    }
     let mut oids = Vec::new();
     for (i, text) in allowed_subtrees.iter().enumerate() {
         match text.parse() {
@@ -132,7 +147,7 @@ fn read(context: &SnmpContext, name: &str) -> (Context, Vec<FieldRefusal>) {
         }
     }
     let context = Context {
-        snmp_name: context_name.as_ref().map_or_else(|| name.to_owned(), |name| name.0.clone()),
+        snmp_name: None,
         from: allowed_namespaces.from,
         selector: allowed_namespaces.selector.clone().unwrap_or_default(),
         allowed_subtrees: oids,

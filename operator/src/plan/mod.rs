@@ -1,11 +1,14 @@
-//! From the API's objects to the documents of the sidecars: the only translator between the two. Pure.
+//! From the API's objects to the documents of sidecars and masters: the only translator between the two. Pure.
 
+mod access;
 mod api_path;
 mod context;
 mod credential;
 mod oid_space;
+mod secret;
 mod source;
 mod subtree;
+mod usm;
 mod value;
 
 use std::{
@@ -14,11 +17,14 @@ use std::{
 };
 
 use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
-use sidecar_config::Valid;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use master_config::{Document, Grant, Limits, Listeners, Oid};
 
 pub use context::DEFAULT_CONTEXT;
 pub use credential::{Credentials, Origin};
+pub use secret::Secrets;
 
+use access::Access;
 use context::Contexts;
 use oid_space::OidSpace;
 
@@ -33,25 +39,33 @@ pub struct Objects {
     pub trap_targets: Vec<SnmpTrapTarget>,
     /// Labels of namespaces. A namespace that is not listed has its name as its one label.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// Secrets of the operator's own namespace, at least.
+    pub secrets: Secrets,
 }
 
 /// What the operator is set to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The fewest arcs of a subtree's OID, so that no one claims a whole enterprise by accident.
     pub minimum_arcs: usize,
+    /// The operator's own namespace, in which the Secrets of SnmpContexts are.
+    pub system_namespace: String,
 }
+
+/// The operator's own namespace, unless it is told otherwise.
+pub const SYSTEM_NAMESPACE: &str = "snmp-system";
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { minimum_arcs: 8 }
+        Self { minimum_arcs: 8, system_namespace: SYSTEM_NAMESPACE.to_owned() }
     }
 }
 
-/// An object's kind.
+/// An object's kind: of the API, and what its objects refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::enum_variant_names, missing_docs, reason = "the kinds of the API")]
+#[allow(missing_docs, reason = "names of kinds")]
 pub enum Kind {
+    Secret,
     SnmpContext,
     SnmpSubtree,
     SnmpTrapTarget,
@@ -105,6 +119,8 @@ pub enum Reason {
     NotServed,
     /// A context that it names is not there.
     NoSuchContext,
+    /// A Secret that it names, or a key of it, is not there.
+    NoSuchSecret,
     /// A context does not admit the namespace or the OID.
     NotAllowed,
     /// Another object holds what it asks for.
@@ -154,7 +170,7 @@ impl FieldRefusal {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     /// The document that the namespace's sidecars get.
-    pub document: Valid,
+    pub document: sidecar_config::Valid,
     /// Files that must lie beside it.
     pub credentials: Credentials,
 }
@@ -164,28 +180,78 @@ pub struct Planned {
 pub struct Plan {
     /// The subtrees that are served, from the oldest to the youngest.
     pub subtrees: Vec<Planned>,
+    /// The contexts, sorted by name, without grants: who may read what is in them.
+    pub contexts: Vec<master_config::Context>,
+    /// The users of all contexts, sorted by name.
+    pub users: Vec<master_config::User>,
     /// All that is refused: contexts first, then subtrees, then trap targets.
     pub refusals: Vec<Refusal>,
 }
 
-/// Plans the configuration of all sidecars.
+impl Plan {
+    /// The document of the masters. A subtree is granted what it was planned for; one that was taken out of the plan,
+    /// nothing.
+    ///
+    /// # Errors
+    /// What is wrong with `listeners`: the rest was checked as it was planned.
+    pub fn master(&self, listeners: Listeners) -> Result<master_config::Valid, Vec<master_config::Violation>> {
+        let mut granted = BTreeMap::<&str, BTreeMap<&str, Vec<Oid>>>::new();
+        for Planned { document, .. } in &self.subtrees {
+            for context in &document.contexts {
+                let namespaces = granted.entry(context).or_default();
+                namespaces.entry(&document.namespace).or_default().push(document.oid.clone());
+            }
+        }
+        let grant = |(namespace, mut subtrees): (&str, Vec<Oid>)| {
+            subtrees.sort_unstable();
+            Grant { namespace: namespace.to_owned(), subtrees }
+        };
+        let mut contexts = self.contexts.clone();
+        for context in &mut contexts {
+            let namespaces = granted.remove(context.name.as_str()).unwrap_or_default();
+            context.grants = namespaces.into_iter().map(grant).collect();
+        }
+        let document = Document {
+            version: master_config::VERSION,
+            listeners,
+            limits: Limits::default(),
+            contexts,
+            users: self.users.clone(),
+            targets: Vec::new(),
+        };
+        document.validate()
+    }
+}
+
+/// From the oldest to the youngest. What has no time yet is the youngest; where no time tells, the order of the input
+/// does (sorting is stable).
+fn age(metadata: &ObjectMeta) -> impl Ord + use<> {
+    metadata.creation_timestamp.as_ref().map_or((true, None), |time| (false, Some(time.0)))
+}
+
+/// Plans the configuration of all sidecars and masters.
 #[must_use]
-pub fn plan(objects: &Objects, settings: Settings) -> Plan {
+pub fn plan(objects: &Objects, settings: &Settings) -> Plan {
     let mut plan = Plan::default();
-    let contexts = Contexts::new(objects, &mut plan.refusals);
+    let (contexts, served) = Contexts::new(objects, &mut plan.refusals);
+    let mut access = Access::new(&objects.secrets, &settings.system_namespace);
+    for context in served {
+        let (planned, refusals) = access.context(&context.id.name, &context.snmp_name, &context.spec);
+        plan.contexts.push(planned);
+        plan.refusals.extend(refusals.into_iter().map(|refusal| refusal.of(&context.id)));
+    }
+    plan.contexts.sort_by(|a, b| a.name.cmp(&b.name));
+    plan.users = access.into_users();
     let mut space = OidSpace::default();
     let mut subtrees: Vec<_> = objects.subtrees.iter().collect();
-    // Stable: where no time tells, the order of the input does. What has no time yet is the youngest.
-    subtrees.sort_by_key(|subtree| {
-        subtree.metadata.creation_timestamp.as_ref().map_or((true, None), |time| (false, Some(time.0)))
-    });
+    subtrees.sort_by_key(|subtree| age(&subtree.metadata));
     let mut known = HashSet::new();
     for subtree in subtrees {
         let id = ObjectId::from(subtree);
         if !known.insert(id.clone()) {
             continue;
         }
-        match subtree::plan(subtree, &contexts, &mut space, settings) {
+        match subtree::plan(subtree, &contexts, &mut space, settings.minimum_arcs) {
             Ok(planned) => plan.subtrees.push(planned),
             Err(refusals) => plan.refusals.extend(refusals.into_iter().map(|refusal| refusal.of(&id))),
         }

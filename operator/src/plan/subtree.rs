@@ -4,7 +4,7 @@ use crds::SnmpSubtree;
 use sidecar_config::{Column, Index, IndexKind, Oid, Scalar, SubId, Subtree, Table, VERSION};
 
 use super::{
-    FieldRefusal, Planned, Reason, Settings,
+    FieldRefusal, Planned, Reason,
     api_path::api_path,
     context::Contexts,
     oid_space::OidSpace,
@@ -20,15 +20,15 @@ pub(super) fn plan(
     subtree: &SnmpSubtree,
     contexts: &Contexts<'_>,
     space: &mut OidSpace,
-    settings: Settings,
+    minimum_arcs: usize,
 ) -> Result<Planned, Vec<FieldRefusal>> {
     let namespace = subtree.metadata.namespace.clone().unwrap_or_default();
     let name = subtree.metadata.name.clone().unwrap_or_default();
     let holder = format!("{namespace}/{name}");
     let mut translation = Translation::default();
     let base = translation.oid("spec.oid", &subtree.spec.oid);
-    if base.len() < settings.minimum_arcs && !base.is_empty() {
-        let message = format!("{base} has {} arcs; a subtree has at least {}", base.len(), settings.minimum_arcs);
+    if base.len() < minimum_arcs && !base.is_empty() {
+        let message = format!("{base} has {} arcs; a subtree has at least {minimum_arcs}", base.len());
         translation.refusals.push(FieldRefusal::new(Reason::Invalid, "spec.oid", message));
     }
     let admitted = translation.contexts(subtree, contexts, space, &base);

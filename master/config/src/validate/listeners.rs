@@ -1,0 +1,77 @@
+//! Checks of listeners and limits.
+
+use std::{collections::HashSet, ops::RangeInclusive, os::unix::ffi::OsStrExt};
+
+use super::Checks;
+use crate::{Limits, Listeners, UnixSocket};
+
+const MAX_LISTENERS: usize = 16;
+/// The longest path of a Unix socket, in octets (`sun_path` of unix(7), with a NUL behind it).
+const MAX_SOCKET_PATH: usize = 107;
+
+impl Checks {
+    pub(super) fn listeners(&mut self, listeners: &Listeners) {
+        let Listeners { snmp, agentx_unix, agentx_tcp, agentx_tcp_exposed } = listeners;
+        self.count("listeners.snmp", snmp.len(), 1, MAX_LISTENERS);
+        let mut seen = HashSet::new();
+        for (i, address) in snmp.iter().enumerate() {
+            let holds = address.port() == 0 || seen.insert(address);
+            self.refuse_unless(holds, format!("listeners.snmp[{i}]"), "is there already");
+        }
+        if let Some(socket) = agentx_unix {
+            self.unix_socket("listeners.agentxUnix", socket);
+        }
+        let path = "listeners.agentxTcp";
+        if let Some(address) = agentx_tcp {
+            let holds = *agentx_tcp_exposed || address.ip().to_canonical().is_loopback();
+            let message =
+                "is not a loopback address, and whoever reaches it may register anything: agentxTcpExposed allows it";
+            self.refuse_unless(holds, path, message);
+        } else {
+            self.refuse_unless(!agentx_tcp_exposed, format!("{path}Exposed"), "has no effect without agentxTcp");
+        }
+    }
+
+    fn unix_socket(&mut self, path: &str, socket: &UnixSocket) {
+        let octets = socket.path.as_os_str().as_bytes();
+        let holds = socket.path.is_absolute() && octets.len() <= MAX_SOCKET_PATH && !octets.contains(&0);
+        let message = format!("is not an absolute path of at most {MAX_SOCKET_PATH} octets");
+        self.refuse_unless(holds, format!("{path}.path"), message);
+        let holds = socket.permissions().is_some();
+        self.refuse_unless(holds, format!("{path}.mode"), "is not a file's mode in octal as 0660");
+        if let Some(group) = &socket.group {
+            self.text(&format!("{path}.group"), group, 1, 64);
+        }
+    }
+
+    pub(super) fn limits(&mut self, limits: &Limits) {
+        let Limits {
+            sessions,
+            sessions_per_connection,
+            registrations,
+            registrations_per_session,
+            agentx_pdu_octets,
+            agentx_pdus_per_second,
+            snmp_requests,
+            snmp_message_octets,
+            subagent_timeout_ms,
+        } = *limits;
+        let ranges: [(&str, u32, RangeInclusive<u32>); 9] = [
+            ("sessions", sessions, 1..=1_000_000),
+            ("sessionsPerConnection", sessions_per_connection, 1..=10_000),
+            ("registrations", registrations, 1..=10_000_000),
+            ("registrationsPerSession", registrations_per_session, 1..=10_000_000),
+            ("agentxPduOctets", agentx_pdu_octets, 1_024..=16 << 20),
+            ("agentxPdusPerSecond", agentx_pdus_per_second, 1..=1_000_000),
+            ("snmpRequests", snmp_requests, 1..=1_000_000),
+            // The least that every engine takes (RFC 3411, snmpEngineMaxMessageSize), and the most that UDP carries.
+            ("snmpMessageOctets", snmp_message_octets, 484..=65_507),
+            // AgentX counts timeouts in seconds, in one octet.
+            ("subagentTimeoutMs", subagent_timeout_ms, 10..=255_000),
+        ];
+        for (field, value, range) in ranges {
+            let message = format!("is not between {} and {}", range.start(), range.end());
+            self.refuse_unless(range.contains(&value), format!("limits.{field}"), message);
+        }
+    }
+}
