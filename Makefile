@@ -48,7 +48,7 @@ release: ## The programs as they ship: static and stripped, into target/release-
 	@mkdir -p target/release-static
 	@ln -f $(addprefix target/static/$(HOST)/release/,$(PROGRAMS)) target/release-static
 
-bench: PROGRAMS := snmp-sidecar
+bench: PROGRAMS := snmp-master snmp-sidecar
 bench: release $(BENCH_VENV)/installed ## Speed and memory beside the peers, into target/bench/report.md; ROWS="parser codec" for some alone
 	@tests/setup bench
 	@echo "building the bench (minutes the first time, cached under target/ after that)"

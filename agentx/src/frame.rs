@@ -62,6 +62,12 @@ impl Framer {
         self.taken = 0;
     }
 
+    /// Whether everything received was taken: what is left is not the beginning of a frame.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.taken == self.received
+    }
+
     /// The next whole frame, or none until more octets come.
     ///
     /// # Errors

@@ -1,12 +1,15 @@
-//! What each long-running program of the workspace needs: logging, signals, drain, readiness, the admin server and
-//! the choice of a cryptography provider.
+//! What each long-running program of the workspace needs: logging, signals, drain, readiness, the admin server,
+//! metrics, the watchdog and the choice of a cryptography provider.
 
 pub mod admin;
 pub mod crypto;
 pub mod drain;
+pub mod heartbeat;
 pub mod logging;
+pub mod metrics;
 pub mod readiness;
 pub mod signals;
+pub mod watchdog;
 
 pub use crypto::install_crypto_provider;
 

@@ -146,14 +146,14 @@ fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use agentx::{Oid, Value};
     use async_snmp::ber::Decoder;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn value() -> impl Strategy<Value = Value> {
+    pub(crate) fn value() -> impl Strategy<Value = Value> {
         let octets = || proptest::collection::vec(any::<u8>(), 0..300);
         let oid = proptest::collection::vec(any::<u32>(), 0..20)
             .prop_map(|arcs| Oid::new([vec![1, 3], arcs].concat()).expect("short"));

@@ -15,8 +15,10 @@ use anyhow::Context as _;
 use daemon::{
     admin::Face,
     drain::{self, Watcher},
+    heartbeat::Heartbeat,
     readiness::Readiness,
     signals::Signals,
+    watchdog::{self, Watched},
 };
 use tokio::{
     net::TcpListener,
@@ -38,9 +40,8 @@ use crate::{
     pod,
     state::StateFolder,
     status::Status,
-    subagent::{Heartbeat, Subagent},
+    subagent::Subagent,
     subtrees::Subtrees,
-    watchdog::{self, Watched},
 };
 
 /// How often configuration, readiness and subtrees are looked after.
@@ -170,7 +171,7 @@ fn start_sessions(subagents: Vec<Subagent>, watcher: Watcher) -> io::Result<ones
 }
 
 fn watched(main: &Heartbeat, subagents: &[Subagent]) -> Vec<Watched> {
-    let watched = |name, limit, heartbeat: Heartbeat| Watched { name, limit, age: Box::new(move || heartbeat.age()) };
+    let watched = |name, limit, heartbeat: Heartbeat| Watched { name, limit, heartbeat };
     let sessions = subagents.iter().map(|subagent| watched("session", SESSION_LIMIT, subagent.heartbeat()));
     sessions.chain([watched("main", MAIN_LIMIT, main.clone())]).collect()
 }

@@ -26,4 +26,3 @@ pub mod status;
 pub mod subagent;
 pub mod subtrees;
 pub mod walk;
-pub mod watchdog;

@@ -3,7 +3,6 @@
 //! [`crate::session`] decides everything; here are connections, names, waits and the clock.
 
 mod backoff;
-mod heartbeat;
 mod link;
 mod resolve;
 mod status;
@@ -21,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use daemon::heartbeat::Heartbeat;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -29,7 +29,6 @@ use tokio::{
 use tracing::warn;
 
 pub use backoff::Backoff;
-pub use heartbeat::Heartbeat;
 pub use resolve::{Resolve, SystemResolver};
 pub use status::{MasterStatus, RegistrationState, RegistrationStatus, SessionState, SessionStatus};
 pub use url::{MasterUrl, MasterUrlError};

@@ -4,7 +4,7 @@
 
 mod reply;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -57,7 +57,8 @@ enum Route<'a> {
     Own(&'a Handler),
 }
 
-type Handler = Box<dyn Fn(&Query<'_>) -> Reply + Send + Sync>;
+type Handler = Box<dyn Fn(&Query<'_>) -> Answer + Send + Sync>;
+type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// What the server answers with: `/livez`, `/readyz`, `/metrics`, and the program's own routes.
 pub struct Admin {
@@ -89,11 +90,21 @@ impl Admin {
     /// Adds a route that [`Face::Local`] alone serves. Handlers run on the server's task: they answer from memory.
     #[must_use]
     pub fn local_route(
-        mut self,
+        self,
         path: &'static str,
         handler: impl Fn(&Query<'_>) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        self.local.push((path, Box::new(handler)));
+        self.asking_route(path, move |query| std::future::ready(handler(query)))
+    }
+
+    /// The same for an answer that another thread has to be asked for.
+    #[must_use]
+    pub fn asking_route<F: Future<Output = Reply> + Send + 'static>(
+        mut self,
+        path: &'static str,
+        handler: impl Fn(&Query<'_>) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.local.push((path, Box::new(move |query| Box::pin(handler(query)))));
         self
     }
 
@@ -130,7 +141,8 @@ impl Admin {
     async fn connection(&self, stream: TcpStream, face: Face) -> hyper::Result<()> {
         let service = service_fn(async |request: Request<Incoming>| {
             let (method, uri) = (request.method(), request.uri());
-            Ok::<_, std::convert::Infallible>(self.respond(face, method, uri.path(), Query(uri.query())))
+            let response = self.respond(face, method, uri.path(), Query(uri.query())).await;
+            Ok::<_, std::convert::Infallible>(response)
         });
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -142,7 +154,7 @@ impl Admin {
             .await
     }
 
-    fn respond(&self, face: Face, method: &Method, path: &str, query: Query<'_>) -> Response<Body> {
+    async fn respond(&self, face: Face, method: &Method, path: &str, query: Query<'_>) -> Response<Body> {
         let Some(route) = self.route(face, path) else {
             return Reply::text(StatusCode::NOT_FOUND, "not found\n").into_response();
         };
@@ -156,7 +168,7 @@ impl Admin {
             Route::Alive => Reply::text(StatusCode::OK, "ok\n"),
             Route::Ready => self.ready(),
             Route::Metrics => self.metrics(),
-            Route::Own(handler) => handler(&query),
+            Route::Own(handler) => handler(&query).await,
         };
         reply.into_response()
     }

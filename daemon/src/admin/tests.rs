@@ -23,6 +23,10 @@ async fn start(face: Face) -> Running {
     let admin = Admin::new(readiness.clone(), registry)
         .local_route("/status", |_| Reply::json("{}"))
         .local_route("/echo", |query| Reply::text(StatusCode::OK, query.get("context").unwrap_or_default()))
+        .asking_route("/asked", |_| async {
+            tokio::task::yield_now().await;
+            Reply::json("[]")
+        })
         .local_route("/long", |_| {
             let pieces = (0..1000).map(|i| Bytes::from(format!("line {i}\n")));
             Reply::text(StatusCode::OK, Body::Pieces(Box::new(pieces)))
@@ -96,6 +100,7 @@ async fn the_public_face_hides_the_programs_own_routes() {
     assert!(get(public.address, "/status").await.starts_with("HTTP/1.1 404 "));
     let local = start(Face::Local).await;
     assert!(get(local.address, "/status").await.ends_with("\r\n\r\n{}"));
+    assert!(get(local.address, "/asked").await.ends_with("\r\n\r\n[]"));
 }
 
 #[tokio::test]

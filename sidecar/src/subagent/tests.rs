@@ -1,5 +1,6 @@
 //! Subagents against masters that tests play.
 
+mod hang;
 mod heartbeat;
 mod links;
 mod masters;

@@ -4,8 +4,9 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use harness::{Process, Sandbox, Sidecar, SidecarOptions};
+use serde_json::Value;
 
-use crate::{cores::Cores, objects::Objects, programs::Programs};
+use crate::{cores::Cores, master::Master, objects::Objects, programs::Programs};
 
 /// An hour: a page is scraped once and then not again while something is measured.
 pub const ONCE: u64 = 3_600_000;
@@ -42,6 +43,23 @@ impl Bench {
             ..SidecarOptions::default()
         };
         Sidecar::start_unready(sandbox, options)
+    }
+
+    /// Our master, with this document but for where it listens.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn master(&self, sandbox: &Sandbox, document: Value) -> Result<Master> {
+        Master::start(&self.programs.master, sandbox, document)
+    }
+
+    /// async-snmp's engine over a sorted array, and the port that it listens at.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn floor(&self, sandbox: &Sandbox) -> Result<(Process, u16)> {
+        let process = sandbox.start("floor", Command::new(&self.programs.part).arg("floor"))?;
+        Ok((process, port(sandbox, "floor")?))
     }
 
     /// net-snmp's subagent, on a Unix socket.
@@ -94,12 +112,7 @@ impl Bench {
             .args([objects.rows, objects.columns, objects.scalars].map(|number| number.to_string()));
         self.cores.stay_on_client()?;
         let exporter = sandbox.start("exporter", &command)?;
-        let port = sandbox.wait_for("the exporter's port", || {
-            let log = sandbox.log("exporter");
-            let port = log.lines().find_map(|line| line.strip_prefix("port ")).context("no port yet")?;
-            Ok(port.parse()?)
-        })?;
-        Ok((exporter, port))
+        Ok((exporter, port(sandbox, "exporter")?))
     }
 
     /// How often the exporter was scraped.
@@ -107,4 +120,13 @@ impl Bench {
     pub fn scrapes(sandbox: &Sandbox) -> usize {
         sandbox.log("exporter").lines().filter(|line| *line == "scraped").count()
     }
+}
+
+/// The port that a part of the bench wrote.
+fn port(sandbox: &Sandbox, part: &str) -> Result<u16> {
+    sandbox.wait_for("the port", || {
+        let log = sandbox.log(part);
+        let number = log.lines().find_map(|line| line.strip_prefix("port ")).context("no port yet")?;
+        Ok(number.parse()?)
+    })
 }

@@ -5,18 +5,24 @@
 pub mod bare;
 pub mod contestants;
 pub mod cores;
+pub mod crowd;
 pub mod encoding;
+pub mod floor;
 pub mod get_next;
 pub mod groups;
 pub mod link;
 pub mod machine;
+pub mod master;
 pub mod objects;
 pub mod part;
 pub mod programs;
+pub mod questions;
 pub mod report;
 pub mod row;
 pub mod snmp;
 pub mod statistics;
+pub mod turns;
+pub mod v3;
 
 use std::{fs, process::ExitCode, time::Instant};
 

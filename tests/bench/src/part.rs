@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::Parser;
 use harness::{Exporter, Reply};
 
-use crate::{bare, encoding, objects::Objects};
+use crate::{bare, encoding, floor, objects::Objects};
 
 /// One part.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ pub enum Part {
         /// The master's socket
         socket: PathBuf,
     },
+    /// Be async-snmp's engine over a sorted array. Writes its port
+    Floor,
     /// Write how many allocations the encoding of a Response takes: ours, the agentx crate's
     Allocations,
 }
@@ -44,6 +46,7 @@ impl Part {
         match self {
             Self::Exporter { rows, columns, scalars } => exporter(Objects { rows, columns, scalars }),
             Self::Bare { socket } => bare::serve(UnixStream::connect(socket)?),
+            Self::Floor => floor::serve(),
             Self::Allocations => allocations(),
         }
     }

@@ -14,6 +14,8 @@ use harness::{built, repository};
 pub struct Programs {
     /// Our sidecar as it ships: static and stripped.
     pub sidecar: PathBuf,
+    /// Our master, likewise.
+    pub master: PathBuf,
     /// net-snmp's subagent.
     pub subagent: PathBuf,
     /// The module for snmpd.
@@ -38,7 +40,14 @@ impl Programs {
         compile(&["inside.c", "objects.c"], &["-fPIC", "-shared", "-o"], &inside, "--base-agent-libs")?;
         let python = folder.join("venv/bin/python");
         python.metadata().with_context(|| format!("{} is missing: run `make bench`", python.display()))?;
-        Ok(Self { sidecar: sidecar()?, subagent, inside, python, part: built("bench-part")? })
+        Ok(Self {
+            sidecar: released("snmp-sidecar")?,
+            master: released("snmp-master")?,
+            subagent,
+            inside,
+            python,
+            part: built("bench-part")?,
+        })
     }
 }
 
@@ -62,9 +71,9 @@ fn target_folder() -> Result<PathBuf> {
     Ok(profile.parent().context("no target folder")?.to_path_buf())
 }
 
-/// Our sidecar as it ships.
-fn sidecar() -> Result<PathBuf> {
-    let program = target_folder()?.join("release-static/snmp-sidecar");
+/// A program of ours as it ships.
+fn released(program: &str) -> Result<PathBuf> {
+    let program = target_folder()?.join("release-static").join(program);
     program.metadata().with_context(|| format!("{} is missing: run `make bench`", program.display()))?;
     Ok(program)
 }

@@ -75,6 +75,8 @@ pub enum Target {
     TimesPeer(f64, &'static str),
     /// At least this many times as fast as this peer; the numbers are lengths of time.
     TimesFaster(f64, &'static str),
+    /// At most this many times as much as this peer.
+    AtMostTimes(f64, &'static str),
     /// At most this much, whatever peers do.
     AtMost(f64),
 }
@@ -109,7 +111,9 @@ impl Row {
             }
         };
         match self.target {
-            Target::TimesPeer(_, peer) => number_of(Some(peer)).map(|number| self.ours / number),
+            Target::TimesPeer(_, peer) | Target::AtMostTimes(_, peer) => {
+                number_of(Some(peer)).map(|number| self.ours / number)
+            }
             Target::TimesFaster(_, peer) => number_of(Some(peer)).map(|number| number / self.ours),
             Target::AtMost(_) => number_of(None).filter(|number| *number > 0.0).map(|number| self.ours / number),
         }
@@ -122,6 +126,7 @@ impl Row {
             Target::TimesPeer(least, _) | Target::TimesFaster(least, _) => {
                 self.ratio().is_some_and(|ratio| ratio >= least)
             }
+            Target::AtMostTimes(most, _) => self.ratio().is_some_and(|ratio| ratio <= most),
             Target::AtMost(most) => self.ours <= most,
         }
     }
@@ -131,6 +136,7 @@ impl Row {
     pub fn target_text(&self) -> String {
         match self.target {
             Target::TimesPeer(least, peer) | Target::TimesFaster(least, peer) => format!("≥ {least} × {peer}"),
+            Target::AtMostTimes(most, peer) => format!("≤ {most} × {peer}"),
             Target::AtMost(0.0) => "none".to_owned(),
             Target::AtMost(most) => format!("≤ {most} {}", self.unit.name()),
         }
@@ -184,6 +190,13 @@ mod tests {
         assert!(row(25.0, Unit::VarBindsPerSecond, Seen::Measured(10.0), asked).met());
         assert!(!row(24.9, Unit::VarBindsPerSecond, Seen::Measured(10.0), asked).met());
         assert!(!row(25.0, Unit::VarBindsPerSecond, Seen::Broken("silent".to_owned()), asked).met());
+    }
+
+    #[test]
+    fn a_cost_may_be_so_many_times_that_of_a_peer() {
+        let asked = Target::AtMostTimes(1.1, "C");
+        assert!(row(10.9, Unit::Microseconds, Seen::Measured(10.0), asked).met());
+        assert!(!row(11.1, Unit::Microseconds, Seen::Measured(10.0), asked).met());
     }
 
     #[test]

@@ -31,15 +31,18 @@ fn demo(out: &mut impl Write) -> Result<()> {
     let began = Instant::now();
     let sandbox = Sandbox::new()?;
     let mut manifests: Vec<PathBuf> = EXAMPLES.iter().map(|name| example(name).join("subtree.yaml")).collect();
-    manifests.extend(["context.yaml", "secrets.yaml"].map(|file| example("access").join(file)));
+    manifests.extend(["context.yaml", "secrets.yaml"].map(|file| example("default-context").join(file)));
     let (mut master, config) = SnmpMaster::start_rendered(&sandbox, &manifests, "default")?;
     let client = master.v2c();
     writeln!(
         out,
-        "1. Four SnmpSubtree manifests, examples/*/subtree.yaml, and who may read them, examples/access, became"
+        "1. Four SnmpSubtree manifests, examples/*/subtree.yaml, and who may read them, examples/default-context, became"
     )?;
     writeln!(out, "   the configuration of sidecars and of the master:")?;
-    writeln!(out, "     snmp-operator render --format mounted -f examples/access -f examples/host/subtree.yaml …")?;
+    writeln!(
+        out,
+        "     snmp-operator render --format mounted -f examples/default-context -f examples/host/subtree.yaml …"
+    )?;
     writeln!(out, "2. The SNMP agent runs: snmp-master on {}.", client.address())?;
 
     let applications = start_applications(&sandbox)?;

@@ -3,10 +3,13 @@
 mod alone;
 mod binary;
 mod codec;
+mod crowd;
 mod delay;
 mod memory;
 mod parser;
+mod reload;
 mod return_of_master;
+mod under_master;
 mod under_snmpd;
 
 use anyhow::Result;
@@ -30,6 +33,9 @@ pub struct Group {
 pub const GROUPS: &[Group] = &[
     alone::GROUP,
     under_snmpd::GROUP,
+    under_master::GROUP,
+    crowd::GROUP,
+    reload::GROUP,
     delay::GROUP,
     return_of_master::GROUP,
     memory::GROUP,

@@ -1,4 +1,4 @@
-//! Tells whoever watches that the thread of the sessions still runs.
+//! Tells whoever watches that a thread still runs.
 
 use std::{
     sync::{
@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A sign of life. One thread beats; another looks how long ago that was, and ends the process if it is too long:
-/// a subagent that hangs freezes all of snmpd, one that is gone does not.
+/// A sign of life. One thread beats; another looks how long ago that was, and ends the process if it is too long
+/// ([`crate::watchdog`]). Clones share it.
 #[derive(Debug, Clone)]
 pub struct Heartbeat(Arc<Beats>);
 
@@ -33,7 +33,7 @@ impl Heartbeat {
         self.0.last.store(since_start, Ordering::Relaxed);
     }
 
-    /// How long ago the last beat was. [`super::Subagent::run`] beats twice a second.
+    /// How long ago the last beat was.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.0.start.elapsed().saturating_sub(Duration::from_millis(self.0.last.load(Ordering::Relaxed)))
@@ -43,5 +43,24 @@ impl Heartbeat {
 impl Default for Heartbeat {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_is_as_old_as_its_last_beat() {
+        let heartbeat = Heartbeat::new();
+        while heartbeat.age() < Duration::from_millis(20) {
+            std::thread::yield_now();
+        }
+        heartbeat.clone().beat();
+        assert!(heartbeat.age() < Duration::from_secs(10));
+        let aged = heartbeat.age();
+        while heartbeat.age() <= aged {
+            std::thread::yield_now();
+        }
     }
 }

@@ -1,0 +1,137 @@
+//! The command line: what to run, and its flags.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Command, FromArgMatches, Subcommand};
+use daemon::logging::LogArgs;
+
+/// Each flag's environment variable begins with this.
+const ENV_PREFIX: &str = "SNMP_MASTER";
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Serve, until told to end.
+    Run(RunArgs),
+    /// Check a document.
+    Check(CheckArgs),
+}
+
+/// Flags of the master as it serves.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The document of contexts, access and listeners, as `snmp-operator render` writes it; looked at every second, and
+    /// changes take effect without a restart, but for listeners
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Folder to keep the SNMP engine's id and boots in; it has to outlive restarts, and belongs to one master
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7701")]
+    pub listen: SocketAddr,
+    /// Loopback address of the same, and of /status, which shows contexts and sessions
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7702", value_parser = loopback)]
+    pub local_listen: SocketAddr,
+    /// Flags about the log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// The document
+    #[arg(value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Check a document, strictly, and print everything that is wrong with it
+    ///
+    /// Each fault is printed with its file and field. The exit status is 1 if there is any.
+    Check(CheckArgs),
+}
+
+/// The whole command line.
+#[must_use]
+pub fn command() -> Command {
+    let command = RunArgs::augment_args(Command::new("snmp-master"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Serve AgentX subagents' objects to SNMP managers: an AgentX master agent (RFC 2741) with tenants")
+        .after_help("Each flag can also be given by its environment variable.")
+        .subcommand_negates_reqs(true)
+        .args_conflicts_with_subcommands(true);
+    Subcommands::augment_subcommands(daemon::with_env_vars(command, ENV_PREFIX))
+}
+
+/// Reads the command line `args`, the program's name first.
+///
+/// # Errors
+/// clap's, which knows how to print itself; it is also the answer to `--help` and `--version`.
+pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Invocation, clap::Error> {
+    let matches = command().try_get_matches_from(args)?;
+    if matches.subcommand().is_none() {
+        return RunArgs::from_arg_matches(&matches).map(Invocation::Run);
+    }
+    let Subcommands::Check(args) = Subcommands::from_arg_matches(&matches)?;
+    Ok(Invocation::Check(args))
+}
+
+fn loopback(address: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = address.parse().map_err(|error: std::net::AddrParseError| error.to_string())?;
+    if address.ip().is_loopback() { Ok(address) } else { Err("not a loopback address".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn of(line: &str) -> Result<Invocation, clap::Error> {
+        parse(std::iter::once("snmp-master").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_subcommand_it_serves() {
+        let Ok(Invocation::Run(args)) = of("--config /c --state /s") else { panic!() };
+        assert_eq!((args.config, args.state), (PathBuf::from("/c"), PathBuf::from("/s")));
+        assert_eq!(args.listen, "0.0.0.0:7701".parse().unwrap());
+        assert_eq!(args.local_listen, "127.0.0.1:7702".parse().unwrap());
+    }
+
+    #[test]
+    fn check_needs_none_of_the_flags_of_serving() {
+        let Ok(Invocation::Check(args)) = of("check /c") else { panic!() };
+        assert_eq!(args.config, PathBuf::from("/c"));
+    }
+
+    #[rstest]
+    #[case("", "--config")]
+    #[case("--config /c", "--state")]
+    #[case("--config /c --state /s --local-listen 0.0.0.0:7702", "not a loopback address")]
+    #[case("--config /c --state /s --listen 7701", "--listen")]
+    #[case("--config /c --state /s --lisen [::]:7701", "--listen")]
+    #[case("--config /c --state /s check /c", "check")]
+    #[case("check", "FILE")]
+    fn what_is_wrong_is_named(#[case] line: &str, #[case] named: &str) {
+        let error = of(line).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        for arg in command().get_arguments() {
+            let Some(flag) = arg.get_long() else { continue };
+            let name = format!("SNMP_MASTER_{}", flag.replace('-', "_").to_uppercase());
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(name.as_str()), "--{flag}");
+        }
+    }
+}

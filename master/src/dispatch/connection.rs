@@ -1,0 +1,232 @@
+//! Connections of subagents: what is to be sent on each, and how fast each may be read.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::{authority::Peer, registry::SessionId};
+
+/// With this much to be sent, in octets, a peer is asked nothing more until it reads.
+pub(super) const OUTPUT_FULL: usize = 1 << 20;
+/// A peer that has so much to read, or is to be left, and reads nothing for this long is left at once.
+pub(super) const STALLED: Duration = Duration::from_secs(10);
+
+/// Names a connection. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What is to be sent on a connection, in the order that it was written in.
+#[derive(Debug, Default)]
+pub struct Output {
+    buf: Vec<u8>,
+    sent: usize,
+    total: u64,
+    closes: bool,
+}
+
+impl Output {
+    /// Memory beyond this is given back once everything has been sent.
+    const KEPT: usize = 16 << 10;
+
+    /// What is still to be sent.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        self.buf.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent >= self.buf.len()
+    }
+
+    /// Whether the connection is to be closed once everything has been sent. Nothing that it receives matters any more.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// The first `len` octets of what was pending have been sent.
+    pub fn advance(&mut self, len: usize) {
+        self.sent = self.sent.saturating_add(len).min(self.buf.len());
+        self.total = self.total.wrapping_add(len as u64);
+        if self.is_empty() {
+            self.buf.clear();
+            self.buf.shrink_to(Self::KEPT);
+            self.sent = 0;
+        }
+    }
+
+    /// Where to append.
+    fn buf(&mut self) -> &mut Vec<u8> {
+        // Moves less than it frees, so that a buffer that is never quite empty does not grow for ever.
+        if self.sent > self.buf.len() / 2 {
+            self.buf.drain(..self.sent);
+            self.sent = 0;
+        }
+        &mut self.buf
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: Peer,
+    pub(super) output: Output,
+    pub(super) sessions: Vec<SessionId>,
+    /// Whether the driver will be told of it.
+    is_ready: bool,
+    pace: Pace,
+    /// What had been sent in all when it was last looked at, while it is watched.
+    watched: Option<u64>,
+}
+
+impl Connection {
+    /// Whether the peer may be asked something.
+    pub(super) fn is_open(&self) -> bool {
+        !self.output.closes && self.output.pending().len() <= OUTPUT_FULL
+    }
+}
+
+/// How fast a peer sends, kept to a rate by not reading on: its PDUs wait with it and none is lost.
+#[derive(Debug)]
+struct Pace {
+    /// When what has come would have come at just the rate.
+    due: Instant,
+}
+
+impl Pace {
+    /// As much as comes at the rate in this time may come at once.
+    const BURST: Duration = Duration::from_secs(1);
+
+    fn take(&mut self, per_second: u32, now: Instant) {
+        self.due = self.due.max(now) + Duration::from_secs(1) / per_second.max(1);
+    }
+
+    fn read_after(&self, now: Instant) -> Option<Instant> {
+        self.due.checked_sub(Self::BURST).filter(|after| *after > now)
+    }
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    connections: HashMap<ConnectionId, Connection>,
+    last: u64,
+    ready: VecDeque<ConnectionId>,
+    /// Connections that should make progress, and when they are looked at.
+    watched: BTreeSet<(Instant, ConnectionId)>,
+}
+
+impl Connections {
+    pub(super) fn add(&mut self, peer: Peer, now: Instant) -> ConnectionId {
+        self.last += 1;
+        let id = ConnectionId(self.last);
+        let (output, sessions, pace) = (Output::default(), Vec::new(), Pace { due: now });
+        self.connections.insert(id, Connection { peer, output, sessions, is_ready: false, pace, watched: None });
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.connections.remove(&id)
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(&id)
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.connections.keys().copied().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Lets `write` append to what is to be sent, and has the driver told.
+    pub(super) fn write<T>(
+        &mut self,
+        id: ConnectionId,
+        now: Instant,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> Option<T> {
+        let connection = self.connections.get_mut(&id)?;
+        let written = write(connection.output.buf());
+        if !connection.is_ready {
+            connection.is_ready = true;
+            self.ready.push_back(id);
+        }
+        if connection.output.pending().len() > OUTPUT_FULL {
+            self.watch(id, now);
+        }
+        Some(written)
+    }
+
+    /// Has the connection closed once everything has been sent, or the peer does not read.
+    pub(super) fn close(&mut self, id: ConnectionId, now: Instant) {
+        self.write(id, now, |_| ());
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.output.closes = true;
+            self.watch(id, now);
+        }
+    }
+
+    fn watch(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && connection.watched.is_none()
+        {
+            connection.watched = Some(connection.output.total);
+            self.watched.insert((now + STALLED, id));
+        }
+    }
+
+    /// Connections whose peers do not read and must be left.
+    pub(super) fn stalled(&mut self, now: Instant) -> Vec<ConnectionId> {
+        let mut stalled = Vec::new();
+        while let Some(&(at, id)) = self.watched.first().filter(|(at, _)| *at <= now) {
+            self.watched.remove(&(at, id));
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            let before = connection.watched.take();
+            let Output { total, closes, .. } = connection.output;
+            if before == Some(total) && !connection.output.is_empty() {
+                connection.output.buf.clear();
+                connection.output.sent = 0;
+                stalled.push(id);
+            } else if closes || !connection.is_open() {
+                self.watch(id, now);
+            }
+        }
+        stalled
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.watched.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn next_ready(&mut self) -> Option<ConnectionId> {
+        loop {
+            let id = self.ready.pop_front()?;
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.is_ready = false;
+                return Some(id);
+            }
+        }
+    }
+
+    /// Counts a PDU that is no answer.
+    pub(super) fn pace(&mut self, id: ConnectionId, per_second: u32, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.pace.take(per_second, now);
+        }
+    }
+
+    /// Until when the connection is not to be read.
+    pub(super) fn read_after(&self, id: ConnectionId, now: Instant) -> Option<Instant> {
+        self.connections.get(&id)?.pace.read_after(now)
+    }
+}

@@ -1,0 +1,158 @@
+//! The subtrees of one length in one context, and who holds them.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use agentx::SubId;
+
+use super::{
+    Owner, SessionId,
+    region::Interval,
+    stretch::{By, is_before},
+};
+
+/// Subtrees of one length, in segments: neighbours with the same holders are one. So a level is the same after the same
+/// registrations, whatever came and went in between.
+#[derive(Debug, Default)]
+pub(super) struct Level(BTreeMap<Box<[SubId]>, Segment>);
+
+/// From its key on.
+#[derive(Debug)]
+struct Segment {
+    /// The first name after it; empty: there is none.
+    end: Box<[SubId]>,
+    /// Whoever registered it, the lowest priority first: at least one.
+    holders: Vec<Holder>,
+}
+
+/// Who registered a subtree, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) priority: u8,
+    pub(super) session: SessionId,
+    pub(super) timeout_s: u8,
+    pub(super) row: bool,
+}
+
+/// Where a name is in a level.
+#[derive(Debug)]
+pub(super) enum Found<'a> {
+    /// In a segment.
+    Served { start: &'a [SubId], end: &'a [SubId], by: By },
+    /// In none.
+    Between {
+        /// The end of the segment before it.
+        after: Option<&'a [SubId]>,
+        /// The start of the segment after it.
+        before: Option<&'a [SubId]>,
+    },
+}
+
+impl Level {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn find(&self, name: &[SubId]) -> Found<'_> {
+        let until = self.0.range::<[SubId], _>((Bound::Unbounded, Bound::Included(name))).next_back();
+        if let Some((start, segment)) = until
+            && is_before(name, &segment.end)
+            && let Some(best) = segment.holders.first()
+        {
+            let by = By { owner: Owner::Session(best.session), timeout_s: best.timeout_s, row: best.row };
+            return Found::Served { start, end: &segment.end, by };
+        }
+        let next = self.0.range::<[SubId], _>((Bound::Excluded(name), Bound::Unbounded)).next();
+        Found::Between { after: until.map(|(_, segment)| &*segment.end), before: next.map(|(start, _)| &**start) }
+    }
+
+    /// Whether a part of the interval has a holder of this priority.
+    pub(super) fn has(&self, interval: &Interval, priority: u8) -> bool {
+        let within = (Bound::Excluded(&*interval.start), upper(&interval.end));
+        let first = self.0.range::<[SubId], _>((Bound::Unbounded, Bound::Included(&*interval.start))).next_back();
+        first
+            .filter(|(_, segment)| is_before(&interval.start, &segment.end))
+            .into_iter()
+            .chain(self.0.range::<[SubId], _>(within))
+            .any(|(_, segment)| segment.holders.iter().any(|holder| holder.priority == priority))
+    }
+
+    /// Adds a holder to all of the interval.
+    pub(super) fn add(&mut self, interval: &Interval, holder: Holder) {
+        self.edit(interval, |holders| {
+            let at = holders.partition_point(|other| other.priority <= holder.priority);
+            holders.reserve_exact(1);
+            holders.insert(at, holder);
+        });
+    }
+
+    /// Removes a session's holder of this priority from all of the interval.
+    pub(super) fn remove(&mut self, interval: &Interval, session: SessionId, priority: u8) {
+        self.edit(interval, |holders| {
+            holders.retain(|holder| holder.session != session || holder.priority != priority);
+        });
+    }
+
+    /// Changes who holds the interval, where anyone does and where nobody does.
+    fn edit(&mut self, Interval { start, end }: &Interval, change: impl Fn(&mut Vec<Holder>)) {
+        self.split(start);
+        self.split(end);
+        let within = (Bound::Included(start.clone()), upper(end).map(Box::from));
+        let held: Vec<_> = self.0.extract_if(within, |_, _| true).collect();
+        let mut at = start.clone();
+        for (start, segment) in held {
+            if at != start {
+                self.append_changed(at, Segment { end: start.clone(), holders: Vec::new() }, &change);
+            }
+            let end = segment.end.clone();
+            self.append_changed(start, segment, &change);
+            at = end;
+        }
+        if at != *end {
+            self.append_changed(at, Segment { end: end.clone(), holders: Vec::new() }, &change);
+        }
+        if let Some((start, segment)) = self.0.remove_entry(end) {
+            self.append(start, segment);
+        }
+    }
+
+    /// Makes a boundary at `name`, if it is within a segment.
+    fn split(&mut self, name: &[SubId]) {
+        let before = self.0.range_mut::<[SubId], _>((Bound::Unbounded, Bound::Excluded(name))).next_back();
+        if let Some((_, segment)) = before
+            && !name.is_empty()
+            && is_before(name, &segment.end)
+        {
+            let rest =
+                Segment { end: std::mem::replace(&mut segment.end, name.into()), holders: segment.holders.clone() };
+            self.0.insert(name.into(), rest);
+        }
+    }
+
+    fn append_changed(&mut self, start: Box<[SubId]>, mut segment: Segment, change: &impl Fn(&mut Vec<Holder>)) {
+        change(&mut segment.holders);
+        if !segment.holders.is_empty() {
+            self.append(start, segment);
+        }
+    }
+
+    /// Puts in a segment, as a part of the one before it where the two meet and have the same holders.
+    fn append(&mut self, start: Box<[SubId]>, segment: Segment) {
+        let before = self.0.range_mut::<[SubId], _>((Bound::Unbounded, Bound::Excluded(&*start))).next_back();
+        match before {
+            Some((_, before)) if before.end == start && before.holders == segment.holders => before.end = segment.end,
+            _ => {
+                self.0.insert(start, segment);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn segments(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The bound of names before an end, which there is not if it is empty.
+fn upper(end: &[SubId]) -> Bound<&[SubId]> {
+    if end.is_empty() { Bound::Unbounded } else { Bound::Excluded(end) }
+}

@@ -1,0 +1,83 @@
+//! The registrations of one context.
+
+use agentx::SubId;
+
+use super::{
+    SessionId,
+    level::{Found, Holder, Level},
+    region::Region,
+    stretch::Stretch,
+};
+
+/// A [`Level`] for each length that registered subtrees have, the longest first. None is empty.
+#[derive(Debug, Default)]
+pub(super) struct Levels(Vec<(usize, Level)>);
+
+impl Levels {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of the region's subtrees is registered at this priority.
+    pub(super) fn has(&self, region: &Region, priority: u8) -> bool {
+        self.find(region.depth())
+            .ok()
+            .and_then(|at| self.0.get(at))
+            .is_some_and(|(_, level)| region.intervals().any(|interval| level.has(&interval, priority)))
+    }
+
+    /// Adds a holder of all subtrees of the region; none of them has one of this priority.
+    pub(super) fn add(&mut self, region: &Region, holder: Holder) {
+        let at = self.find(region.depth()).unwrap_or_else(|at| {
+            self.0.insert(at, (region.depth(), Level::default()));
+            at
+        });
+        if let Some((_, level)) = self.0.get_mut(at) {
+            region.intervals().for_each(|interval| level.add(&interval, holder));
+        }
+    }
+
+    /// Removes this session's holder of this priority from all subtrees of the region.
+    pub(super) fn remove(&mut self, region: &Region, session: SessionId, priority: u8) {
+        let Ok(at) = self.find(region.depth()) else { return };
+        if let Some((_, level)) = self.0.get_mut(at) {
+            region.intervals().for_each(|interval| level.remove(&interval, session, priority));
+            if level.is_empty() {
+                self.0.remove(at);
+            }
+        }
+    }
+
+    fn find(&self, depth: usize) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| depth.cmp(other))
+    }
+
+    /// The stretch that holds `name`. The first level that has it is the most specific (RFC 2741 section 7.1.4.1); what
+    /// is more specific bounds it on both sides.
+    pub(super) fn stretch(&self, name: &[SubId]) -> Stretch<'_> {
+        let mut stretch = Stretch::ALL;
+        for (_, level) in &self.0 {
+            match level.find(name) {
+                Found::Served { start, end, by } => {
+                    stretch = Stretch { by: Some(by), ..stretch }.not_before(start);
+                    return if end.is_empty() { stretch } else { stretch.before(end) };
+                }
+                Found::Between { after, before } => {
+                    if let Some(after) = after {
+                        stretch = stretch.not_before(after);
+                    }
+                    if let Some(before) = before {
+                        stretch = stretch.before(before);
+                    }
+                }
+            }
+        }
+        stretch
+    }
+
+    /// How many segments there are in all.
+    #[cfg(test)]
+    pub(super) fn segments(&self) -> usize {
+        self.0.iter().map(|(_, level)| level.segments()).sum()
+    }
+}

@@ -1,0 +1,104 @@
+//! Regions: one subtree, or several that differ in one arc (RFC 2741 section 6.2.3).
+
+use std::{cmp::Ordering, ops::RangeInclusive};
+
+use agentx::{Oid, Range, SubId};
+
+use super::{Refused, Registry};
+
+/// A region. Those of the same subtrees are equal, however they were written: a range of one arc is no range.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Region {
+    /// The first subtree.
+    subtree: Box<[SubId]>,
+    /// In which arc, from 0, the subtrees differ. Where there is one subtree alone, its last.
+    position: usize,
+    /// What they have there.
+    arcs: RangeInclusive<SubId>,
+}
+
+/// All names from `start` and before `end`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub(super) start: Box<[SubId]>,
+    /// Empty: there is no end.
+    pub(super) end: Box<[SubId]>,
+}
+
+impl Region {
+    pub(super) fn new(subtree: &Oid, range: Option<Range>) -> Result<Self, Refused> {
+        let last = *subtree.last().ok_or(Refused::Null)?;
+        let single = (subtree.len() - 1, last..=last);
+        let (position, arcs) = match range {
+            None => single,
+            Some(Range { position, upper_bound }) => {
+                let at = usize::from(position).checked_sub(1).and_then(|at| Some((at, *subtree.get(at)?)));
+                let (at, first) = at.ok_or(Refused::RangePosition { position, len: subtree.len() })?;
+                match first.cmp(&upper_bound) {
+                    Ordering::Less => (at, first..=upper_bound),
+                    Ordering::Equal => single,
+                    Ordering::Greater => return Err(Refused::RangeReversed { first, last: upper_bound }),
+                }
+            }
+        };
+        let region = Self { subtree: subtree.as_slice().into(), position, arcs };
+        if !region.is_together() && region.subtrees() > Registry::MAX_SUBTREES_APART {
+            return Err(Refused::RangeTooWide { subtrees: region.subtrees() });
+        }
+        Ok(region)
+    }
+
+    /// How many arcs its subtrees have.
+    pub(super) fn depth(&self) -> usize {
+        self.subtree.len()
+    }
+
+    /// How many subtrees it stands for.
+    pub(super) fn subtrees(&self) -> u64 {
+        u64::from(*self.arcs.end()) - u64::from(*self.arcs.start()) + 1
+    }
+
+    /// Whether one of its subtrees is at or under this one.
+    pub(super) fn meets(&self, above: &[SubId]) -> bool {
+        above.len() <= self.subtree.len()
+            && above
+                .iter()
+                .zip(&self.subtree)
+                .enumerate()
+                .all(|(at, (arc, own))| if at == self.position { self.arcs.contains(arc) } else { arc == own })
+    }
+
+    /// Whether its subtrees follow each other with nothing in between.
+    fn is_together(&self) -> bool {
+        self.position + 1 == self.subtree.len()
+    }
+
+    /// What it covers, in order.
+    pub(super) fn intervals(&self) -> impl Iterator<Item = Interval> {
+        let (first, last) = (*self.arcs.start(), *self.arcs.end());
+        (first..=if self.is_together() { first } else { last }).map(move |arc| Interval {
+            start: self.with(arc),
+            end: end_of(&self.with(if self.is_together() { last } else { arc })),
+        })
+    }
+
+    fn with(&self, arc: SubId) -> Box<[SubId]> {
+        let mut subtree = self.subtree.clone();
+        if let Some(at) = subtree.get_mut(self.position) {
+            *at = arc;
+        }
+        subtree
+    }
+}
+
+/// The first name after all that are under `subtree`; empty if there is none.
+pub(super) fn end_of(subtree: &[SubId]) -> Box<[SubId]> {
+    let mut end = subtree.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            break;
+        }
+    }
+    end.into()
+}

@@ -1,0 +1,82 @@
+mod cases;
+mod model;
+mod properties;
+
+use agentx::{Oid, Range, SubId};
+
+use super::{Limits, Owner, Refused, Registration, Registry, Serving, SessionId};
+
+const PLENTY: Limits = Limits { registrations: 200_000, registrations_per_session: 100_000 };
+
+fn oid(text: &str) -> Oid {
+    if text.is_empty() { Oid::default() } else { text.parse().expect("test OIDs are right") }
+}
+
+/// A registration as `1.3.{2-5}.7`, or without braces.
+fn region(text: &str) -> (Oid, Option<Range>) {
+    let mut range = None;
+    let arcs = text.split('.').enumerate().map(|(at, arc)| {
+        let Some((first, last)) = arc.strip_prefix('{').and_then(|arc| arc.strip_suffix('}')?.split_once('-')) else {
+            return arc.to_owned();
+        };
+        let upper_bound = last.parse().expect("test ranges are right");
+        range = Some(Range { position: u8::try_from(at + 1).expect("test OIDs are short"), upper_bound });
+        first.to_owned()
+    });
+    let arcs: Vec<_> = arcs.collect();
+    (oid(&arcs.join(".")), range)
+}
+
+fn registration(session: u32, text: &str, priority: u8) -> Registration {
+    let (subtree, range) = region(text);
+    Registration { session: SessionId(session), subtree, range, priority, timeout_s: 0, instance: false }
+}
+
+fn registry(own: &[&str]) -> Registry {
+    Registry::new(&own.iter().map(|own| oid(own)).collect::<Vec<_>>(), PLENTY)
+}
+
+impl Registry {
+    fn add(&mut self, session: u32, text: &str, priority: u8) -> Result<(), Refused> {
+        self.register(b"", registration(session, text, priority))
+    }
+
+    fn take(&mut self, session: u32, text: &str, priority: u8) -> Result<(), Refused> {
+        let (subtree, range) = region(text);
+        self.unregister(b"", SessionId(session), priority, &subtree, range)
+    }
+
+    /// The session that serves a name, 0 for the master.
+    fn who(&self, name: &str) -> Option<u32> {
+        self.serving(b"", &oid(name)).map(number)
+    }
+
+    /// All stretches as `session start end`, walked over.
+    fn walk(&self, context: &[u8]) -> Vec<String> {
+        let mut stretches = Vec::new();
+        let mut next = self.serving_next(context, &[], true);
+        while let Some(serving) = next {
+            let (start, end) = (agentx::DisplayArcs(serving.start), agentx::DisplayArcs(serving.end));
+            stretches.push(format!("{} {start} {end}", number(serving)));
+            next = if serving.end.is_empty() { None } else { self.serving_next(context, serving.end, true) };
+        }
+        stretches
+    }
+
+    /// Contexts, sessions, registrations and segments: what takes memory.
+    fn sizes(&self) -> [usize; 4] {
+        [
+            self.contexts.len(),
+            self.sessions.len(),
+            self.sessions.values().map(|holdings| holdings.registered.len()).sum(),
+            self.contexts.values().map(super::Levels::segments).sum(),
+        ]
+    }
+}
+
+fn number(serving: Serving<'_>) -> u32 {
+    match serving.owner {
+        Owner::Session(SessionId(number)) => number,
+        Owner::Master => 0,
+    }
+}

@@ -1,0 +1,184 @@
+//! The agent thread, as the program starts it.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use async_snmp::{Auth, Client, Oid, RequestPdu, Value, Version, message::CommunityMessage};
+use daemon::{
+    drain::{self, Trigger},
+    heartbeat::Heartbeat,
+};
+use master::{
+    agent::{self, Command, Parts},
+    dispatch::Dispatcher,
+    listener::Bound,
+    snmp::{Access, Engine, EngineIdentity, KeyCache, SystemObjects},
+    standing::Standing,
+    statistics::Statistics,
+    traffic::Traffic,
+};
+use master_config::Valid;
+use tempfile::TempDir;
+use tokio::{runtime::Builder, sync::mpsc, task::LocalSet};
+
+/// Nothing takes longer, unless it never comes.
+const DEADLINE: Duration = Duration::from_secs(60);
+const ENGINE_ID: &[u8] = b"\x80\x00\x1f\x88\x05test";
+
+/// A running agent thread.
+pub(crate) struct Master {
+    snmp: SocketAddr,
+    /// Of the Unix socket.
+    pub(crate) path: PathBuf,
+    /// Of AgentX over TCP.
+    pub(crate) tcp: SocketAddr,
+    access: Arc<ArcSwap<Access>>,
+    standing: Arc<Mutex<Standing>>,
+    traffic: Arc<Traffic>,
+    running: Option<(Trigger, JoinHandle<()>)>,
+    manager: UdpSocket,
+    _commander: mpsc::Sender<Command>,
+    dir: TempDir,
+}
+
+fn document(path: &std::path::Path, sessions: u32, community: &str) -> Valid {
+    let document = serde_json::json!({
+        "version": 1,
+        "listeners": {
+            "snmp": ["127.0.0.1:0"],
+            "agentxUnix": {"path": path, "mode": "0600"},
+            "agentxTcp": "127.0.0.1:0",
+        },
+        "limits": {"sessions": sessions},
+        "contexts": [{"name": "", "communities": [{"community": community, "sources": ["127.0.0.0/8"]}]}],
+    });
+    master_config::parse(document.to_string().as_bytes()).expect("the document is valid")
+}
+
+fn instance(subtree: &str) -> Oid {
+    format!("{subtree}.1.0").parse().unwrap()
+}
+
+impl Master {
+    pub(crate) fn start() -> Self {
+        Self::with_limit_of_sessions(20_000)
+    }
+
+    pub(crate) fn with_limit_of_sessions(sessions: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agentx.sock");
+        let document = document(&path, sessions, "public");
+        let access = Access::new(&document, ENGINE_ID, &mut KeyCache::default());
+        let access = Arc::new(ArcSwap::from_pointee(access));
+        let (statistics, standing, started) = (Arc::new(Statistics::default()), Arc::default(), Instant::now());
+        let traffic = Arc::new(Traffic::default());
+        let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots: 1 };
+        let objects = SystemObjects::new(identity.clone(), started, Arc::clone(&access), Arc::clone(&statistics));
+        let bound = Bound::bind(&document.listeners).unwrap();
+        let snmp = bound.snmp[0].local_addr().unwrap();
+        let tcp = bound.agentx_tcp.as_ref().unwrap().local_addr().unwrap();
+        let (commander, commands) = mpsc::channel(1);
+        let parts = Parts {
+            engine: Engine::new(identity, Arc::clone(&access), statistics, started).unwrap(),
+            dispatcher: Dispatcher::new(objects, &document.limits, started),
+            bound,
+            limits: document.limits.clone(),
+            commands,
+            traffic: Arc::clone(&traffic),
+            standing: Arc::clone(&standing),
+            heartbeat: Heartbeat::new(),
+        };
+        let (trigger, watcher) = drain::channel();
+        let thread = thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, agent::run(parts, watcher)).unwrap();
+        });
+        let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let running = Some((trigger, thread));
+        Self { snmp, path, tcp, access, standing, traffic, running, manager, _commander: commander, dir }
+    }
+
+    /// Ends it in good order, and waits for that.
+    pub(crate) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some((trigger, thread)) = self.running.take() {
+            drop(trigger);
+            thread.join().expect("the agent thread ends in good order");
+        }
+    }
+
+    /// Has another community in the place of the one that there is.
+    pub(crate) fn set_community(&self, community: &str) {
+        let document = document(&self.path, 20_000, community);
+        self.access.store(Arc::new(Access::new(&document, ENGINE_ID, &mut KeyCache::default())));
+    }
+
+    pub(crate) async fn get(&self, subtree: &str) -> Value {
+        self.get_as("public", subtree).await
+    }
+
+    /// What a manager reads of an instance in `subtree`.
+    pub(crate) async fn get_as(&self, community: &str, subtree: &str) -> Value {
+        let client = Client::builder(self.snmp.to_string(), Auth::v2c(community)).connect().await.unwrap();
+        client.get(&instance(subtree)).await.expect("an answer").varbinds[0].value.clone()
+    }
+
+    /// The same, as often as it takes until it is what is wanted, or for as long as there is time.
+    pub(crate) async fn get_until(&self, subtree: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let value = self.get(subtree).await;
+            if wanted(&value) || Instant::now() > deadline {
+                return value;
+            }
+        }
+    }
+
+    /// Asks this often for an instance in `subtree`, and does not wait for the answers.
+    pub(crate) fn ask_and_go(&self, subtree: &str, times: i32) {
+        let deadline = Instant::now() + DEADLINE;
+        for id in 0..times {
+            let taken = self.traffic.datagrams_in.get();
+            self.ask(subtree, id);
+            while self.traffic.datagrams_in.get() == taken {
+                assert!(Instant::now() < deadline, "request {id} was not taken");
+                thread::yield_now();
+            }
+        }
+    }
+
+    fn ask(&self, subtree: &str, id: i32) {
+        let pdu = RequestPdu::get(Version::V2c, id, &[instance(subtree)]).unwrap();
+        let message = CommunityMessage::v2c("public", pdu).unwrap().encode().unwrap();
+        self.manager.send_to(&message, self.snmp).unwrap();
+    }
+
+    /// How it stands when that is as wanted, or when there is no time left.
+    pub(crate) fn standing_until(&self, wanted: impl Fn(&Standing) -> bool) -> Standing {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+            if wanted(&standing) || Instant::now() > deadline {
+                return standing;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        self.end();
+        // The folder goes after the socket in it.
+        _ = &self.dir;
+    }
+}

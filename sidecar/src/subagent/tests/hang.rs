@@ -1,0 +1,79 @@
+//! What becomes of a process whose session thread hangs.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    net::IpAddr,
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+use daemon::watchdog::{self, EXIT_STATUS, Watched};
+use tokio::sync::watch;
+
+use crate::{
+    session::Exports,
+    subagent::{Resolve, Subagent},
+};
+
+/// Names the thread that hangs, in a process that is started to be ended.
+const HANGS: &str = "SNMP_SIDECAR_TEST_HANGS";
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Does not give its thread back.
+struct Stuck;
+
+impl Resolve for Stuck {
+    async fn resolve(&mut self, _: &str) -> Result<BTreeSet<IpAddr>, String> {
+        thread::sleep(2 * DEADLINE);
+        Err("the process has not ended".to_owned())
+    }
+}
+
+/// A sidecar's session thread under the watchdog, for a little while; it hangs if it is to.
+fn serve(hangs: bool) {
+    let (_exports, watched) = watch::channel(Exports::default());
+    let subagent = Subagent::new("tcp://master.test".parse().unwrap(), watched, "test");
+    let heartbeat = subagent.heartbeat();
+    watchdog::start(vec![Watched { name: "session", limit: Duration::from_secs(1), heartbeat }]).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Longer than the watchdog takes to find a thread that hangs.
+    let stop = async { tokio::time::sleep(Duration::from_secs(5)).await };
+    if hangs {
+        runtime.block_on(async { subagent.run_with(Stuck, stop).await });
+    } else {
+        runtime.block_on(async { subagent.run(stop).await });
+    }
+}
+
+/// Ends with this, also when the test fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_process_whose_session_thread_hangs_ends_itself_and_no_other_does() {
+    if let Ok(hangs) = env::var(HANGS) {
+        return serve(hangs == "yes");
+    }
+    let this = "subagent::tests::hang::a_process_whose_session_thread_hangs_ends_itself_and_no_other_does";
+    for (hangs, status) in [("yes", EXIT_STATUS), ("no", 0)] {
+        let mut command = Command::new(env::current_exe().unwrap());
+        let mut process = Killed(command.args(["--exact", this]).env(HANGS, hangs).spawn().unwrap());
+        let deadline = Instant::now() + DEADLINE;
+        let ended = loop {
+            if let Some(ended) = process.0.try_wait().unwrap() {
+                break ended;
+            }
+            assert!(Instant::now() < deadline, "hangs: {hangs}, and it runs");
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(ended.code(), Some(status), "hangs: {hangs}");
+    }
+}

@@ -1,0 +1,82 @@
+//! How long nobody is answered while the master takes a new configuration.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use harness::{DEADLINE, Exporter, Sandbox};
+use serde_json::{Value, json};
+
+use super::Group;
+use crate::{
+    contestants::{Bench, ONCE},
+    master::document,
+    objects::Objects,
+    questions::each_scalar,
+    row::{Row, Target, Unit},
+    snmp::Client,
+    statistics::quantile,
+    v3::is_known,
+};
+
+pub(super) const GROUP: Group = Group {
+    name: "reload",
+    title: "Reload with 500 users of SNMPv3",
+    about: "A client asks our master for one scalar at a time, which our sidecar serves. Meanwhile the master is given 500 \
+            users, each with passphrases of its own for SHA-256 and AES-128, and then 500 others. The number is the \
+            longest time that a GET took from then until the last of them is known. All of the master shares one processor with the sidecar.",
+    measure,
+};
+
+const USERS: u32 = 500;
+const SMALL: Objects = Objects { rows: 10, columns: 10, scalars: 100 };
+
+fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    let folder = Sandbox::new()?;
+    let exporter = Exporter::with_page(&SMALL.page(0))?;
+    let master = bench.cores.on_server(|| bench.master(&folder, document()))?;
+    let _sidecar = bench.cores.on_server(|| bench.sidecar(&folder, master.url(), SMALL, exporter.port(), ONCE))?;
+    let questions = each_scalar()?;
+    let mut client = folder.wait_for("the scalars", || Client::check(&master.address(), &questions))?;
+    let still = client.delays(Duration::from_secs(2))?;
+    let mut delays = Vec::new();
+    let start = Instant::now();
+    for generation in 1..=2 {
+        master.configure(with_users(generation)?)?;
+        let newest = format!("user-{generation}-{USERS}");
+        while !is_known(&master.address(), &newest)? {
+            ensure!(start.elapsed() < 4 * DEADLINE, "the master did not take {USERS} users");
+            delays.extend(client.delays(Duration::from_millis(500))?);
+        }
+    }
+    let longest = quantile(&delays, 1.0)? * 1e3;
+    let note = format!(
+        "{} GETs in the meantime; before, the longest of {} took {:.3} ms.",
+        delays.len(),
+        still.len(),
+        quantile(&still, 1.0)? * 1e3
+    );
+    Ok(vec![Row {
+        name: format!("longest unanswered time while {USERS} users of SNMPv3 are reloaded"),
+        unit: Unit::Milliseconds,
+        ours: longest,
+        peers: Vec::new(),
+        target: Target::AtMost(50.0),
+        notes: vec![note],
+    }])
+}
+
+fn with_users(generation: u32) -> Result<Value> {
+    let mut document = document();
+    let name = |number: u32| format!("user-{generation}-{number}");
+    let users = document.get_mut("users").and_then(Value::as_array_mut).context("no users")?;
+    users.extend((1..=USERS).map(|number| {
+        json!({
+            "name": name(number),
+            "auth": {"protocol": "SHA-256", "passphrase": format!("auth-pass-{generation}-{number}")},
+            "priv": {"protocol": "AES-128", "passphrase": format!("priv-pass-{generation}-{number}")},
+        })
+    }));
+    let access = document.pointer_mut("/contexts/0/users").and_then(Value::as_array_mut).context("no access")?;
+    access.extend((1..=USERS).map(|number| json!({"name": name(number)})));
+    Ok(document)
+}

@@ -1,0 +1,177 @@
+//! An SNMPv3 client that costs little: its messages are authenticated and encrypted before the clock runs, and of an
+//! answer it looks at the number and the length. A first pass decrypts and checks every answer.
+
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use async_snmp::{
+    AuthProtocol, DecodeConfig, MessageSize, PrivProtocol,
+    ber::Decoder,
+    message::{MsgFlags, MsgGlobalData, RawMsgData, RawV3Message, ScopedPdu, SecurityLevel, V3Message},
+    pdu::PduType,
+    v3::{DerivedKeys, SaltCounter, UsmConfig, UsmSecurityParams, auth},
+};
+use bytes::Bytes;
+
+use crate::snmp::{Asker, LONGEST, PATIENCE, Question, compare_pdu};
+
+/// The user that agents know, with SHA-256 and AES-128.
+pub const USER: &str = "noc";
+/// Its passphrase for authentication.
+pub const AUTH_PASSPHRASE: &str = "noc-auth-pass";
+/// Its passphrase for privacy.
+pub const PRIV_PASSPHRASE: &str = "noc-priv-pass";
+
+/// usmStatsUnknownUserNames.0.
+const UNKNOWN_USER_NAMES: [u32; 11] = [1, 3, 6, 1, 6, 3, 15, 1, 1, 3, 0];
+
+/// What an agent says of its engine (RFC 3414 section 4), and the user's keys there.
+struct Engine {
+    said: UsmSecurityParams,
+    /// When it said so.
+    asked: Instant,
+    keys: DerivedKeys,
+    salt: SaltCounter,
+}
+
+/// Whether an agent knows a user: without authentication it says so to anyone (RFC 3414 section 3.2).
+///
+/// # Errors
+/// Where it does not answer.
+pub fn is_known(address: &str, user: &str) -> Result<bool> {
+    let (socket, mut buffer) = (connect(address)?, vec![0; LONGEST]);
+    let said = discover(&socket, &mut buffer)?;
+    let user = Bytes::copy_from_slice(user.as_bytes());
+    let parameters = UsmSecurityParams::new(said.engine_id().clone(), said.engine_boots(), said.engine_time(), user)?;
+    let question = Question::get(1, vec![(UNKNOWN_USER_NAMES.to_vec(), agentx::Value::Null)])?;
+    let scoped = ScopedPdu::new(said.engine_id().clone(), Bytes::new(), question.pdu().clone());
+    let flags = MsgFlags::new(SecurityLevel::NoAuthNoPriv, true);
+    let global = MsgGlobalData::new(2, MessageSize::new(LONGEST)?, flags)?;
+    let request = V3Message::new(global, parameters.encode()?, scoped)?.encode()?;
+    let answer = Bytes::copy_from_slice(exchange(&socket, &mut buffer, &request)?);
+    let answer = V3Message::decode(answer, DecodeConfig::STRICT)?.value;
+    let pdu = answer.pdu().context("encrypted")?;
+    let is_report = pdu.pdu_type() == PduType::Report;
+    Ok(!(is_report && pdu.varbinds().iter().any(|varbind| varbind.oid.arcs() == UNKNOWN_USER_NAMES)))
+}
+
+fn connect(address: &str) -> Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+fn discover(socket: &UdpSocket, buffer: &mut [u8]) -> Result<UsmSecurityParams> {
+    let request = V3Message::discovery_request(1, MessageSize::new(LONGEST)?)?.encode()?;
+    let report = exchange(socket, buffer, &request)?;
+    let report = RawV3Message::decode(Bytes::copy_from_slice(report), DecodeConfig::STRICT)?.value;
+    Ok(UsmSecurityParams::decode(report.security_params().clone(), DecodeConfig::STRICT)?.value)
+}
+
+/// A client of one agent, with questions.
+pub struct Client {
+    socket: UdpSocket,
+    engine: Engine,
+    questions: Vec<Question>,
+    /// How long the right answers are. The engine's time in one may become longer.
+    lengths: Vec<usize>,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// Asks everything once, and checks that the answers are right.
+    ///
+    /// # Errors
+    /// Where one is not, or does not come.
+    pub fn check(address: &str, questions: &[Question]) -> Result<Self> {
+        let (socket, mut buffer) = (connect(address)?, vec![0; LONGEST]);
+        let engine = Engine::new(discover(&socket, &mut buffer)?)?;
+        let mut client = Self { socket, engine, questions: questions.to_vec(), lengths: Vec::new(), buffer };
+        for (request, question) in client.requests()?.iter().zip(questions) {
+            let answer = Bytes::copy_from_slice(exchange(&client.socket, &mut client.buffer, request)?);
+            client.lengths.push(answer.len());
+            compare_pdu(&client.engine.open(answer)?, question.answer())?;
+        }
+        Ok(client)
+    }
+
+    /// All questions as messages that are in time now.
+    fn requests(&self) -> Result<Vec<Vec<u8>>> {
+        let numbers = 1..;
+        numbers.zip(&self.questions).map(|(number, question)| self.engine.seal(number, question)).collect()
+    }
+}
+
+impl Asker for Client {
+    #[allow(clippy::cast_precision_loss)]
+    fn rate(&mut self, time: Duration) -> Result<f64> {
+        let requests = self.requests()?;
+        let (start, mut variables) = (Instant::now(), 0);
+        let rounds = (1..).zip(requests.iter().zip(&self.questions).zip(&self.lengths)).cycle();
+        for (number, ((request, question), length)) in rounds {
+            let answer = exchange(&self.socket, &mut self.buffer, request)?;
+            ensure!(answer.len().abs_diff(*length) <= 4, "{} octets, not {length}", answer.len());
+            let message = RawV3Message::decode(Bytes::copy_from_slice(answer), DecodeConfig::STRICT)?.value;
+            ensure!(message.msg_id() == number, "message {}, not {number}", message.msg_id());
+            variables += question.answer().len();
+            if start.elapsed() >= time {
+                break;
+            }
+        }
+        Ok(variables as f64 / start.elapsed().as_secs_f64())
+    }
+}
+
+fn exchange<'b>(socket: &UdpSocket, buffer: &'b mut [u8], request: &[u8]) -> Result<&'b [u8]> {
+    socket.send(request)?;
+    let length = socket.recv(buffer).context("no answer")?;
+    Ok(buffer.get(..length).unwrap_or_default())
+}
+
+impl Engine {
+    fn new(said: UsmSecurityParams) -> Result<Self> {
+        let (auth, privacy) = (AuthProtocol::Sha256, PrivProtocol::Aes128);
+        let user = UsmConfig::new(USER).auth_priv(auth, AUTH_PASSPHRASE, privacy, PRIV_PASSPHRASE)?;
+        let keys = user.derive_keys(said.engine_id())?;
+        Ok(Self { said, asked: Instant::now(), keys, salt: SaltCounter::new()? })
+    }
+
+    /// A question as a message, authenticated and encrypted.
+    fn seal(&self, number: i32, question: &Question) -> Result<Vec<u8>> {
+        let auth_key = self.keys.auth_key.as_ref().context("no key")?;
+        let priv_key = self.keys.priv_key.as_ref().context("no key")?;
+        let (id, boots) = (self.said.engine_id().clone(), self.said.engine_boots());
+        let time = self.said.engine_time() + u32::try_from(self.asked.elapsed().as_secs())?;
+        let scoped = ScopedPdu::new(id.clone(), Bytes::new(), question.pdu().clone()).encode_to_bytes()?;
+        let (encrypted, salt) = priv_key.encrypt_aes(&scoped, boots, time, &self.salt)?;
+        let parameters = UsmSecurityParams::new(id, boots, time, Bytes::from_static(USER.as_bytes()))?
+            .with_auth_placeholder(auth_key.mac_len())?
+            .with_priv_params(salt)?;
+        let flags = MsgFlags::new(SecurityLevel::AuthPriv, true);
+        let global = MsgGlobalData::new(number, MessageSize::new(LONGEST)?, flags)?;
+        let message =
+            V3Message::new_with_opaque_encrypted_scoped_pdu(global, parameters.encode()?, encrypted)?.encode()?;
+        let mut octets = message.to_vec();
+        let (offset, length) = UsmSecurityParams::find_auth_params_offset(&octets).context("no place for the MAC")?;
+        auth::authenticate_message(auth_key, &mut octets, offset, length)?;
+        Ok(octets)
+    }
+
+    /// The PDU in an answer, verified and decrypted.
+    fn open(&self, answer: Bytes) -> Result<async_snmp::pdu::Pdu> {
+        let auth_key = self.keys.auth_key.as_ref().context("no key")?;
+        let priv_key = self.keys.priv_key.as_ref().context("no key")?;
+        let (offset, length) = UsmSecurityParams::find_auth_params_offset(&answer).context("no MAC")?;
+        ensure!(auth::verify_message(auth_key, &answer, offset, length)?, "a wrong MAC");
+        let message = RawV3Message::decode(answer, DecodeConfig::STRICT)?.value;
+        let parameters = UsmSecurityParams::decode(message.security_params().clone(), DecodeConfig::STRICT)?.value;
+        let RawMsgData::Encrypted(encrypted) = message.msg_data() else { bail!("not encrypted") };
+        let (boots, time) = (parameters.engine_boots(), parameters.engine_time());
+        let scoped = priv_key.decrypt(encrypted, boots, time, parameters.priv_params())?;
+        Ok(ScopedPdu::decode(&mut Decoder::new(scoped))?.pdu)
+    }
+}
