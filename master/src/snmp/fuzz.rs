@@ -52,7 +52,7 @@ pub(super) fn trial(input: &[u8]) -> usize {
     };
     let now = Instant::now();
     let (mut engine, limit) = (engine(limit, now), limit as usize);
-    let from = Source { address: SocketAddr::from(([192, 0, 2, 1], 161)), listener: 0 };
+    let from = Source { address: SocketAddr::from(([192, 0, 2, 1], 161)), listener: 0, local: None };
     for answer in [Ok(()), Err(ResponseError::GenErr), Err(ResponseError::TooBig)] {
         match engine.receive(from, &datagram, now) {
             Received::Nothing => {}
