@@ -2,6 +2,7 @@
 
 mod administration;
 mod connection;
+mod memory;
 mod packet;
 mod read;
 mod reading;
@@ -24,6 +25,7 @@ use agentx::{
 
 use self::{
     connection::{Connection, Connections},
+    memory::give_back,
     packet::{Asked, AskedRead, Packet, Packets},
     read::Read,
     reading::Ask,
@@ -383,7 +385,9 @@ impl<O: OwnObjects> Dispatcher<O> {
         {
             session.learn_bulk(asked, outcome);
         }
-        match (asked, self.transactions.remove(&transaction)) {
+        let request = self.transactions.remove(&transaction);
+        give_back(&mut self.transactions);
+        match (asked, request) {
             (Asked::Read(asked), Some(Transaction::Read(read))) => {
                 self.resolve_read(transaction, read, (session, &asked), outcome, now);
             }

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::memory::give_back;
 use crate::{authority::Peer, registry::SessionId};
 
 /// With this much to be sent, in octets, a peer is asked nothing more until it reads.
@@ -129,7 +130,9 @@ impl Connections {
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        self.connections.remove(&id)
+        let connection = self.connections.remove(&id);
+        give_back(&mut self.connections);
+        connection
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {

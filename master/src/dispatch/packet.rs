@@ -7,6 +7,7 @@ use std::{
 
 use agentx::PduType;
 
+use super::memory::give_back;
 use crate::registry::SessionId;
 
 /// A PDU that awaits its Response.
@@ -88,6 +89,7 @@ impl Packets {
 
     pub(super) fn take(&mut self, id: u32) -> Option<Packet> {
         let packet = self.packets.remove(&id)?;
+        give_back(&mut self.packets);
         self.deadlines.remove(&(packet.deadline, id));
         Some(packet)
     }

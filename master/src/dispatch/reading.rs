@@ -74,8 +74,10 @@ impl<O: OwnObjects> Dispatcher<O> {
                 }
             }
         }
+        // A Get is asked again only where nobody is left who could answer it.
+        let is_unasked = read.kind != Kind::Get || matches!(outcome, Outcome::Lost);
         let mut last = None;
-        for &(column, _) in &asked.pieces {
+        for &(column, _) in asked.pieces.iter().filter(|_| is_unasked) {
             if last != Some(column) && read.over.is_none() {
                 self.ask(&mut read, column as usize, now);
             }
@@ -274,6 +276,7 @@ impl<O: OwnObjects> Dispatcher<O> {
             }
         }
         asks.clear();
+        asks.shrink_to(KEPT_RANGES);
         self.asks = asks;
     }
 
@@ -309,6 +312,8 @@ impl<O: OwnObjects> Dispatcher<O> {
         if let Body::Get(mut ranges) | Body::GetNext(mut ranges) | Body::GetBulk(GetBulk { mut ranges, .. }) = body {
             self.spare_ranges.append(&mut ranges);
             self.spare_ranges.truncate(KEPT_RANGES);
+            self.spare_ranges.shrink_to(KEPT_RANGES);
+            ranges.shrink_to(KEPT_RANGES);
             self.ranges = ranges;
         }
         read.outstanding += usize::from(is_sent);

@@ -7,7 +7,7 @@ use std::{
 
 use agentx::{ByteOrder, Open};
 
-use super::{Outcome, connection::ConnectionId, packet::AskedRead, status::SessionCounts};
+use super::{Outcome, connection::ConnectionId, memory::give_back, packet::AskedRead, status::SessionCounts};
 use crate::registry::SessionId;
 
 /// So many timeouts in a row close a session.
@@ -116,7 +116,9 @@ impl Sessions {
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
-        self.sessions.remove(&id)
+        let session = self.sessions.remove(&id);
+        give_back(&mut self.sessions);
+        session
     }
 
     pub(super) fn get(&self, id: SessionId) -> Option<&Session> {

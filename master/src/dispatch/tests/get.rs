@@ -36,7 +36,7 @@ fn several_subagents_are_asked_at_once_and_answer_in_any_order() {
     assert_eq!(of_a.header.transaction_id, of_b.header.transaction_id);
     assert_ne!(of_a.header.packet_id, of_b.header.packet_id);
     rig.answer(&of_a, a, vec![int(names[1], 10)]);
-    assert!(rig.answers().is_empty());
+    assert!(rig.answers().is_empty() && rig.asked(a).is_empty());
     rig.answer(&of_b, b, vec![int(names[0], 20), int(names[2], 21)]);
     assert_eq!(rig.result(token), Ok(vec![int(names[0], 20), int(names[1], 10), int(names[2], 21)]));
 }

@@ -99,7 +99,7 @@ pub(super) fn answer(instances: &Instances, body: &Body, cut: usize) -> Vec<VarB
 
 /// Lets all subagents answer until there is nothing more to be answered.
 pub(super) fn settle(rig: &mut Rig, models: &mut [Model]) {
-    loop {
+    for _ in 0..10_000 {
         let mut is_quiet = true;
         for model in models.iter_mut() {
             for pdu in rig.asked(model.subagent) {
@@ -111,6 +111,7 @@ pub(super) fn settle(rig: &mut Rig, models: &mut [Model]) {
             return;
         }
     }
+    panic!("it asks for ever");
 }
 
 /// Asks, lets all subagents answer, and takes the answer.

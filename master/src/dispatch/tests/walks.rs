@@ -12,6 +12,7 @@ use super::{
 use crate::{
     dispatch::{Operation, Request, Token},
     registry::{Owner, SessionId},
+    varbind_list::VarBindList,
 };
 
 /// A session: its regions, the instances behind them, and how much it answers at once.
@@ -108,6 +109,14 @@ fn rows(union: &BTreeMap<Vec<SubId>, Value>, names: &[Oid], times: usize) -> Vec
     found
 }
 
+fn octets(varbinds: &[VarBind]) -> usize {
+    let mut list = VarBindList::default();
+    for varbind in varbinds {
+        list.push(&varbind.name, varbind.value.as_ref());
+    }
+    list.octets().len()
+}
+
 fn names() -> impl Strategy<Value = Vec<Oid>> {
     let name = prop_oneof![
         8 => arcs(0..6).prop_map(|arcs| Oid::new(below_base(&arcs)).unwrap()),
@@ -153,8 +162,16 @@ proptest! {
         let token = rig.request_in("", bulk, room);
         settle(&mut rig, &mut models);
         match rig.result(token) {
-            Ok(got) => prop_assert_eq!(&got[..], &due[..got.len()]),
-            Err(error) => prop_assert_eq!(error, (agentx::ResponseError::TooBig, 0)),
+            Ok(got) => {
+                prop_assert_eq!(&got[..], &due[..got.len()]);
+                prop_assert!(octets(&got) <= room);
+                prop_assert!(got.len() == due.len() || octets(&due[..=got.len()]) > room, "more had fitted");
+                prop_assert!(!got.is_empty() || due.is_empty());
+            }
+            Err(error) => {
+                prop_assert_eq!(error, (agentx::ResponseError::TooBig, 0));
+                prop_assert!(octets(&due[..1]) > room);
+            }
         }
         prop_assert_eq!((rig.master.outstanding(), rig.master.request_count()), (0, 0));
     }
