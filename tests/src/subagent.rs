@@ -122,6 +122,14 @@ impl Subagent {
         }
     }
 
+    fn serve(&mut self, requests: &AtomicUsize, answer: &mut impl FnMut(&mut Self, Pdu) -> Result<()>) -> Result<()> {
+        loop {
+            let pdu = self.receive()?;
+            requests.fetch_add(1, Ordering::SeqCst);
+            answer(self, pdu)?;
+        }
+    }
+
     /// Answers a request.
     pub fn respond(&mut self, header: Header, error: ResponseError, varbinds: Vec<VarBind>) -> Result<()> {
         let response = Response { sys_up_time: 0, error, index: u16::from(error != ResponseError::NoError), varbinds };
@@ -170,11 +178,10 @@ impl ServedSubagent {
         let serving = thread::spawn({
             let requests = Arc::clone(&requests);
             move || {
-                loop {
-                    let pdu = subagent.receive()?;
-                    requests.fetch_add(1, Ordering::SeqCst);
-                    answer(&mut subagent, pdu)?;
-                }
+                let ended = subagent.serve(&requests, &mut answer);
+                // The other half of the connection, which this thread does not hold, is closed with it.
+                subagent.stream.shutdown(Shutdown::Both).ok();
+                ended
             }
         });
         Ok(Self { stream, requests, over, serving: Some(serving) })

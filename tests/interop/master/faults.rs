@@ -14,12 +14,14 @@ use rstest::rstest;
 use super::{Served, nms::Nms};
 use crate::world::{BASE, OTHER};
 
+/// Where the faulty subagent serves: before [`OTHER`], so that no walk of that ends in it.
+const FAULTY: &str = "1.3.6.1.4.1.8072.9999.9999.75";
 /// How many requests others make while one is not answered.
 const OTHERS: usize = 1_000;
 
-/// A subagent with 50 rows under [`BASE`], which lies behind [`OTHER`], that answers the first `well` requests.
+/// A subagent with 50 rows under [`FAULTY`] that answers the first `well` requests.
 fn serve_faulty(served: &Served, fault: SubagentFault, well: usize, timeout_s: u8) -> Result<(ServedSubagent, Mib)> {
-    let (base, others): (Oid, Oid) = (BASE.parse()?, format!("{OTHER}.1.5").parse()?);
+    let (base, others): (Oid, Oid) = (FAULTY.parse()?, format!("{OTHER}.1.5").parse()?);
     let mib = Mib::column(&base, 50)?;
     let (truth, mut random, mut asked) = (mib.clone(), Random::new(7), 0);
     let answer = move |subagent: &mut Subagent, pdu: agentx::Pdu| {
@@ -37,11 +39,10 @@ fn serve_faulty(served: &Served, fault: SubagentFault, well: usize, timeout_s: u
 fn ask_faulty(served: &Served, subagent: &ServedSubagent, tool: &str) -> Result<Process> {
     let before = subagent.requests();
     let mut command = served.master.v2c().patience(Duration::from_mins(2), 0).command(tool, &[])?;
-    let name = if tool == "snmpget" { format!("{BASE}.1.1") } else { BASE.to_owned() };
+    let name = if tool == "snmpget" { format!("{FAULTY}.1.1") } else { FAULTY.to_owned() };
     let mut asking = served.sandbox.start(tool, command.arg(name))?;
     served.sandbox.wait_for("the request to reach the subagent", || {
-        asking.running()?;
-        ensure!(subagent.requests() > before, "not yet");
+        ensure!(subagent.requests() > before, "not yet: {:?}", asking.running());
         Ok(())
     })?;
     Ok(asking)
@@ -91,7 +92,7 @@ fn one_that_takes_nothing_is_bounded_and_others_are_served() -> Result<()> {
     let before = served.master.memory()?.resident;
     // Far more than fits into the socket's buffers.
     let wire = super::wire::Wire::new(&served.master)?;
-    let names: Vec<String> = (0..500).map(|row| format!("{BASE}.1.{row}")).collect();
+    let names: Vec<String> = (0..500).map(|row| format!("{FAULTY}.1.{row}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for number in 0..2_000 {
         let request = super::wire::get(async_snmp::Version::V2c, number, &names)?;
@@ -150,7 +151,7 @@ fn a_wrong_answer_costs_the_names_of_who_gave_it(
         ensure!(is_refusal(&answer), "{answer:?}");
         let both = client.get(&[&name, &served.rows[0].oid.to_string()]);
         ensure!(both.is_err() || both?[1] == served.rows[0], "another's variable is wrong beside it");
-        let next = client.get_next(&[BASE]);
+        let next = client.get_next(&[FAULTY]);
         let invented = |rows: &[Row]| rows.iter().any(|row| row.value == Value::Integer(666));
         ensure!(!next.is_ok_and(|rows| invented(&rows)), "what it invented was handed on");
     }
@@ -159,9 +160,9 @@ fn a_wrong_answer_costs_the_names_of_who_gave_it(
     drop((asking, faulty));
     // Its place is free for one that is well.
     let healthy = served.sandbox.wait_for("its names to be free", || {
-        ServedSubagent::healthy(&served.master.agentx_socket(), &Context::default(), &BASE.parse()?, mib.clone())
+        ServedSubagent::healthy(&served.master.agentx_socket(), &Context::default(), &FAULTY.parse()?, mib.clone())
     })?;
-    assert_eq!(client.walk(Walk::Bulk(10), BASE)?, mib.rows());
+    assert_eq!(client.walk(Walk::Bulk(10), FAULTY)?, mib.rows());
     ensure!(healthy.requests() > 0);
     Ok(())
 }

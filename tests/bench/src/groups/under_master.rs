@@ -1,7 +1,7 @@
 //! The same objects under our master, as an NMS sees them.
 
 use anyhow::Result;
-use harness::{Exporter, Sandbox, Snmpd, SnmpdOptions};
+use harness::{Agent as _, Exporter, Sandbox, Snmpd, SnmpdOptions};
 
 use super::Group;
 use crate::{
