@@ -295,6 +295,9 @@ impl<O: OwnObjects> Dispatcher<O> {
         for (range, (column, piece)) in ranges.iter_mut().zip(&asked.pieces) {
             if let Some(piece) = read.piece(*column, *piece) {
                 put_range(range, &piece.from, piece.include, &piece.end);
+                if asked.pdu_type == PduType::GetBulk {
+                    begin_before(range);
+                }
             }
         }
         let body = match asked.pdu_type {
@@ -378,6 +381,18 @@ fn put_range(range: &mut SearchRange, from: &[SubId], include: bool, end: &[SubI
     // They are no longer than OIDs may be: they come from OIDs.
     let _ = (range.start.assign(from), range.end.assign(end));
     range.include = include;
+}
+
+/// Says the same without `include`, by a start that no instance lies behind but those that are meant: net-snmp's library
+/// (5.9.3) minds `include` in every repetition, and finds the same instance again and again.
+fn begin_before(range: &mut SearchRange) {
+    let Some((last, parent)) = range.start.split_last().filter(|_| range.include) else { return };
+    let before = match last.checked_sub(1) {
+        Some(sibling) => [parent, &[sibling, SubId::MAX]].concat(),
+        None => parent.to_vec(),
+    };
+    // One that would be too long begins as it does.
+    range.include = range.start.assign(&before).is_err();
 }
 
 /// Columns come in a message of 64 KiB.

@@ -189,8 +189,9 @@ fn decrypt(
             let plaintext = key.and_then(|key| {
                 let plaintext =
                     key.decrypt(data, params.engine_boots(), params.engine_time(), params.priv_params()).ok()?;
-                // Blocks of DES are filled up with whatever (RFC 3414 section 8.1.1.2).
-                Scoped::read(&plaintext, if key.protocol().is_des_family() { 7 } else { 0 })
+                // Blocks of DES are filled up with whatever (RFC 3414 section 8.1.1.2). pysnmp fills up those of AES as
+                // well, and appends a whole one where nothing is to be filled.
+                Scoped::read(&plaintext, if key.protocol().is_des_family() { 8 } else { 16 })
             });
             // Of an authentic message: what is no plaintext was encrypted with another key, and its sender should
             // know.

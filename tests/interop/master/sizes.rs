@@ -67,15 +67,17 @@ fn by_v3<const ROOM: usize>(wire: &Wire, octets: usize) -> Result<(usize, i32, u
 }
 
 #[rstest]
-#[case::version_1(by_v1, LONGEST, 1)]
-#[case::version_2c(by_v2c, LONGEST, 0)]
-#[case::version_3(by_v3::<LONGEST>, LONGEST, 0)]
-#[case::version_3_with_the_most_that_can_be_said(by_v3::<0x7FFF_FFFF>, LONGEST, 0)]
-#[case::version_3_with_room_for_a_frame(by_v3::<1_472>, 1_472, 0)]
-#[case::version_3_with_the_least_room(by_v3::<484>, 484, 0)]
+#[case::version_1(by_v1, LONGEST, 0, 1)]
+#[case::version_2c(by_v2c, LONGEST, 0, 0)]
+#[case::version_3(by_v3::<LONGEST>, LONGEST, 1, 0)]
+#[case::version_3_with_the_most_that_can_be_said(by_v3::<0x7FFF_FFFF>, LONGEST, 1, 0)]
+#[case::version_3_with_room_for_a_frame(by_v3::<1_472>, 1_472, 1, 0)]
+#[case::version_3_with_the_least_room(by_v3::<484>, 484, 1, 0)]
 fn an_answer_fills_the_message_to_the_last_octet_and_one_more_is_too_big(
     #[case] ask: Ask,
     #[case] room: usize,
+    // The engine's time is in the answer, and is counted as long as it may be by then.
+    #[case] spared: usize,
     // RFC 3416 section 4.2.1 leaves them out, RFC 1157 section 4.1.2 repeats the request's.
     #[case] varbinds_of_too_big: usize,
 ) -> Result<()> {
@@ -85,14 +87,14 @@ fn an_answer_fills_the_message_to_the_last_octet_and_one_more_is_too_big(
     let (len, error, _) = ask(&wire, nearly)?;
     ensure!(error == 0 && len > nearly, "error {error}, {len} octets");
     let overhead = len - nearly;
-    assert_eq!(ask(&wire, room - overhead)?, (room, 0, 1));
+    assert_eq!(ask(&wire, room - overhead - spared)?, (room - spared, 0, 1));
     // RFC 2578 section 7.1.2: no string is longer.
     for octets in [room - overhead + 1, room, 65_535] {
         let (len, error, varbinds) = ask(&wire, octets)?;
         ensure!((error, varbinds) == (TOO_BIG, varbinds_of_too_big) && len <= room, "{error}, {varbinds}, {len}");
     }
     // It is the answer that was too big, and nothing else.
-    assert_eq!(ask(&wire, room - overhead)?, (room, 0, 1));
+    assert_eq!(ask(&wire, room - overhead - spared)?, (room - spared, 0, 1));
     Ok(())
 }
 

@@ -79,7 +79,7 @@ impl Read {
             let Some(&(column, piece)) = asked.pieces.get(asked.range_of(number)) else { break };
             let taken = match asked.pdu_type {
                 PduType::Get => self.take_instance(column, piece, number + 1, varbind),
-                _ => self.take_next(column, piece, number + 1, varbind),
+                kind => self.take_next(column, piece, number + 1, varbind, kind == PduType::GetBulk),
             };
             taken.map_err(|wrong| (wrong, column))?;
         }
@@ -105,13 +105,27 @@ impl Read {
         Ok(())
     }
 
-    fn take_next(&mut self, column: u32, id: u32, number: usize, varbind: VarBindRef<'_>) -> Result<(), Wrong> {
+    fn take_next(
+        &mut self,
+        column: u32,
+        id: u32,
+        number: usize,
+        varbind: VarBindRef<'_>,
+        is_bulk: bool,
+    ) -> Result<(), Wrong> {
         let VarBindRef { name, value } = varbind;
         let Some(known) = self.columns.get_mut(column as usize) else { return Ok(()) };
         // Nobody waits for what was asked ahead and is not needed.
         let Some(place) = known.pieces().position(|piece| piece.id == id) else { return Ok(()) };
         let Some(piece) = known.piece_mut(place) else { return Ok(()) };
         match value {
+            // net-snmp's library does not mind where the range of a GetBulk ends.
+            _ if is_bulk && piece.is_behind(name) => {
+                if piece.state == State::Asked {
+                    piece.state = State::Exhausted;
+                }
+                return Ok(());
+            }
             ValueRef::EndOfMibView => {
                 if piece.state == State::Asked {
                     piece.state = State::Exhausted;
@@ -132,9 +146,14 @@ impl Read {
 }
 
 impl Piece {
+    /// Whether this name comes after all that belong to it.
+    fn is_behind(&self, name: &[SubId]) -> bool {
+        !self.end.is_empty() && name >= self.end.as_slice()
+    }
+
     /// Whether a search that stands here can find this name.
     fn is_next(&self, name: &[SubId]) -> bool {
         let from = self.from.as_slice();
-        (name > from || self.include && name == from) && (self.end.is_empty() || name < self.end.as_slice())
+        (name > from || self.include && name == from) && !self.is_behind(name)
     }
 }
