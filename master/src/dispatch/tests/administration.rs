@@ -240,3 +240,58 @@ fn contexts_registrations_and_sessions_are_seen_in_the_status() {
     assert_eq!((session.registrations, session.outstanding, session.counts.requests), (2, 1, 1));
     assert_eq!((rig.master.context_count(), rig.master.request_count()), (2, 1));
 }
+
+#[test]
+fn a_connection_is_named_once_until_there_is_more_to_send() {
+    let mut rig = Rig::new();
+    let (a, b) = (rig.open(), rig.open());
+    while rig.master.next_ready().is_some() {}
+    for _ in 0..3 {
+        rig.call(a, "", Body::Ping);
+    }
+    rig.call(b, "", Body::Ping);
+    let ready = |rig: &mut Rig| std::iter::from_fn(|| rig.master.next_ready()).collect::<Vec<_>>();
+    assert_eq!(ready(&mut rig), [a.connection, b.connection]);
+    assert_eq!(ready(&mut rig), []);
+    rig.call(a, "", Body::Ping);
+    rig.disconnect(b);
+    assert_eq!(ready(&mut rig), [a.connection]);
+    assert!(rig.master.output(b.connection).is_none());
+}
+
+#[test]
+fn octets_may_be_sent_in_any_pieces() {
+    let mut rig = Rig::new();
+    let a = rig.open();
+    let header = Header { byte_order: ByteOrder::Little, session_id: a.session, transaction_id: 1, packet_id: 1 };
+    let ping = Pdu { header, context: Context::default(), body: Body::Ping };
+    let (mut sent, mut framer) = (Vec::new(), agentx::Framer::new(agentx::Limits::default()));
+    for packet_id in 0..200 {
+        rig.give(a.connection, &Pdu { header: Header { packet_id, ..header }, ..ping.clone() });
+        let output = rig.master.output(a.connection).unwrap();
+        let len = output.pending().len().min(23);
+        framer.feed(&output.pending()[..len]);
+        output.advance(len);
+    }
+    let output = rig.master.output(a.connection).unwrap();
+    framer.feed(output.pending());
+    output.advance(usize::MAX);
+    assert!(output.is_empty() && !output.closes());
+    while let Some(frame) = framer.next_frame().unwrap() {
+        sent.push(FrameHeader::parse(frame).unwrap().header.packet_id);
+    }
+    assert_eq!(sent, (0..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn limits_change_for_what_comes_after() {
+    let mut rig = Rig::with(&master_config::Limits { sessions: 1, registrations: 1, ..Default::default() });
+    let a = rig.open();
+    rig.register(a, A);
+    assert_eq!(rig.try_register(a, "other", region(A)), ResponseError::RequestDenied);
+    rig.master.limit(&master_config::Limits { registrations: 2, subagent_timeout_ms: 900, ..Default::default() });
+    rig.register_as(a, "other", region(A));
+    rig.open();
+    rig.request(get(&["1.3.6.1.4.1.99999.1.1"]));
+    assert_eq!(rig.master.deadline(), Some(rig.now + Duration::from_millis(900)));
+}
