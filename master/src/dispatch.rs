@@ -383,11 +383,11 @@ impl<O: OwnObjects> Dispatcher<O> {
 
     /// Goes on with the request that a PDU was sent for.
     fn resolve(&mut self, packet: Packet, outcome: &Outcome<'_, '_>, now: Instant) {
-        let Packet { session, transaction, asked, .. } = packet;
+        let Packet { session, transaction, sent, asked, .. } = packet;
         if let (Asked::Read(asked), Some(session)) = (&asked, self.sessions.get_mut(session))
             && asked.pdu_type == PduType::GetBulk
         {
-            session.learn_bulk(asked, outcome);
+            session.learn_bulk(asked, sent, outcome, now);
         }
         let request = self.transactions.remove(&transaction);
         give_back(&mut self.transactions);

@@ -328,8 +328,8 @@ impl<O: OwnObjects> Dispatcher<O> {
 fn shape(read: &Read, session: &Session, asks: &[Ask], pieces: Vec<(u32, u32)>) -> AskedRead {
     let once = match session.bulk {
         Bulk::Refused => asks.len(),
-        Bulk::Untried | Bulk::Works if read.is_cautious => asks.len(),
-        Bulk::Untried | Bulk::Works => asks.iter().take_while(|ask| ask.repetitions <= 1).count(),
+        Bulk::Untried { .. } | Bulk::Works if read.is_cautious => asks.len(),
+        Bulk::Untried { .. } | Bulk::Works => asks.iter().take_while(|ask| ask.repetitions <= 1).count(),
     };
     let repeated = asks.len() - once;
     let pdu_type = match (read.kind, repeated) {

@@ -18,11 +18,14 @@ pub(super) const OUTSTANDING: usize = 4_096;
 /// Whether a subagent knows GetBulk. net-snmp's master never sends one, so there are some that do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bulk {
-    /// It has not been asked, or not answered yet.
-    Untried,
+    /// It has not answered one yet.
+    Untried {
+        /// When it had not answered one in time: which may have had another reason.
+        missed: Option<Instant>,
+    },
     /// It has answered one.
     Works,
-    /// It refused the first, or never answered it: it is asked by GetNext.
+    /// It refused the first, or answered neither of the first two: it is asked by GetNext.
     Refused,
 }
 
@@ -50,7 +53,7 @@ impl Session {
             byte_order,
             open,
             opened: now,
-            bulk: Bulk::Untried,
+            bulk: Bulk::Untried { missed: None },
             packets: BTreeSet::new(),
             timeouts: 0,
             timed_out: None,
@@ -71,15 +74,16 @@ impl Session {
         (self.timeouts, self.timed_out) = (0, None);
     }
 
-    /// What came of a GetBulk.
-    pub(super) fn learn_bulk(&mut self, asked: &AskedRead, outcome: &Outcome<'_, '_>) {
-        match outcome {
-            Outcome::Answered(_) if !outcome.is_refusal(asked) => self.bulk = Bulk::Works,
-            Outcome::Answered(_) | Outcome::Unreadable | Outcome::Missed if self.bulk == Bulk::Untried => {
-                self.bulk = Bulk::Refused;
-            }
-            Outcome::Answered(_) | Outcome::Unreadable | Outcome::Missed | Outcome::Lost => {}
-        }
+    /// What came of a GetBulk that was sent then.
+    pub(super) fn learn_bulk(&mut self, asked: &AskedRead, sent: Instant, outcome: &Outcome<'_, '_>, now: Instant) {
+        self.bulk = match (self.bulk, outcome) {
+            (_, Outcome::Answered(_)) if !outcome.is_refusal(asked) => Bulk::Works,
+            (Bulk::Untried { missed: None }, Outcome::Missed) => Bulk::Untried { missed: Some(now) },
+            // It belongs to the same pause.
+            (Bulk::Untried { missed: Some(missed) }, Outcome::Missed) if sent < missed => self.bulk,
+            (Bulk::Untried { .. }, Outcome::Answered(_) | Outcome::Unreadable | Outcome::Missed) => Bulk::Refused,
+            (known, _) => known,
+        };
     }
 
     /// What was asked at `sent` has not been answered in time. Whether that is once too often.

@@ -1,12 +1,10 @@
 //! Whatever is registered by whom: a walk is the sorted union of what each session serves.
 
-use std::collections::BTreeMap;
-
 use agentx::{Oid, Register, SubId, Value, VarBind};
 use proptest::prelude::*;
 
 use super::{
-    model::{Model, ask, settle},
+    model::{Instances, Model, ask, settle},
     rig::{Own, ROOM, Rig, oid},
 };
 use crate::{
@@ -54,7 +52,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 /// The sessions of a plan, and what the registry's rules make of them.
-fn build(rig: &mut Rig, plans: &[Plan]) -> (Vec<Model>, BTreeMap<Vec<SubId>, Value>) {
+fn build(rig: &mut Rig, plans: &[Plan]) -> (Vec<Model>, Instances) {
     let mut models = Vec::new();
     for (plan, number) in plans.iter().zip(0_u32..) {
         let subagent = rig.open();
@@ -71,9 +69,15 @@ fn build(rig: &mut Rig, plans: &[Plan]) -> (Vec<Model>, BTreeMap<Vec<SubId>, Val
         (model.cut, model.has_no_bulk) = (plan.cut, plan.has_no_bulk);
         models.push(model);
     }
-    let mut union: BTreeMap<_, _> =
+    let union = union(rig, &models);
+    (models, union)
+}
+
+/// What there is to be seen, as the registry says who serves what.
+fn union(rig: &Rig, models: &[Model]) -> Instances {
+    let mut union: Instances =
         Own::objects().into_iter().map(|varbind| (varbind.name.to_vec(), varbind.value)).collect();
-    for model in &models {
+    for model in models {
         for (name, value) in &model.instances[&Vec::new()] {
             let owner = rig.master.registry.serving(b"", name).map(|serving| serving.owner);
             if owner == Some(Owner::Session(SessionId(model.subagent.session))) {
@@ -81,11 +85,11 @@ fn build(rig: &mut Rig, plans: &[Plan]) -> (Vec<Model>, BTreeMap<Vec<SubId>, Val
             }
         }
     }
-    (models, union)
+    union
 }
 
 /// What follows each name, so many times.
-fn rows(union: &BTreeMap<Vec<SubId>, Value>, names: &[Oid], times: usize) -> Vec<VarBind> {
+fn rows(union: &Instances, names: &[Oid], times: usize) -> Vec<VarBind> {
     let mut at = names.to_vec();
     let mut found = Vec::new();
     for _ in 0..times {
@@ -211,5 +215,51 @@ proptest! {
             }
             prop_assert_eq!(&walked, due);
         }
+    }
+
+    #[test]
+    fn a_session_that_dies_in_the_middle_of_a_request_takes_only_its_own(
+        plans in prop::collection::vec(plan(), 1..6),
+        answered in 0..6_usize,
+        dies in any::<prop::sample::Index>(),
+        times in 1..40_u32,
+    ) {
+        let mut rig = Rig::new();
+        let (mut models, before) = build(&mut rig, &plans);
+        let names = vec![oid("1.3")];
+        let token = rig.request(Operation::GetBulk { non_repeaters: 0, max_repetitions: times, names });
+        for _ in 0..answered {
+            for model in &mut models {
+                for pdu in rig.asked(model.subagent) {
+                    model.answer(&mut rig, &pdu);
+                }
+            }
+        }
+        let dead = models.remove(dies.index(models.len()));
+        rig.disconnect(dead.subagent);
+        let after = union(&rig, &models);
+        settle(&mut rig, &mut models);
+
+        let found = rig.result(token).unwrap();
+        let mut last = oid("1.3");
+        for VarBind { name, value } in found {
+            if value == Value::EndOfMibView {
+                prop_assert_eq!(&name, &last);
+                let beyond = (std::ops::Bound::Excluded(name.to_vec()), std::ops::Bound::Unbounded);
+                for (passed, value) in after.range(beyond) {
+                    prop_assert!(before.get(passed) != Some(value), "{:?} was not found", passed);
+                }
+                break;
+            }
+            let is_known = |union: &Instances| union.get(name.as_slice()) == Some(&value);
+            prop_assert!(is_known(&before) || is_known(&after), "{} = {:?}", name, value);
+            let between = (std::ops::Bound::Excluded(last.to_vec()), std::ops::Bound::Excluded(name.to_vec()));
+            prop_assert!(name > last);
+            for (passed, value) in after.range(between) {
+                prop_assert!(before.get(passed) != Some(value), "{:?} was passed by", passed);
+            }
+            last = name;
+        }
+        prop_assert_eq!((rig.master.outstanding(), rig.master.request_count()), (0, 0));
     }
 }
