@@ -8,27 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{Agent as _, Application, Row, Sandbox, SnmpMaster, Walk, example, http, oids_and_types};
+use harness::{
+    Agent as _, Application, COMMUNITY, Row, Sandbox, SnmpMaster, USER, Walk, example, http, oids_and_types,
+};
 
 const EXAMPLES: [&str; 4] = ["host", "table", "web-app", "database"];
 const PLAYPEN: &str = "1.3.6.1.4.1.8072.9999.9999";
-/// Who reads: those of examples/default-context, with net-snmp's options to be them.
-const COMMUNITY: &[&str] = &["-v2c", "-c", "example-community"];
-const USER: &[&str] = &[
-    "-v3",
-    "-l",
-    "authPriv",
-    "-u",
-    "noc",
-    "-a",
-    "SHA-256",
-    "-A",
-    "example-auth-passphrase",
-    "-x",
-    "AES",
-    "-X",
-    "example-priv-passphrase",
-];
 /// How many lines of the walk by name are printed.
 const SHOWN: usize = 8;
 
@@ -48,7 +33,8 @@ fn demo(out: &mut impl Write) -> Result<()> {
     let mut manifests: Vec<PathBuf> = EXAMPLES.iter().map(|name| example(name).join("subtree.yaml")).collect();
     manifests.extend(["context.yaml", "secrets.yaml"].map(|file| example("default-context").join(file)));
     let (mut master, config) = SnmpMaster::start_rendered(&sandbox, &manifests, "default")?;
-    let client = master.client(COMMUNITY);
+    // examples/default-context has the harness's own credentials.
+    let client = master.v2c();
     writeln!(
         out,
         "1. Four SnmpSubtree manifests, examples/*/subtree.yaml, and who may read them, examples/default-context, became"
@@ -73,7 +59,7 @@ fn demo(out: &mut impl Write) -> Result<()> {
     )?;
 
     writeln!(out, "5. A management system sees them all:")?;
-    writeln!(out, "     snmpbulkwalk {} -On {} {PLAYPEN}", COMMUNITY.join(" "), client.address())?;
+    writeln!(out, "     snmpbulkwalk -v2c -c {COMMUNITY} -On {} {PLAYPEN}", client.address())?;
     let rows = client.walk(Walk::Bulk(50), PLAYPEN)?;
     for (number, name) in [(1, "host"), (2, "web-app"), (3, "database"), (4, "table")] {
         let base: agentx::Oid = format!("{PLAYPEN}.{number}").parse()?;
