@@ -168,6 +168,7 @@ pub(crate) fn compare_pdu(pdu: &Pdu, right: &[Variable]) -> Result<()> {
         let same = match (&varbind.value, value) {
             (async_snmp::Value::Counter64(seen), Value::Counter64(right)) => seen == right,
             (async_snmp::Value::Gauge32(seen), Value::Gauge32(right)) => seen == right,
+            (async_snmp::Value::Integer(seen), Value::Integer(right)) => seen == right,
             _ => false,
         };
         if !same {
