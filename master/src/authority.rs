@@ -4,9 +4,6 @@ use std::{fmt, net::SocketAddr};
 
 use agentx::{DisplayArcs, Oid, Range, ResponseError, SubId, VarBind};
 
-/// Where the product's own objects stand: in net-snmp's playpen, until a number is assigned.
-pub const PRODUCT_OID: [SubId; 10] = [1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 2741];
-
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
@@ -71,7 +68,7 @@ pub enum Act<'a> {
 /// Why a peer may not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    /// These are objects of the master's own or of the product's.
+    /// These are objects of the master's own.
     #[error("what is under {0} is the master's own")]
     Reserved(Oid),
 }
@@ -89,15 +86,14 @@ impl From<&Denial> for ResponseError {
 /// A peer on the Unix socket or on TCP is the platform team's, and may do anything but answer in the master's place.
 #[derive(Debug, Clone)]
 pub struct Authority {
-    /// The master's own subtrees, and the product's.
+    /// The master's own subtrees.
     reserved: Vec<Oid>,
 }
 
 impl Authority {
     /// `own` are the master's own subtrees.
     pub fn new(own: &[Oid]) -> Self {
-        let product = Oid::try_from(PRODUCT_OID.as_slice()).ok();
-        Self { reserved: own.iter().cloned().chain(product).collect() }
+        Self { reserved: own.to_vec() }
     }
 
     /// Whether `peer` may do this.
@@ -178,14 +174,14 @@ mod tests {
     #[case::a_range_beside_an_own_subtree("1.3.6.1.2.1.2", Some((7, 5)), true)]
     #[case::a_range_below_an_own_subtree("1.3.6.1.2.1.1.3", Some((8, 5)), false)]
     #[case::a_range_above_and_a_part_that_differs("1.3.6.1.1.1.2", Some((5, 5)), true)]
-    #[case::the_products("1.3.6.1.4.1.8072.9999.9999.2741.1", None, false)]
-    #[case::the_playpen_beside_it("1.3.6.1.4.1.8072.9999.9999.1", None, true)]
+    #[case::in_another_own_subtree("1.3.6.1.4.1.8072.9999.9999.2741.1", None, false)]
+    #[case::beside_it("1.3.6.1.4.1.8072.9999.9999.1", None, true)]
     fn the_masters_own_objects_are_nobody_elses(
         #[case] subtree: &str,
         #[case] range: Option<(u8, SubId)>,
         #[case] allowed: bool,
     ) {
-        let authority = Authority::new(&[oid("1.3.6.1.2.1.1")]);
+        let authority = Authority::new(&["1.3.6.1.2.1.1", "1.3.6.1.4.1.8072.9999.9999.2741"].map(oid));
         let range = range.map(|(position, upper_bound)| Range { position, upper_bound });
         for transport in [
             Transport::Unix { pid: Some(7), uid: None },

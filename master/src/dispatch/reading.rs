@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agentx::{Body, GetBulk, PduType, ResponseError, SearchRange, SubId, ValueRef};
+use agentx::{Body, GetBulk, Oid, PduType, ResponseError, SearchRange, SubId, ValueRef};
 
 use super::{
     Dispatcher, Outcome, PDU_VARBINDS, Request, Transaction,
@@ -383,15 +383,15 @@ fn put_range(range: &mut SearchRange, from: &[SubId], include: bool, end: &[SubI
     range.include = include;
 }
 
-/// Says the same without `include`, by a start that no instance lies behind but those that are meant: net-snmp's library
-/// (5.9.3) minds `include` in every repetition, and finds the same instance again and again.
+/// Says the same without `include`: by the last name there can be before the start. net-snmp's library (5.9.3) minds
+/// `include` in every repetition, and finds the same instance again and again.
 fn begin_before(range: &mut SearchRange) {
     let Some((last, parent)) = range.start.split_last().filter(|_| range.include) else { return };
-    let before = match last.checked_sub(1) {
-        Some(sibling) => [parent, &[sibling, SubId::MAX]].concat(),
-        None => parent.to_vec(),
-    };
-    // One that would be too long begins as it does.
+    let mut before = parent.to_vec();
+    if let Some(sibling) = last.checked_sub(1) {
+        before.push(sibling);
+        before.resize(Oid::MAX_LEN, SubId::MAX);
+    }
     range.include = range.start.assign(&before).is_err();
 }
 
