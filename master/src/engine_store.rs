@@ -45,14 +45,14 @@ pub struct EngineStore {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineStoreError {
     /// The system's reason, as a disk that is full or read-only.
-    #[error("{}: {what}: {source}", path.display())]
+    #[error("{}: {what}: {error}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What could not be done.
         what: &'static str,
         /// The reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// Its contents are not what was written.
     #[error(
@@ -128,7 +128,7 @@ impl EngineStore {
 }
 
 fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> EngineStoreError {
-    move |source| EngineStoreError::Io { path: path.to_owned(), what, source }
+    move |error| EngineStoreError::Io { path: path.to_owned(), what, error }
 }
 
 fn new_engine_id() -> Result<Vec<u8>, EngineStoreError> {

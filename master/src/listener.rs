@@ -44,14 +44,14 @@ pub struct Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The system's reason.
-    #[error("cannot listen for {what} at {at}: {source}")]
+    #[error("cannot listen for {what} at {at}: {error}")]
     Io {
         /// SNMP or AgentX.
         what: &'static str,
         /// The address or path.
         at: String,
         /// The reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// A Unix socket's path is as long as a sockaddr_un can hold, or longer.
     #[error("cannot listen for AgentX at {}: a Unix socket's path has at most {} octets", path.display(), unix::PATH_LEN)]
@@ -102,7 +102,7 @@ impl Bound {
 
 impl ListenError {
     fn at(what: &'static str, at: impl ToString) -> impl FnOnce(Errno) -> Self {
-        move |errno| Self::Io { what, at: at.to_string(), source: errno.into() }
+        move |errno| Self::Io { what, at: at.to_string(), error: errno.into() }
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn bind(socket: &UnixSocket) -> Result<(UnixListener, UnixPath), List
     let group = socket.group.as_deref().map(|group| group_number(path, group)).transpose()?;
     remove_stale(path)?;
     let failed = || ListenError::at("AgentX", path.display());
-    let failed_io = |source| ListenError::Io { what: "AgentX", at: path.display().to_string(), source };
+    let failed_io = |error| ListenError::Io { what: "AgentX", at: path.display().to_string(), error };
     let fd = new_socket(AddressFamily::Unix, SockType::Stream).map_err(failed())?;
     bind_to(&fd, &UnixAddr::new(path).map_err(failed())?).map_err(failed())?;
     let mut file = UnixPath { path: path.clone(), identity: identity(path) };
@@ -92,7 +92,7 @@ fn find_group(groups: &str, name: &str) -> Option<u32> {
 }
 
 fn remove_stale(path: &Path) -> Result<(), ListenError> {
-    let failed = |source| ListenError::Io { what: "AgentX", at: path.display().to_string(), source };
+    let failed = |error| ListenError::Io { what: "AgentX", at: path.display().to_string(), error };
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
