@@ -34,9 +34,9 @@ unit: ## Tests of pure code: properties, snapshots, fuzz corpora, the codec agai
 interop: setup ## Tests across processes: sidecar and master, with net-snmp, FRRouting, pysnmp and real exporters
 	@tests/run interop
 
-soak: setup ## The sidecar under random faults for SOAK_SECONDS (default 600): its memory, every answer; SEED repeats one
-	@cargo build --quiet --package snmp-sidecar --package snmp-operator-tests --bins
-	@SOAK_SECONDS=$(SOAK_SECONDS) SEED=$(SEED) target/debug/soak
+soak: setup ## The sidecar under random faults for SOAK_SECONDS (default 600), under SOAK_MASTER=ours or snmpd; SEED repeats one
+	@cargo build --quiet $(addprefix --package ,$(PROGRAMS) snmp-operator-tests) --bins
+	@SOAK_SECONDS=$(SOAK_SECONDS) SOAK_MASTER=$(SOAK_MASTER) SEED=$(SEED) target/debug/soak
 
 lint: $(DENY) ## Format, clippy, documentation, dependencies
 	@tests/run lint

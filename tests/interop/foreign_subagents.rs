@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use harness::{
     Agent, Client,
     MasterKind::{self, NetSnmp, Ours},
-    Process, Row, Sandbox, Walk, start_bgpd, start_c_subagent, start_python_subagent,
+    Process, Row, Sandbox, SnmpMaster, Walk, start_bgpd, start_c_subagent, start_python_subagent,
 };
 use rstest::rstest;
 
@@ -152,6 +152,28 @@ fn net_snmps_library_is_written_whole_or_not_at_all(#[values(NetSnmp, Ours)] mas
         whole[*place] = row;
     }
     assert_eq!(agent.v2c().walk(Walk::Bulk(50), C)?, rows_under(C, &whole));
+    Ok(())
+}
+
+#[test]
+fn a_notification_of_net_snmps_library_is_taken_and_counted() -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let master = SnmpMaster::start(&sandbox)?;
+    let mut subagent = start_c_subagent(&sandbox, &master, "", "hello")?;
+    wait_for_walk(&sandbox, &mut subagent, &master.v2c(), C, C_WALK.len())?;
+    let taken = || master.metric("snmp_master_notifications_total", &[]);
+    // The library sends one of its own when it starts.
+    let before = taken()?;
+    for number in 1..=3 {
+        master.v2c().set(&format!("{C}.5.0"), "i", &number.to_string())?;
+    }
+    sandbox.wait_for("three notifications to be counted", || {
+        let now = taken()?;
+        ensure!((now - before - 3.0).abs() < 0.5, "{before}, now {now}");
+        Ok(())
+    })?;
+    // It was answered: the session goes on.
+    assert_eq!(master.v2c().get(&[&format!("{C}.5.0")])?, rows_under(C, &["5.0 = INTEGER: 3"]));
     Ok(())
 }
 

@@ -35,15 +35,9 @@ fn demo(out: &mut impl Write) -> Result<()> {
     let (mut master, config) = SnmpMaster::start_rendered(&sandbox, &manifests, "default")?;
     // examples/default-context has the harness's own credentials.
     let client = master.v2c();
-    writeln!(
-        out,
-        "1. Four SnmpSubtree manifests, examples/*/subtree.yaml, and who may read them, examples/default-context, became"
-    )?;
-    writeln!(out, "   the configuration of sidecars and of the master:")?;
-    writeln!(
-        out,
-        "     snmp-operator render --format mounted -f examples/default-context -f examples/host/subtree.yaml …"
-    )?;
+    writeln!(out, "1. Four SnmpSubtree manifests, examples/*/subtree.yaml, and who may read them,")?;
+    writeln!(out, "   examples/default-context, became the configuration of sidecars and of the master:")?;
+    writeln!(out, "     snmp-operator render --format mounted -f examples/default-context -f examples/host …")?;
     writeln!(out, "2. The SNMP agent runs: snmp-master on {}.", client.address())?;
 
     let applications = start_applications(&sandbox)?;

@@ -1,4 +1,5 @@
-//! A soak of the sidecar: `SOAK_SECONDS` of faults (600 unless set), from the seed `SEED` (a new one unless set).
+//! A soak of the sidecar: `SOAK_SECONDS` of faults (600 unless set), from the seed `SEED` (a new one unless set), under
+//! snmpd, or under our master where `SOAK_MASTER` is `ours`.
 
 use std::{
     env,
@@ -7,8 +8,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
-use harness::soak::{Options, run};
+use anyhow::{Context as _, Result, bail};
+use harness::{
+    MasterKind,
+    soak::{Options, run},
+};
 
 fn main() -> ExitCode {
     match soak() {
@@ -24,7 +28,12 @@ fn soak() -> Result<()> {
     let duration = Duration::from_secs(number("SOAK_SECONDS")?.unwrap_or(600));
     // Short enough to type.
     let seed = number("SEED")?.unwrap_or_else(|| RandomState::new().hash_one(()) >> 32);
-    let summary = run(Options { duration, seed }, &mut std::io::stdout())?;
+    let master = match env::var("SOAK_MASTER").unwrap_or_default().as_str() {
+        "" | "snmpd" => MasterKind::NetSnmp,
+        "ours" => MasterKind::Ours,
+        other => bail!("SOAK_MASTER: {other:?} is neither snmpd nor ours"),
+    };
+    let summary = run(Options { duration, seed, master }, &mut std::io::stdout())?;
     println!("{summary}");
     summary.check()
 }

@@ -1,7 +1,7 @@
 //! A sidecar among sources and masters that fail at random. Its memory must stay where it was after the first minute,
 //! and every answer to what the faults do not affect must be right.
 //!
-//! One sidecar serves six subtrees to three masters: snmpd, which net-snmp's tools walk and which is killed and frozen;
+//! One sidecar serves six subtrees to three masters: snmpd or ours, which net-snmp's tools walk and which is killed and frozen;
 //! a master in this process that asks without a pause and is always well; and one that is not. Half of the sources are
 //! always well, the others fail in every way of [`SourceFault`](crate::SourceFault) and some more; the documents of three
 //! subtrees are changed, broken and removed. At first every kind of fault comes once, then they come at random. What is
@@ -41,7 +41,7 @@ use self::{
     tally::Tally,
     truth::{Truth, Witness},
 };
-use crate::{Agent as _, DEADLINE, MasterFault, MasterSocket, Memory, Sandbox, Sidecar, SidecarOptions, Snmpd};
+use crate::{DEADLINE, MasterFault, MasterKind, MasterSocket, Memory, Sandbox, Sidecar, SidecarOptions};
 
 /// A soak.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,8 @@ pub struct Options {
     pub duration: Duration,
     /// Repeats the faults and their times, as far as those of the machine allow.
     pub seed: u64,
+    /// The agent that is walked.
+    pub master: MasterKind,
 }
 
 impl Options {
@@ -142,7 +144,7 @@ fn plans() -> Vec<Plan> {
 /// # Errors
 /// What kept it from being run to its end. What was wrong otherwise is for [`Summary::check`] to say.
 pub fn run(options: Options, out: &mut (dyn Write + Send)) -> Result<Summary> {
-    let Options { duration, seed } = options;
+    let Options { duration, seed, master: kind } = options;
     writeln!(out, "seed {seed}, {} s of faults", duration.as_secs())?;
     let (sandbox, clock, plans) = (Sandbox::new()?, Clock::start(), plans());
     let mut sources = Vec::new();
@@ -154,10 +156,10 @@ pub fn run(options: Options, out: &mut (dyn Write + Send)) -> Result<Summary> {
     let stage = Stage { truth, tally: Arc::default(), calm: Arc::default(), over: Arc::default(), seed };
 
     let mut folder = Folder::new(&sandbox, &plans, &sources)?;
-    let mut snmpd = Snmpd::start(&sandbox)?;
+    let mut agent = kind.start(&sandbox)?;
     let well = MasterSocket::unix(&sandbox.path("well.agentx"))?;
     let faulty = MasterSocket::tcp()?;
-    let masters = vec![snmpd.unix_url(), well.url()?, faulty.url()?];
+    let masters = vec![agent.unix_url(), well.url()?, faulty.url()?];
     let config = folder.mounted.clone();
     let mut sidecar =
         Sidecar::start_unready(&sandbox, SidecarOptions { config, masters, ..SidecarOptions::default() })?;
@@ -174,7 +176,7 @@ pub fn run(options: Options, out: &mut (dyn Write + Send)) -> Result<Summary> {
         stop: Arc::clone(&stage.calm),
         random: stage.random("nms"),
     };
-    nms.wait_until_whole(&snmpd, 1)?;
+    nms.wait_until_whole(&*agent, 1)?;
     stage.truth.settle();
 
     let process = sidecar.id()?;
@@ -208,8 +210,8 @@ pub fn run(options: Options, out: &mut (dyn Write + Send)) -> Result<Summary> {
                 }),
             )
         });
-        // Here, in the thread that started snmpd: it ends with the thread that starts it again.
-        let mut ended = vec![guard("snmpd", nms.run(&mut snmpd))];
+        // Here, in the thread that started the agent: it ends with the thread that starts it again.
+        let mut ended = vec![guard("the agent", nms.run(&mut *agent))];
         ended.extend(actors.into_iter().map(join));
         stage.over.stop();
         ended.push(join(steady));

@@ -1,4 +1,4 @@
-//! snmpd as master, walked by net-snmp's tools without a pause, and killed and frozen now and then.
+//! An agent, walked by net-snmp's tools without a pause, and killed and frozen now and then.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,11 +12,11 @@ use super::{
     tally::Tally,
     truth::{Span, Truth},
 };
-use crate::{Agent as _, Random, Row, Sandbox, Signal, Snmpd, Walk};
+use crate::{Agent, Random, Row, Sandbox, Signal, Walk};
 
-/// What is wrong with snmpd.
+/// What is wrong with agent.
 #[derive(Debug, Clone, Copy)]
-enum SnmpdFault {
+enum AgentFault {
     /// It is killed, and started again later.
     Killed,
     /// It is killed, and started again at once.
@@ -41,45 +41,45 @@ enum Question {
 }
 
 impl Nms {
-    /// Walks and breaks `snmpd` until it is told to stop; then waits until everything shows once more.
-    pub(super) fn run(mut self, snmpd: &mut Snmpd) -> Result<()> {
-        let faults = vec![SnmpdFault::Killed, SnmpdFault::Restarted, SnmpdFault::Frozen];
+    /// Walks and breaks `agent` until it is told to stop; then waits until everything shows once more.
+    pub(super) fn run(mut self, agent: &mut dyn Agent) -> Result<()> {
+        let faults = vec![AgentFault::Killed, AgentFault::Restarted, AgentFault::Frozen];
         let mut rhythm = Rhythm::new(faults, &[], (0, 1), self.random.clone());
         while let Some((pause, fault, lasts)) = rhythm.next() {
-            self.wait_until_whole(snmpd, 0)?;
+            self.wait_until_whole(agent, 0)?;
             let until = Instant::now() + pause;
             while Instant::now() < until && !self.stop.is_stopped() {
-                self.ask(snmpd)?;
+                self.ask(agent)?;
             }
             if self.stop.is_stopped() {
                 break;
             }
-            self.tally.begin("snmpd", &format!("snmpd: {fault:?}"));
+            self.tally.begin("agent", &format!("agent: {fault:?}"));
             match fault {
-                SnmpdFault::Killed => {
-                    snmpd.kill()?;
+                AgentFault::Killed => {
+                    agent.kill()?;
                     self.stop.pause(lasts);
-                    snmpd.start_again()?;
+                    agent.start_again()?;
                 }
-                SnmpdFault::Restarted => {
-                    snmpd.kill()?;
-                    snmpd.start_again()?;
+                AgentFault::Restarted => {
+                    agent.kill()?;
+                    agent.start_again()?;
                 }
-                SnmpdFault::Frozen => {
-                    snmpd.signal(Signal::STOP)?;
+                AgentFault::Frozen => {
+                    agent.signal(Signal::STOP)?;
                     self.stop.pause(lasts);
-                    snmpd.signal(Signal::CONT)?;
+                    agent.signal(Signal::CONT)?;
                 }
             }
-            self.tally.end("snmpd");
+            self.tally.end("agent");
         }
-        self.wait_until_whole(snmpd, self.truth.clock.now())
+        self.wait_until_whole(agent, self.truth.clock.now())
     }
 
     /// Waits until a walk shows what is there without trouble, and, from `since` on, all that there is.
-    pub(super) fn wait_until_whole(&mut self, snmpd: &Snmpd, since: Moment) -> Result<()> {
-        let (client, truth) = (snmpd.v2c(), &self.truth);
-        self.sandbox.wait_for("snmpd to show everything again", || {
+    pub(super) fn wait_until_whole(&mut self, agent: &dyn Agent, since: Moment) -> Result<()> {
+        let (client, truth) = (agent.v2c(), &self.truth);
+        self.sandbox.wait_for("the agent to show everything again", || {
             let asked = truth.clock.now();
             let rows = client.walk(Walk::Bulk(50), ROOT)?;
             if since == 0 {
@@ -90,8 +90,8 @@ impl Nms {
         })
     }
 
-    fn ask(&mut self, snmpd: &Snmpd) -> Result<()> {
-        let client = snmpd.v2c();
+    fn ask(&mut self, agent: &dyn Agent) -> Result<()> {
+        let client = agent.v2c();
         let question = match self.random.below(4) {
             0 => Question::Walk(Walk::Next),
             1 => Question::Walk(Walk::Bulk(50)),
@@ -124,7 +124,7 @@ impl Nms {
         };
         self.tally.checked(rows.len());
         if let Err(error) = checked {
-            self.tally.wrong(&format!("under snmpd: {error:#}"));
+            self.tally.wrong(&format!("at the agent: {error:#}"));
         }
         Ok(())
     }

@@ -52,6 +52,35 @@ fn one_getbulk_brings_all_rows_of_all_columns() {
     assert_eq!(asked.body, Body::GetBulk(bulk));
 }
 
+#[rstest]
+#[case(A, "1.3.6.1.4.1.99999.0.4294967295")]
+#[case("1.3.6.1.4.1.99999.0", "1.3.6.1.4.1.99999")]
+fn it_names_the_start_of_a_region_without_include(#[case] region: &str, #[case] start: &str) {
+    let mut rig = Rig::new();
+    let a = rig.serving(&[region]);
+    let token = rig.request(get_bulk(0, 2, &["1.3.6.1.4.1.99998"]));
+    let asked = rig.asked_once(a);
+    assert_eq!((ranges(&asked)[0].start.to_string().as_str(), ranges(&asked)[0].include), (start, false));
+    let due = [int(region, 1), int(&format!("{region}.1"), 2)];
+    rig.answer(&asked, a, due.to_vec());
+    assert_eq!(rig.result(token).unwrap(), due);
+}
+
+#[test]
+fn names_behind_the_end_of_its_range_are_no_answer_and_no_fault() {
+    let mut rig = Rig::new();
+    let (a, b) = (rig.serving(&[A]), rig.serving(&[B]));
+    let token = rig.request(get_bulk(0, 3, &[&format!("{A}.1")]));
+    let asked = rig.asked_once(a);
+    // What it has under B in another context, say.
+    let (own, behind) = (int(&format!("{A}.2"), 2), int(&format!("{B}.7"), 666));
+    rig.answer(&asked, a, vec![own.clone(), behind.clone(), behind]);
+    let asked = rig.asked_once(b);
+    let due = [int(&format!("{B}.1"), 3), int(&format!("{B}.2"), 4)];
+    rig.answer(&asked, b, due.to_vec());
+    assert_eq!(rig.result(token).unwrap(), [&[own][..], &due].concat());
+}
+
 #[test]
 fn it_ends_with_the_row_in_which_all_columns_have_ended() {
     let mut rig = Rig::new();
