@@ -1,11 +1,11 @@
 //! GetBulk.
 
-use agentx::{Body, GetBulk, Pdu, ResponseError, Value, VarBind};
+use agentx::{Body, GetBulk, Oid, Pdu, ResponseError, SubId, Value, VarBind};
 use rstest::rstest;
 
 use super::{
     model::{Model, ask, settle},
-    rig::{ROOM, Rig, get_bulk, int, range, ranged, ranges, region, varbind},
+    rig::{ROOM, Rig, get_bulk, int, oid, range, ranged, ranges, region, varbind},
 };
 use crate::varbind_list::VarBindList;
 
@@ -53,14 +53,18 @@ fn one_getbulk_brings_all_rows_of_all_columns() {
 }
 
 #[rstest]
-#[case(A, "1.3.6.1.4.1.99999.0.4294967295")]
-#[case("1.3.6.1.4.1.99999.0", "1.3.6.1.4.1.99999")]
-fn it_names_the_start_of_a_region_without_include(#[case] region: &str, #[case] start: &str) {
+#[case(A, "1.3.6.1.4.1.99999.0", true)]
+#[case("1.3.6.1.4.1.99999.0", "1.3.6.1.4.1.99999", false)]
+fn it_names_the_last_that_can_be_before_a_region(#[case] region: &str, #[case] start: &str, #[case] is_filled: bool) {
     let mut rig = Rig::new();
     let a = rig.serving(&[region]);
     let token = rig.request(get_bulk(0, 2, &["1.3.6.1.4.1.99998"]));
     let asked = rig.asked_once(a);
-    assert_eq!((ranges(&asked)[0].start.to_string().as_str(), ranges(&asked)[0].include), (start, false));
+    let mut last = oid(start).to_vec();
+    if is_filled {
+        last.resize(Oid::MAX_LEN, SubId::MAX);
+    }
+    assert_eq!((ranges(&asked)[0].start.as_slice(), ranges(&asked)[0].include), (&last[..], false));
     let due = [int(region, 1), int(&format!("{region}.1"), 2)];
     rig.answer(&asked, a, due.to_vec());
     assert_eq!(rig.result(token).unwrap(), due);
