@@ -239,11 +239,10 @@ impl Read {
         let Some(column) = self.columns.get_mut(index) else { return };
         column.passed_by += usize::from(passes_by);
         let Some(piece) = column.piece_mut(piece) else { return };
-        piece.go_on_after(name);
         if passes_by {
-            return;
+            return piece.has_passed_by(name);
         }
-        piece.has_found = true;
+        piece.has_found(name);
         if is_next && piece.held() == 0 {
             self.emit(name, value);
             self.pump();

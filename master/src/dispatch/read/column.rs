@@ -25,6 +25,17 @@ pub(in crate::dispatch) enum State {
     },
 }
 
+/// Which name is the last that a piece shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// It has shown none.
+    None,
+    /// The one where the search stands.
+    AtFrom,
+    /// One before that: what was found since is passed by.
+    Before,
+}
+
 /// Part of the tree that one subagent serves.
 #[derive(Debug)]
 pub(in crate::dispatch) struct Piece {
@@ -36,7 +47,9 @@ pub(in crate::dispatch) struct Piece {
     /// The first name that does not belong to it. Empty: there is no end.
     pub(in crate::dispatch) end: Oid,
     pub(in crate::dispatch) state: State,
-    pub(in crate::dispatch) has_found: bool,
+    last: Last,
+    /// The last name that is shown, where those found since are passed by.
+    shown: Oid,
     /// It ends where it stands, and not at its end: another goes on from there.
     is_cut: bool,
     /// What has been found and not let out yet.
@@ -53,7 +66,8 @@ impl Piece {
             include: false,
             end: Oid::default(),
             state: State::Asked,
-            has_found: false,
+            last: Last::None,
+            shown: Oid::default(),
             is_cut: false,
             found: VarBindList::default(),
             let_out: 0,
@@ -85,7 +99,31 @@ impl Piece {
         self.found.truncate(mark.max(self.let_out));
     }
 
-    pub(super) fn go_on_after(&mut self, name: &[SubId]) {
+    /// An instance of this name has been found.
+    pub(super) fn has_found(&mut self, name: &[SubId]) {
+        self.last = Last::AtFrom;
+        self.go_on_after(name);
+    }
+
+    /// An instance of this name has been found, and is not shown.
+    pub(super) fn has_passed_by(&mut self, name: &[SubId]) {
+        if self.last == Last::AtFrom {
+            self.shown.clone_from(&self.from);
+            self.last = Last::Before;
+        }
+        self.go_on_after(name);
+    }
+
+    /// The last name that was found and is shown.
+    fn last_shown(&self) -> Option<&Oid> {
+        match self.last {
+            Last::None => None,
+            Last::AtFrom => Some(&self.from),
+            Last::Before => Some(&self.shown),
+        }
+    }
+
+    fn go_on_after(&mut self, name: &[SubId]) {
         // A name that came in a PDU has no more arcs than an OID may have.
         if self.from.assign(name).is_ok() {
             self.include = false;
@@ -174,7 +212,7 @@ impl Column {
         piece.id = self.last_id;
         // Names in the registry have no more arcs than an OID may have; where they had, the region is as long as all.
         let _ = (piece.from.assign(from), piece.end.assign(end));
-        (piece.include, piece.state, piece.has_found, piece.is_cut) = (include, State::Asked, false, false);
+        (piece.include, piece.state, piece.last, piece.is_cut) = (include, State::Asked, Last::None, false);
         (piece.let_out, piece.octets_let_out) = (0, 0);
         piece.found.clear();
         self.is_ended |= end.is_empty();
@@ -240,8 +278,8 @@ impl Column {
 
     fn leave_front(&mut self) {
         let Some(mut piece) = self.pieces.pop_front() else { return };
-        if piece.has_found {
-            let _ = self.name.assign(&piece.from);
+        if let Some(shown) = piece.last_shown() {
+            let _ = self.name.assign(shown);
         }
         if piece.is_cut {
             std::mem::swap(&mut self.cursor, &mut piece.from);
