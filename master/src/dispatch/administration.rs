@@ -19,6 +19,9 @@ use crate::{
 const SYS_UP_TIME: [SubId; 9] = [1, 3, 6, 1, 2, 1, 1, 3, 0];
 const SNMP_TRAP_OID: [SubId; 11] = [1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0];
 
+/// Octets that are kept of a session's description, a DisplayString (RFC 2741 section 6.2.1).
+const DESCRIPTION_OCTETS: usize = 255;
+
 /// What a PDU is answered with: the varbinds of those that have some, or what is wrong.
 type Done = Result<Vec<VarBind>, Failure>;
 
@@ -118,7 +121,7 @@ impl<O: OwnObjects> Dispatcher<O> {
         &mut self,
         connection: ConnectionId,
         header: &Header,
-        open: Open,
+        mut open: Open,
         now: Instant,
     ) -> Result<SessionId, ResponseError> {
         self.may(connection, Act::Open)?;
@@ -130,6 +133,7 @@ impl<O: OwnObjects> Dispatcher<O> {
             self.totals.opens_refused += 1;
             return Err(ResponseError::OpenFailed);
         }
+        open.description.truncate(DESCRIPTION_OCTETS);
         let description = String::from_utf8_lossy(&open.description).into_owned();
         let id = self.sessions.add(Session::new(connection, header.byte_order, open, now));
         if let Some(connection) = self.connections.get_mut(connection) {
@@ -169,9 +173,13 @@ impl<O: OwnObjects> Dispatcher<O> {
 
     /// Whether the peer may.
     pub(super) fn may(&mut self, connection: ConnectionId, act: Act<'_>) -> Result<(), ResponseError> {
-        let Some(connection) = self.connections.get(connection) else { return Err(ResponseError::NotOpen) };
+        let Some(connection) = self.connections.get_mut(connection) else { return Err(ResponseError::NotOpen) };
         self.authority.decide(&connection.peer, act).map_err(|denial| {
-            tracing::warn!(peer = %connection.peer, %act, %denial, "denied");
+            connection.denials = connection.denials.saturating_add(1);
+            // Who goes on asking does not fill the log.
+            if connection.denials.is_power_of_two() {
+                tracing::warn!(peer = %connection.peer, %act, %denial, denials = connection.denials, "denied");
+            }
             self.totals.denied += 1;
             ResponseError::from(&denial)
         })

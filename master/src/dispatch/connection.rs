@@ -76,6 +76,8 @@ pub(super) struct Connection {
     pub(super) peer: Peer,
     pub(super) output: Output,
     pub(super) sessions: Vec<SessionId>,
+    /// How often it asked for what it may not.
+    pub(super) denials: u32,
     /// Whether the driver will be told of it.
     is_ready: bool,
     pace: Pace,
@@ -125,7 +127,7 @@ impl Connections {
         self.last += 1;
         let id = ConnectionId(self.last);
         let (output, sessions, pace) = (Output::default(), Vec::new(), Pace { due: now });
-        self.open.insert(id, Connection { peer, output, sessions, is_ready: false, pace, watched: None });
+        self.open.insert(id, Connection { peer, output, sessions, denials: 0, is_ready: false, pace, watched: None });
         id
     }
 

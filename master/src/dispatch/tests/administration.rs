@@ -83,6 +83,17 @@ fn there_are_only_so_many_sessions() {
 }
 
 #[test]
+fn of_a_description_no_more_is_kept_than_it_may_have() {
+    let mut rig = Rig::new();
+    let connection = rig.connect();
+    let nobody = Subagent { connection, session: 0, byte_order: ByteOrder::Big };
+    let open = Body::Open(Open { timeout_s: 0, id: oid(""), description: vec![b'x'; 60_000] });
+    assert_eq!(rig.call(nobody, "", open).error, ResponseError::NoError);
+    let kept: Vec<_> = rig.master.sessions().map(|session| session.description).collect();
+    assert_eq!(kept, ["x".repeat(255)]);
+}
+
+#[test]
 fn a_closed_session_leaves_nothing_behind() {
     let mut rig = Rig::new();
     let a = rig.serving(&[A]);
