@@ -5,6 +5,7 @@
 //! | to | use |
 //! |---|---|
 //! | cut a stream into frames | [`Framer`] |
+//! | keep what is to be sent until it is | [`Output`] |
 //! | see what a frame is | [`FrameHeader`] |
 //! | read or write any PDU, owned | [`decode()`], [`encode()`] |
 //! | answer Get, GetNext, GetBulk without an allocation per varbind | [`RequestRef`], [`ResponseEncoder`] |
@@ -50,6 +51,7 @@ pub mod error;
 pub mod frame;
 pub mod header;
 pub mod oid;
+pub mod output;
 pub mod pdu;
 mod reader;
 pub mod request;
@@ -62,6 +64,7 @@ pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use frame::Framer;
 pub use header::{ByteOrder, FrameHeader, Header, PduType};
 pub use oid::{DisplayArcs, Oid, OidError, SubId};
+pub use output::Output;
 pub use pdu::{
     AddAgentCaps, Body, CloseReason, Context, GetBulk, IndexAllocate, Open, Pdu, Range, Register, RemoveAgentCaps,
     Response, ResponseError, SearchRange, Unregister, VarBind,

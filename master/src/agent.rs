@@ -61,8 +61,6 @@ pub struct Parts {
     pub dispatcher: Dispatcher<SystemObjects>,
     /// Where both come in.
     pub bound: Bound,
-    /// What holds at first.
-    pub limits: Limits,
     /// What the main thread asks.
     pub commands: mpsc::Receiver<Command>,
     /// Counted here.
@@ -85,7 +83,6 @@ pub(crate) struct Agent {
     udp: Vec<Udp>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     framers: RefCell<Vec<Framer>>,
-    limits: RefCell<Limits>,
     alarm: Alarm,
     traffic: Arc<Traffic>,
 }
@@ -134,7 +131,7 @@ impl Agent {
 
     /// A framer with nothing in it.
     pub(crate) fn lend_framer(&self) -> Framer {
-        let payload = self.limits.borrow().agentx_pdu_octets;
+        let payload = self.state.borrow().dispatcher.limits().agentx_pdu_octets;
         let kept = self.framers.borrow_mut().pop();
         kept.unwrap_or_else(|| Framer::new(agentx::Limits { payload, ..agentx::Limits::default() }))
     }
@@ -240,7 +237,6 @@ impl Agent {
                 state.dispatcher.limit(&limits);
                 // What they hold back was measured by the old limits.
                 self.framers.borrow_mut().clear();
-                *self.limits.borrow_mut() = *limits;
             }
             // Who does not wait for the answer any more does not need it.
             Command::Sessions(reply) => _ = reply.send(Sessions::of(&state.dispatcher, Instant::now())),
@@ -253,14 +249,15 @@ impl Agent {
     /// The system's.
     fn connect(&self, socket: OwnedFd, peer: Peer) -> io::Result<Option<(ConnectionId, Rc<Connection>)>> {
         let mut connections = self.connections.borrow_mut();
-        if connections.len() as u64 >= u64::from(self.limits.borrow().sessions) {
+        let dispatcher = &mut self.state.borrow_mut().dispatcher;
+        if connections.len() as u64 >= u64::from(dispatcher.limits().sessions) {
             self.traffic.connections_refused.increment();
             tracing::debug!(%peer, "a connection is refused: there are as many as there may be");
             return Ok(None);
         }
         let connection = Rc::new(Connection::new(socket)?);
         self.traffic.connections.increment();
-        let id = self.state.borrow_mut().dispatcher.connect(peer, Instant::now());
+        let id = dispatcher.connect(peer, Instant::now());
         connections.insert(id, Rc::clone(&connection));
         Ok(Some((id, connection)))
     }
@@ -287,14 +284,13 @@ pub async fn run(parts: Parts, drain: Watcher) -> io::Result<()> {
 }
 
 async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
-    let Parts { engine, dispatcher, bound, limits, mut commands, traffic, standing, heartbeat } = parts;
+    let Parts { engine, dispatcher, bound, mut commands, traffic, standing, heartbeat } = parts;
     let doors = Doors::open(bound.agentx_unix, bound.agentx_tcp)?;
     let agent = Rc::new(Agent {
         state: RefCell::new(State { engine, dispatcher }),
         udp: bound.snmp.into_iter().map(Udp::new).collect::<io::Result<_>>()?,
         connections: RefCell::default(),
         framers: RefCell::default(),
-        limits: RefCell::new(limits),
         alarm: Alarm::default(),
         traffic,
     });

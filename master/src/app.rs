@@ -142,7 +142,6 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         engine: Engine::new(identity, Arc::clone(&access), statistics, started).context("cannot be an SNMP engine")?,
         dispatcher: Dispatcher::new(objects, &document.limits, started),
         bound: Bound::bind(&document.listeners)?,
-        limits: document.limits.clone(),
         commands,
         traffic,
         standing,

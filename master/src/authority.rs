@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr};
 
 use agentx::{DisplayArcs, Oid, Range, ResponseError, SubId, VarBind};
 
+use crate::registry::reaches_into;
+
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
@@ -118,16 +120,6 @@ impl Authority {
             None => Ok(()),
         }
     }
-}
-
-/// Whether a subtree, or one of those that a range makes of it, is `reserved` or lies in it.
-fn reaches_into(subtree: &[SubId], range: Option<Range>, reserved: &[SubId]) -> bool {
-    let Some(head) = subtree.get(..reserved.len()) else { return false };
-    head.iter().zip(reserved).zip(1..).all(|((arc, reserved), position)| {
-        let last =
-            range.filter(|range| usize::from(range.position) == position).map_or(*arc, |range| range.upper_bound);
-        (*arc..=last.max(*arc)).contains(reserved)
-    })
 }
 
 impl fmt::Display for Peer {

@@ -154,6 +154,11 @@ impl<O: OwnObjects> Dispatcher<O> {
         self.limits = limits.clone();
     }
 
+    /// The limits that hold.
+    pub fn limits(&self) -> &master_config::Limits {
+        &self.limits
+    }
+
     /// A peer has connected.
     pub fn connect(&mut self, peer: Peer, now: Instant) -> ConnectionId {
         self.connections.add(peer, now)

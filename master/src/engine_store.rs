@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+// Where snmpEngineBoots stays once it is reached (RFC 3414 section 2.2.2), as snmpEngineTime.
+use async_snmp::v3::{MAX_ENGINE_ID_LEN, MAX_ENGINE_TIME as MAX_BOOTS, MIN_ENGINE_ID_LEN};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +23,6 @@ const LOCK: &str = "engine.lock";
 const VERSION: u32 = 1;
 /// Longest file read, in octets.
 const FILE_SIZE: u64 = 4096;
-/// Where snmpEngineBoots stays once it is reached (RFC 3414 section 2.2.2).
-const MAX_BOOTS: u32 = 2_147_483_647;
 /// The enterprise below which the product's own objects stand.
 const ENTERPRISE: u32 = 8072;
 /// The format of an engine id whose rest is octets of the administrator's choice (RFC 3411, SnmpEngineID).
@@ -30,7 +30,7 @@ const OCTETS: u8 = 5;
 /// How many of them: by chance no two engines have the same.
 const RANDOM: usize = 16;
 /// How long an engine id may be, in octets (RFC 3411, SnmpEngineID).
-const ENGINE_ID_LENGTHS: std::ops::RangeInclusive<usize> = 5..=32;
+const ENGINE_ID_LENGTHS: std::ops::RangeInclusive<usize> = MIN_ENGINE_ID_LEN..=MAX_ENGINE_ID_LEN;
 
 /// The identity of an engine, for the life of this process.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ pub mod snmp;
 pub mod standing;
 pub mod statistics;
 pub mod status;
+mod time_ticks;
 pub mod traffic;
 pub mod varbind_list;
 mod watched_socket;

@@ -54,7 +54,7 @@ pub enum ListenError {
         error: io::Error,
     },
     /// A Unix socket's path is as long as a sockaddr_un can hold, or longer.
-    #[error("cannot listen for AgentX at {}: a Unix socket's path has at most {} octets", path.display(), unix::PATH_LEN)]
+    #[error("cannot listen for AgentX at {}: a Unix socket's path has at most {} octets", path.display(), master_config::MAX_SOCKET_PATH)]
     PathTooLong {
         /// The path.
         path: PathBuf,

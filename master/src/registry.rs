@@ -25,6 +25,7 @@ use levels::Levels;
 use own::OwnSubtrees;
 pub use refused::Refused;
 use region::Region;
+pub(crate) use region::reaches_into;
 use stretch::Stretch;
 
 /// A session's number: `h.sessionID`.
@@ -124,7 +125,7 @@ struct Registered {
 
 impl Registry {
     /// The longest name of a context, in octets (RFC 3415: vacmContextName). What has a longer one is asked by nobody.
-    pub const MAX_CONTEXT_LEN: usize = 32;
+    pub const MAX_CONTEXT_LEN: usize = master_config::MAX_CONTEXT_OCTETS;
     /// How many subtrees may lie apart in one region: more than a table has columns, and few enough to enter at once.
     pub const MAX_SUBTREES_APART: u64 = 4_096;
 
@@ -151,7 +152,7 @@ impl Registry {
             return Err(Refused::ContextTooLong { len: context.len() });
         }
         let region = Region::new(&subtree, range)?;
-        if let Some(own) = self.own.met_by(&region) {
+        if let Some(own) = self.own.met_by(&subtree, range) {
             return Err(Refused::Own { subtree: own.clone() });
         }
         let levels = self.contexts.get(context);

@@ -10,7 +10,6 @@ mod counters;
 mod fuzz;
 mod jitter;
 mod machine;
-mod output;
 mod registrations;
 mod set;
 #[cfg(test)]
@@ -21,6 +20,7 @@ use std::sync::Arc;
 use agentx::Oid;
 use arc_swap::ArcSwap;
 
+pub use agentx::Output;
 pub use answer::Responder;
 pub use capabilities::{Capabilities, Capability, Declaration};
 pub use catalogue::{Catalogue, Loaded, Snapshot};
@@ -29,7 +29,6 @@ pub use counters::{Counter, Counters, Counts};
 pub use fuzz::fuzz;
 pub use jitter::Jitter;
 pub use machine::{End, Input, Session, State};
-pub use output::Output;
 pub use registrations::{Command, Progress, Registration, Registrations};
 pub use set::{SetTransaction, Step, Verdict};
 

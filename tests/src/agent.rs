@@ -10,9 +10,28 @@ use crate::{Client, Memory, Process, Sandbox, Signal, SnmpMaster, Snmpd, free_po
 pub const COMMUNITY: &str = "public";
 /// The community that reads and writes the context `acme`.
 pub const CONTEXT_COMMUNITY: &str = "acme-community";
-/// The v3 user that reads and writes every context, with net-snmp's options to be that user.
-pub const USER: &[&str] =
-    &["-v3", "-l", "authPriv", "-u", "noc", "-a", "SHA-256", "-A", "noc-auth-pass", "-x", "AES", "-X", "noc-priv-pass"];
+/// The v3 user that reads and writes every context, with SHA-256 and AES-128.
+pub const USER_NAME: &str = "noc";
+/// Its passphrase for authentication.
+pub const AUTH_PASSPHRASE: &str = "noc-auth-pass";
+/// Its passphrase for privacy.
+pub const PRIV_PASSPHRASE: &str = "noc-priv-pass";
+/// net-snmp's options to be that user.
+pub const USER: &[&str] = &[
+    "-v3",
+    "-l",
+    "authPriv",
+    "-u",
+    USER_NAME,
+    "-a",
+    "SHA-256",
+    "-A",
+    AUTH_PASSPHRASE,
+    "-x",
+    "AES",
+    "-X",
+    PRIV_PASSPHRASE,
+];
 
 /// The agents under which a subagent must serve the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,9 @@ mod source_fault;
 mod subagent;
 mod subagent_fault;
 
-pub use agent::{Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, MasterKind, USER};
+pub use agent::{
+    AUTH_PASSPHRASE, Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, MasterKind, PRIV_PASSPHRASE, USER, USER_NAME,
+};
 pub use application::{Application, example};
 pub use client::{Client, Walk};
 pub use exporter::{Exporter, Reply};

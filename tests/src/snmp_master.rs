@@ -1,12 +1,18 @@
 //! Our master under test.
 
-use std::{ffi::OsStr, fs, path::PathBuf, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, Sandbox, built, free_port, http, operator::render_with,
+    AUTH_PASSPHRASE, Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, PRIV_PASSPHRASE, Sandbox, USER_NAME, built,
+    free_port, http, operator::render_with,
 };
 
 /// A running snmp-master. It also listens on a port for probes and one for `/status`.
@@ -17,6 +23,7 @@ pub struct SnmpMaster {
     admin_port: u16,
     /// Of status.
     local_port: u16,
+    program: PathBuf,
     /// The file that it reads.
     config: PathBuf,
     document: Value,
@@ -38,13 +45,25 @@ impl SnmpMaster {
         Self::start_configured(sandbox, "snmp-master", change)
     }
 
+    /// The same with another program than that beside the running one.
+    pub fn start_program(sandbox: &Sandbox, program: &Path, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        Self::new(sandbox, "snmp-master", program.to_owned())?.started(change)
+    }
+
     fn start_configured(sandbox: &Sandbox, name: &str, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        Self::new(sandbox, name, built("snmp-master")?)?.started(change)
+    }
+
+    fn new(sandbox: &Sandbox, name: &str, program: PathBuf) -> Result<Self> {
         let process = AgentProcess::new(sandbox, name)?;
         let (config, document) = (sandbox.path(&format!("{name}.json")), document(&process));
-        let mut master = Self { process, admin_port: free_port()?, local_port: free_port()?, config, document };
-        master.configure(change)?;
-        master.start_again()?;
-        Ok(master)
+        Ok(Self { process, admin_port: free_port()?, local_port: free_port()?, program, config, document })
+    }
+
+    fn started(mut self, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        self.configure(change)?;
+        self.start_again()?;
+        Ok(self)
     }
 
     /// Starts one with what `snmp-operator render` makes of manifests, once it is ready. Gives it and the folder that the
@@ -54,15 +73,14 @@ impl SnmpMaster {
         manifests: &[impl AsRef<OsStr>],
         namespace: &str,
     ) -> Result<(Self, PathBuf)> {
-        let process = AgentProcess::new(sandbox, "snmp-master")?;
-        let (rendered, socket) = (sandbox.path("rendered"), process.socket());
-        let snmp = format!("127.0.0.1:{}", process.port);
+        let mut master = Self::new(sandbox, "snmp-master", built("snmp-master")?)?;
+        let (rendered, socket) = (sandbox.path("rendered"), master.process.socket());
+        let snmp = format!("127.0.0.1:{}", master.process.port);
         let socket = socket.to_str().context("the folder's name is not UTF-8")?;
         let options = ["--snmp-listen", &snmp, "--agentx-unix", socket];
         let sidecars = render_with(manifests, namespace, &rendered, &options)?;
-        let config = rendered.join("snmp-master/master.json");
-        let document = serde_json::from_slice(&fs::read(&config)?)?;
-        let mut master = Self { process, admin_port: free_port()?, local_port: free_port()?, config, document };
+        master.config = rendered.join("snmp-master/master.json");
+        master.document = serde_json::from_slice(&fs::read(&master.config)?)?;
         master.start_again()?;
         Ok((master, sidecars))
     }
@@ -117,7 +135,7 @@ fn document(process: &AgentProcess) -> Value {
         json!({
             "name": name,
             "communities": [{"community": community, "access": "ReadWrite", "sources": ["127.0.0.0/8"]}],
-            "users": [{"name": "noc", "securityLevel": "AuthPriv", "access": "ReadWrite"}],
+            "users": [{"name": USER_NAME, "securityLevel": "AuthPriv", "access": "ReadWrite"}],
         })
     };
     json!({
@@ -129,9 +147,9 @@ fn document(process: &AgentProcess) -> Value {
         },
         "contexts": [context("", COMMUNITY), context("acme", CONTEXT_COMMUNITY)],
         "users": [{
-            "name": "noc",
-            "auth": {"protocol": "SHA-256", "passphrase": "noc-auth-pass"},
-            "priv": {"protocol": "AES-128", "passphrase": "noc-priv-pass"},
+            "name": USER_NAME,
+            "auth": {"protocol": "SHA-256", "passphrase": AUTH_PASSPHRASE},
+            "priv": {"protocol": "AES-128", "passphrase": PRIV_PASSPHRASE},
         }],
     })
 }
@@ -147,7 +165,7 @@ impl Agent for SnmpMaster {
 
     fn start_again(&mut self) -> Result<()> {
         let AgentProcess { sandbox, name, .. } = &self.process;
-        let mut command = Command::new(built("snmp-master")?);
+        let mut command = Command::new(&self.program);
         command
             .arg("--config")
             .arg(&self.config)

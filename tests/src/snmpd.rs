@@ -4,7 +4,9 @@ use std::{process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::{Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, Sandbox, debian};
+use crate::{
+    AUTH_PASSPHRASE, Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, PRIV_PASSPHRASE, Sandbox, USER_NAME, debian,
+};
 
 /// What can differ between two snmpd's.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +64,8 @@ impl Snmpd {
              group acme v1 acme\n\
              group acme v2c acme\n\
              access acme acme any noauth exact all all none\n\
-             createUser noc SHA-256 noc-auth-pass AES noc-priv-pass\n\
-             group noc usm noc\n\
+             createUser {USER_NAME} SHA-256 {AUTH_PASSPHRASE} AES {PRIV_PASSPHRASE}\n\
+             group noc usm {USER_NAME}\n\
              access noc \"\" usm priv prefix all all none\n"
         ))
     }

@@ -98,9 +98,11 @@ impl Subagent {
             if let Some(frame) = self.framer.next_frame()? {
                 return Ok(decode(frame, &Limits::default())?);
             }
-            let read = self.stream.read(self.framer.space()).context("the master sends nothing")?;
+            // A framer has no more room than what came: there may be thousands of these.
+            let mut chunk = [0; 4 << 10];
+            let read = self.stream.read(&mut chunk).context("the master sends nothing")?;
             ensure!(read > 0, "the master closed the connection");
-            self.framer.filled(read);
+            self.framer.feed(chunk.get(..read).unwrap_or_default());
         }
     }
 

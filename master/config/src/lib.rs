@@ -17,4 +17,6 @@ pub use document::*;
 pub use ipnet::IpNet;
 pub use parse::{MAX_OCTETS, ParseError, parse, parse_strict, read};
 pub use secret::Secret;
-pub use validate::{MAX_COMMUNITIES, MAX_CONTEXT_OCTETS, MAX_NETWORKS, MAX_VIOLATIONS, Valid, Violation};
+pub use validate::{
+    MAX_COMMUNITIES, MAX_CONTEXT_OCTETS, MAX_NETWORKS, MAX_SOCKET_PATH, MAX_VIOLATIONS, Valid, Violation,
+};

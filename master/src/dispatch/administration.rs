@@ -13,6 +13,7 @@ use crate::{
     index_allocation,
     own_objects::OwnObjects,
     registry::{Registration, SessionId},
+    time_ticks::time_ticks,
 };
 
 /// sysUpTime.0 and snmpTrapOID.0 (RFC 3418): what a notification may and must begin with.
@@ -200,15 +201,10 @@ impl<O: OwnObjects> Dispatcher<O> {
             Ok(varbinds) => (ResponseError::NoError.into(), varbinds),
             Err(failure) => (failure, Vec::new()),
         };
-        let body = Body::Response(Response { sys_up_time: self.sys_up_time(now), error, index, varbinds });
+        let sys_up_time = time_ticks(self.started, now);
+        let body = Body::Response(Response { sys_up_time, error, index, varbinds });
         let pdu = Pdu { header, context: Context::default(), body };
         self.connections.write(connection, now, |buf| encode(&pdu, buf));
-    }
-
-    /// Hundredths of a second, modulo 2³² (RFC 3418: sysUpTime).
-    #[allow(clippy::cast_possible_truncation, reason = "sysUpTime wraps")]
-    fn sys_up_time(&self, now: Instant) -> u32 {
-        (now.saturating_duration_since(self.started).as_millis() / 10) as u32
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    ops::{Deref, DerefMut},
     time::{Duration, Instant},
 };
 
@@ -17,12 +18,10 @@ pub(super) const STALLED: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// What is to be sent on a connection, in the order that it was written in.
-#[derive(Debug, Default)]
+/// What is to be sent on a connection, and whether that is the end.
+#[derive(Debug)]
 pub struct Output {
-    buf: Vec<u8>,
-    sent: usize,
-    total: u64,
+    octets: agentx::Output,
     closes: bool,
 }
 
@@ -30,16 +29,8 @@ impl Output {
     /// Memory beyond this is given back once everything has been sent.
     const KEPT: usize = 16 << 10;
 
-    /// What is still to be sent.
-    #[must_use]
-    pub fn pending(&self) -> &[u8] {
-        self.buf.get(self.sent..).unwrap_or_default()
-    }
-
-    /// Whether there is nothing to send.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sent >= self.buf.len()
+    fn new() -> Self {
+        Self { octets: agentx::Output::keeping(Self::KEPT), closes: false }
     }
 
     /// Whether the connection is to be closed once everything has been sent. Nothing that it receives matters any more.
@@ -47,26 +38,19 @@ impl Output {
     pub fn closes(&self) -> bool {
         self.closes
     }
+}
 
-    /// The first `len` octets of what was pending have been sent.
-    pub fn advance(&mut self, len: usize) {
-        self.sent = self.sent.saturating_add(len).min(self.buf.len());
-        self.total = self.total.wrapping_add(len as u64);
-        if self.is_empty() {
-            self.buf.clear();
-            self.buf.shrink_to(Self::KEPT);
-            self.sent = 0;
-        }
+impl Deref for Output {
+    type Target = agentx::Output;
+
+    fn deref(&self) -> &agentx::Output {
+        &self.octets
     }
+}
 
-    /// Where to append.
-    fn buf(&mut self) -> &mut Vec<u8> {
-        // Moves less than it frees, so that a buffer that is never quite empty does not grow for ever.
-        if self.sent > self.buf.len() / 2 {
-            self.buf.drain(..self.sent);
-            self.sent = 0;
-        }
-        &mut self.buf
+impl DerefMut for Output {
+    fn deref_mut(&mut self) -> &mut agentx::Output {
+        &mut self.octets
     }
 }
 
@@ -126,7 +110,7 @@ impl Connections {
     pub(super) fn add(&mut self, peer: Peer, now: Instant) -> ConnectionId {
         self.last += 1;
         let id = ConnectionId(self.last);
-        let (output, sessions, pace) = (Output::default(), Vec::new(), Pace { due: now });
+        let (output, sessions, pace) = (Output::new(), Vec::new(), Pace { due: now });
         self.open.insert(id, Connection { peer, output, sessions, denials: 0, is_ready: false, pace, watched: None });
         id
     }
@@ -185,7 +169,7 @@ impl Connections {
         if let Some(connection) = self.open.get_mut(&id)
             && connection.watched.is_none()
         {
-            connection.watched = Some(connection.output.total);
+            connection.watched = Some(connection.output.total());
             self.watched.insert((now + STALLED, id));
         }
     }
@@ -197,13 +181,12 @@ impl Connections {
             self.watched.remove(&(at, id));
             let Some(connection) = self.open.get_mut(&id) else { continue };
             let before = connection.watched.take();
-            let Output { total, closes, .. } = connection.output;
+            let (total, closes) = (connection.output.total(), connection.output.closes);
             if connection.output.is_empty() {
                 continue;
             }
             if before == Some(total) {
-                connection.output.buf.clear();
-                connection.output.sent = 0;
+                connection.output.clear();
                 stalled.push(id);
             } else if closes || !connection.is_open() {
                 self.watch(id, now);

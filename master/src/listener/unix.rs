@@ -11,13 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use master_config::UnixSocket;
+use master_config::{MAX_SOCKET_PATH, UnixSocket};
 use nix::sys::socket::{AddressFamily, SockType, UnixAddr};
 
 use super::{ListenError, bind_to, listen_at, new_socket};
 
-/// The longest path of a Unix socket, in octets: a sockaddr_un has 108, the last of them zero.
-pub(super) const PATH_LEN: usize = 107;
 /// Where groups have their numbers.
 const GROUPS: &str = "/etc/group";
 
@@ -54,7 +52,7 @@ fn identity(path: &Path) -> Option<Identity> {
 /// [`ListenError`].
 pub(super) fn bind(socket: &UnixSocket) -> Result<(UnixListener, UnixPath), ListenError> {
     let path = &socket.path;
-    if path.as_os_str().as_bytes().len() > PATH_LEN {
+    if path.as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
         return Err(ListenError::PathTooLong { path: path.clone() });
     }
     let mode = socket.permissions().ok_or_else(|| ListenError::Mode { path: path.clone() })?;
@@ -195,7 +193,7 @@ mod tests {
     #[test]
     fn a_path_too_long_is_an_error_that_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let fits = PATH_LEN - dir.path().as_os_str().len() - 1;
+        let fits = MAX_SOCKET_PATH - dir.path().as_os_str().len() - 1;
         bind(&at(dir.path().join("x".repeat(fits)))).unwrap();
         let error = bind(&at(dir.path().join("x".repeat(fits + 1)))).unwrap_err().to_string();
         assert!(error.contains("at most 107 octets"), "{error}");

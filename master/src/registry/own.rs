@@ -1,10 +1,10 @@
 //! The subtrees that the master itself serves, in every context and before all others.
 
-use agentx::{Oid, SubId};
+use agentx::{Oid, Range, SubId};
 
 use super::{
     Owner,
-    region::{Region, end_of},
+    region::{end_of, reaches_into},
     stretch::{By, Stretch, is_before},
 };
 
@@ -19,9 +19,9 @@ impl OwnSubtrees {
         Self(subtrees)
     }
 
-    /// The one at or under which a part of the region lies.
-    pub(super) fn met_by(&self, region: &Region) -> Option<&Oid> {
-        self.0.iter().map(|(subtree, _)| subtree).find(|subtree| region.meets(subtree))
+    /// The one at or under which a part of this region lies.
+    pub(super) fn met_by(&self, subtree: &[SubId], range: Option<Range>) -> Option<&Oid> {
+        self.0.iter().map(|(own, _)| own).find(|own| reaches_into(subtree, range, own))
     }
 
     /// The stretch that holds `name`: one of these subtrees, or what `others` has between them.

@@ -58,16 +58,6 @@ impl Region {
         u64::from(*self.arcs.end()) - u64::from(*self.arcs.start()) + 1
     }
 
-    /// Whether one of its subtrees is at or under this one.
-    pub(super) fn meets(&self, above: &[SubId]) -> bool {
-        above.len() <= self.subtree.len()
-            && above
-                .iter()
-                .zip(&self.subtree)
-                .enumerate()
-                .all(|(at, (arc, own))| if at == self.position { self.arcs.contains(arc) } else { arc == own })
-    }
-
     /// Whether its subtrees follow each other with nothing in between.
     fn is_together(&self) -> bool {
         self.position + 1 == self.subtree.len()
@@ -89,6 +79,16 @@ impl Region {
         }
         subtree
     }
+}
+
+/// Whether a subtree, or one of those that a range makes of it, is `above` or lies in it.
+pub(crate) fn reaches_into(subtree: &[SubId], range: Option<Range>, above: &[SubId]) -> bool {
+    let Some(head) = subtree.get(..above.len()) else { return false };
+    head.iter().zip(above).zip(1..).all(|((arc, above), position)| {
+        let last =
+            range.filter(|range| usize::from(range.position) == position).map_or(*arc, |range| range.upper_bound);
+        (*arc..=last.max(*arc)).contains(above)
+    })
 }
 
 /// The first name after all that are under `subtree`; empty if there is none.

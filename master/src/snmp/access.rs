@@ -25,7 +25,7 @@ pub struct Access {
     /// Sorted by hash.
     communities: Vec<CommunityAccess>,
     hasher: RandomState,
-    users: HashMap<Vec<u8>, Arc<User>>,
+    users: HashMap<Vec<u8>, User>,
     systems: HashMap<Vec<u8>, System>,
     message_octets: usize,
     requests: usize,
@@ -102,7 +102,7 @@ impl Access {
         Self {
             communities,
             hasher,
-            users: users.into_iter().map(|(name, user)| (name, Arc::new(user))).collect(),
+            users,
             systems: systems.collect(),
             message_octets: message_octets.clamp(LEAST_OCTETS, UDP_OCTETS),
             requests: usize::try_from(document.limits.snmp_requests).unwrap_or(usize::MAX),
@@ -122,7 +122,7 @@ impl Access {
     }
 
     /// The user of this name.
-    pub(crate) fn user(&self, name: &[u8]) -> Option<&Arc<User>> {
+    pub(crate) fn user(&self, name: &[u8]) -> Option<&User> {
         self.users.get(name)
     }
 

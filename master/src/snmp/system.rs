@@ -60,6 +60,7 @@ impl OwnObjects for SystemObjects {
             let follows = |arc: SubId| rest.is_none_or(|rest| rest < &[arc][..] || include && rest == [arc]);
             let (arc, value) = match object.kind {
                 Kind::Scalar(read) => follows(0).then(|| (0, read(self, &asked)))?,
+                Kind::Counter(of) => follows(0).then(|| (0, Value::Counter32(of(&self.statistics).wrapped())))?,
                 Kind::Column(read) => {
                     let row = asked.capabilities.partition_point(|row| !follows(row.index));
                     let row = asked.capabilities.get(row)?;

@@ -88,7 +88,6 @@ impl Master {
             engine: Engine::new(identity, Arc::clone(&access), statistics, started).unwrap(),
             dispatcher: Dispatcher::new(objects, &document.limits, started),
             bound,
-            limits: document.limits.clone(),
             commands,
             traffic: Arc::clone(&traffic),
             standing: Arc::clone(&standing),

@@ -38,6 +38,8 @@ pub(super) const OUTPUT_FULL: usize = 256 << 10;
 /// With this much received and not answered, in octets, the master is one that only writes: the longest PDU, and many
 /// requests behind it. What a flood once took stays with the allocator, so it is not more.
 pub(super) const BACKLOG_FULL: usize = (1 << 20) + OUTPUT_FULL;
+/// Memory for answers that is kept once all have been sent, in octets.
+const OUTPUT_KEPT: usize = 64 << 10;
 
 /// What is accepted from a master. Its requests come from SNMP messages of 64 KiB at most.
 const LIMITS: Limits = Limits { payload: 1 << 20, varbinds: 16_384, octets: 65_535 };
@@ -159,7 +161,7 @@ impl Session {
             framer: Framer::new(LIMITS),
             backlog: 0,
             behind: false,
-            output: Output::default(),
+            output: Output::keeping(OUTPUT_KEPT),
             unsent: None,
             last_heard: now,
             jitter,

@@ -3,10 +3,10 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
-use harness::{Process, Sandbox, Sidecar, SidecarOptions};
+use harness::{Process, Sandbox, Sidecar, SidecarOptions, SnmpMaster};
 use serde_json::Value;
 
-use crate::{cores::Cores, master::Master, objects::Objects, programs::Programs};
+use crate::{cores::Cores, objects::Objects, programs::Programs};
 
 /// An hour: a page is scraped once and then not again while something is measured.
 pub const ONCE: u64 = 3_600_000;
@@ -45,12 +45,17 @@ impl Bench {
         Sidecar::start_unready(sandbox, options)
     }
 
-    /// Our master, with this document but for where it listens.
+    /// Our master, with the default context and what `change` makes of the document.
     ///
     /// # Errors
     /// Where it does not start.
-    pub fn master(&self, sandbox: &Sandbox, document: Value) -> Result<Master> {
-        Master::start(&self.programs.master, sandbox, document)
+    pub fn master(&self, sandbox: &Sandbox, change: impl FnOnce(&mut Value)) -> Result<SnmpMaster> {
+        SnmpMaster::start_program(sandbox, &self.programs.master, |document| {
+            if let Some(contexts) = document.get_mut("contexts").and_then(Value::as_array_mut) {
+                contexts.truncate(1);
+            }
+            change(document);
+        })
     }
 
     /// async-snmp's engine over a sorted array, and the port that it listens at.

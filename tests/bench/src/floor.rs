@@ -14,12 +14,9 @@ use async_snmp::{
     handler::{BoxFuture, GetNextResult, GetResult, HandlerResult, MibHandler, RequestContext},
     v3::AuthoritativeEngine,
 };
-use harness::COMMUNITY;
+use harness::{AUTH_PASSPHRASE, COMMUNITY, PRIV_PASSPHRASE, USER_NAME};
 
-use crate::{
-    objects::{BASE, Objects},
-    v3::{AUTH_PASSPHRASE, PRIV_PASSPHRASE, USER},
-};
+use crate::objects::{BASE, Objects};
 
 /// Serves all objects in SNMPv2c, and to one user in SNMPv3. Writes its port once it listens.
 ///
@@ -30,7 +27,7 @@ pub fn serve() -> Result<()> {
         let agent = Agent::builder()
             .bind("127.0.0.1:0")
             .community(COMMUNITY.as_bytes())
-            .usm_user(USER, |user| {
+            .usm_user(USER_NAME, |user| {
                 user.auth_priv(AuthProtocol::Sha256, AUTH_PASSPHRASE, PrivProtocol::Aes128, PRIV_PASSPHRASE)
             })?
             .authoritative_engine(AuthoritativeEngine::install(b"bench-engine".to_vec(), |_| Ok::<_, Infallible>(()))?)

@@ -12,7 +12,6 @@ pub mod get_next;
 pub mod groups;
 pub mod link;
 pub mod machine;
-pub mod master;
 pub mod objects;
 pub mod part;
 pub mod programs;

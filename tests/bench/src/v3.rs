@@ -15,15 +15,9 @@ use async_snmp::{
     v3::{DerivedKeys, SaltCounter, UsmConfig, UsmSecurityParams, auth},
 };
 use bytes::Bytes;
+use harness::{AUTH_PASSPHRASE, PRIV_PASSPHRASE, USER_NAME};
 
 use crate::snmp::{Asker, LONGEST, PATIENCE, Question, compare_pdu};
-
-/// The user that agents know, with SHA-256 and AES-128.
-pub const USER: &str = "noc";
-/// Its passphrase for authentication.
-pub const AUTH_PASSPHRASE: &str = "noc-auth-pass";
-/// Its passphrase for privacy.
-pub const PRIV_PASSPHRASE: &str = "noc-priv-pass";
 
 /// usmStatsUnknownUserNames.0.
 const UNKNOWN_USER_NAMES: [u32; 11] = [1, 3, 6, 1, 6, 3, 15, 1, 1, 3, 0];
@@ -135,7 +129,7 @@ fn exchange<'b>(socket: &UdpSocket, buffer: &'b mut [u8], request: &[u8]) -> Res
 impl Engine {
     fn new(said: UsmSecurityParams) -> Result<Self> {
         let (auth, privacy) = (AuthProtocol::Sha256, PrivProtocol::Aes128);
-        let user = UsmConfig::new(USER).auth_priv(auth, AUTH_PASSPHRASE, privacy, PRIV_PASSPHRASE)?;
+        let user = UsmConfig::new(USER_NAME).auth_priv(auth, AUTH_PASSPHRASE, privacy, PRIV_PASSPHRASE)?;
         let keys = user.derive_keys(said.engine_id())?;
         Ok(Self { said, asked: Instant::now(), keys, salt: SaltCounter::new()? })
     }
@@ -148,7 +142,7 @@ impl Engine {
         let time = self.said.engine_time() + u32::try_from(self.asked.elapsed().as_secs())?;
         let scoped = ScopedPdu::new(id.clone(), Bytes::new(), question.pdu().clone()).encode_to_bytes()?;
         let (encrypted, salt) = priv_key.encrypt_aes(&scoped, boots, time, &self.salt)?;
-        let parameters = UsmSecurityParams::new(id, boots, time, Bytes::from_static(USER.as_bytes()))?
+        let parameters = UsmSecurityParams::new(id, boots, time, Bytes::from_static(USER_NAME.as_bytes()))?
             .with_auth_placeholder(auth_key.mac_len())?
             .with_priv_params(salt)?;
         let flags = MsgFlags::new(SecurityLevel::AuthPriv, true);

@@ -7,7 +7,7 @@ use crate::{Limits, Listeners, UnixSocket};
 
 const MAX_LISTENERS: usize = 16;
 /// The longest path of a Unix socket, in octets (`sun_path` of unix(7), with a NUL behind it).
-const MAX_SOCKET_PATH: usize = 107;
+pub const MAX_SOCKET_PATH: usize = 107;
 
 impl Checks {
     pub(super) fn listeners(&mut self, listeners: &Listeners) {

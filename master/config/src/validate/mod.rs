@@ -12,6 +12,7 @@ use crate::{Document, Oid, VERSION};
 
 pub use access::MAX_COMMUNITIES;
 pub use context::MAX_CONTEXT_OCTETS;
+pub use listeners::MAX_SOCKET_PATH;
 
 /// Most networks in one list: it is gone through for each message.
 pub const MAX_NETWORKS: usize = 64;

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     own_objects::{Asked, Capability},
-    statistics::Counter,
+    statistics::{Counter, Statistics},
+    time_ticks::time_ticks,
 };
 
 /// An object: a scalar, or a column of sysORTable.
@@ -23,8 +24,14 @@ pub(super) struct Object {
 pub(super) enum Kind {
     /// The one instance, 0.
     Scalar(fn(&SystemObjects, &Asked<'_>) -> Value),
+    /// The same, of a counter.
+    Counter(fn(&Statistics) -> &Counter),
     /// An instance for each row, by sysORIndex.
     Column(fn(&SystemObjects, &Capability) -> Value),
+}
+
+const fn counter(name: &'static [SubId], of: fn(&Statistics) -> &Counter) -> Object {
+    Object { name, kind: Kind::Counter(of) }
 }
 
 /// The objects in order. None is a prefix of another.
@@ -70,22 +77,19 @@ pub(super) static OBJECTS: [Object; 34] = [
     // sysORUpTime
     Object { name: &[1, 3, 6, 1, 2, 1, 1, 9, 1, 4], kind: Kind::Column(|own, row| ticks(own.started, row.added)) },
     // snmpInPkts
-    Object { name: &[1, 3, 6, 1, 2, 1, 11, 1], kind: Kind::Scalar(|own, _| count(&own.statistics.in_packets)) },
+    counter(&[1, 3, 6, 1, 2, 1, 11, 1], |all| &all.in_packets),
     // snmpInBadVersions
-    Object { name: &[1, 3, 6, 1, 2, 1, 11, 3], kind: Kind::Scalar(|own, _| count(&own.statistics.bad_versions)) },
+    counter(&[1, 3, 6, 1, 2, 1, 11, 3], |all| &all.bad_versions),
     // snmpInBadCommunityNames
-    Object {
-        name: &[1, 3, 6, 1, 2, 1, 11, 4],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.bad_community_names)),
-    },
+    counter(&[1, 3, 6, 1, 2, 1, 11, 4], |all| &all.bad_community_names),
     // snmpInBadCommunityUses
-    Object { name: &[1, 3, 6, 1, 2, 1, 11, 5], kind: Kind::Scalar(|own, _| count(&own.statistics.bad_community_uses)) },
+    counter(&[1, 3, 6, 1, 2, 1, 11, 5], |all| &all.bad_community_uses),
     // snmpInASNParseErrs
-    Object { name: &[1, 3, 6, 1, 2, 1, 11, 6], kind: Kind::Scalar(|own, _| count(&own.statistics.asn_parse_errors)) },
+    counter(&[1, 3, 6, 1, 2, 1, 11, 6], |all| &all.asn_parse_errors),
     // snmpEnableAuthenTraps: disabled, there are none
     Object { name: &[1, 3, 6, 1, 2, 1, 11, 30], kind: Kind::Scalar(|_, _| Value::Integer(2)) },
     // snmpSilentDrops
-    Object { name: &[1, 3, 6, 1, 2, 1, 11, 31], kind: Kind::Scalar(|own, _| count(&own.statistics.silent_drops)) },
+    counter(&[1, 3, 6, 1, 2, 1, 11, 31], |all| &all.silent_drops),
     // snmpProxyDrops: there is no proxy
     Object { name: &[1, 3, 6, 1, 2, 1, 11, 32], kind: Kind::Scalar(|_, _| Value::Counter32(0)) },
     // snmpEngineID
@@ -109,60 +113,27 @@ pub(super) static OBJECTS: [Object; 34] = [
         kind: Kind::Scalar(|own, _| integer(own.access.load().message_octets())),
     },
     // snmpUnknownSecurityModels
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 11, 2, 1, 1],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.unknown_security_models)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 11, 2, 1, 1], |all| &all.unknown_security_models),
     // snmpInvalidMsgs
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 11, 2, 1, 2],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.invalid_messages)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 11, 2, 1, 2], |all| &all.invalid_messages),
     // snmpUnknownPDUHandlers
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 11, 2, 1, 3],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.unknown_pdu_handlers)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 11, 2, 1, 3], |all| &all.unknown_pdu_handlers),
     // snmpUnavailableContexts
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 12, 1, 4],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.unavailable_contexts)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 12, 1, 4], |all| &all.unavailable_contexts),
     // snmpUnknownContexts
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 12, 1, 5],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.unknown_contexts)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 12, 1, 5], |all| &all.unknown_contexts),
     // usmStatsUnsupportedSecLevels
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 15, 1, 1, 1],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.unsupported_security_levels)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 15, 1, 1, 1], |all| &all.unsupported_security_levels),
     // usmStatsNotInTimeWindows
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 15, 1, 1, 2],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.not_in_time_windows)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 15, 1, 1, 2], |all| &all.not_in_time_windows),
     // usmStatsUnknownUserNames
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 15, 1, 1, 3],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.unknown_user_names)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 15, 1, 1, 3], |all| &all.unknown_user_names),
     // usmStatsUnknownEngineIDs
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 15, 1, 1, 4],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.unknown_engine_ids)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 15, 1, 1, 4], |all| &all.unknown_engine_ids),
     // usmStatsWrongDigests
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 15, 1, 1, 5],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.wrong_digests)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 15, 1, 1, 5], |all| &all.wrong_digests),
     // usmStatsDecryptionErrors
-    Object {
-        name: &[1, 3, 6, 1, 6, 3, 15, 1, 1, 6],
-        kind: Kind::Scalar(|own, _| count(&own.statistics.decryption_errors)),
-    },
+    counter(&[1, 3, 6, 1, 6, 3, 15, 1, 1, 6], |all| &all.decryption_errors),
 ];
 
 const DESCRIPTION: &str = concat!("snmp-operator ", env!("CARGO_PKG_VERSION"), ", AgentX master agent");
@@ -171,14 +142,8 @@ fn identity() -> Oid {
     Oid::new([PRODUCT_OID, &[MASTER]].concat()).unwrap_or_default()
 }
 
-/// Hundredths of a second, which begin anew after 2³².
-#[allow(clippy::cast_possible_truncation, reason = "TimeTicks wrap")]
 fn ticks(from: Instant, to: Instant) -> Value {
-    Value::TimeTicks((to.saturating_duration_since(from).as_millis() / 10) as u32)
-}
-
-fn count(counter: &Counter) -> Value {
-    Value::Counter32(counter.wrapped())
+    Value::TimeTicks(time_ticks(from, to))
 }
 
 fn integer(value: impl TryInto<i32>) -> Value {

@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use harness::{Exporter, Sandbox, Sidecar};
+use harness::{Agent as _, Exporter, Sandbox, Sidecar, SnmpMaster, Subagent};
 use serde_json::{Value, json};
 
 use super::Group;
 use crate::{
     contestants::{Bench, ONCE},
-    crowd::Member,
-    master::{Master, document},
+    crowd::register,
     objects::Objects,
     questions::each_scalar,
     row::{Row, Seen, Target, Unit},
@@ -59,9 +58,9 @@ struct Place<'a> {
 /// A master, its sidecar, and who asks it.
 struct Served {
     // Before the master, which would be missed.
-    crowd: Vec<Member>,
+    crowd: Vec<Subagent>,
     _sidecar: Sidecar,
-    master: Master,
+    master: SnmpMaster,
     _folder: Sandbox,
     client: Client,
     /// Seconds for one GET.
@@ -70,14 +69,18 @@ struct Served {
 
 impl Place<'_> {
     /// Starts a master with a sidecar, and then what comes on top.
-    fn serve(self, document: Value, crowd: impl FnOnce(&Master) -> Result<Vec<Member>>) -> Result<Served> {
+    fn serve(
+        self,
+        change: impl FnOnce(&mut Value),
+        crowd: impl FnOnce(&SnmpMaster) -> Result<Vec<Subagent>>,
+    ) -> Result<Served> {
         let (bench, folder) = (self.bench, Sandbox::new()?);
-        let master = bench.cores.on_server(|| bench.master(&folder, document))?;
-        let sidecar = bench.cores.on_server(|| bench.sidecar(&folder, master.url(), SMALL, self.port, ONCE))?;
-        let questions = each_scalar()?;
-        folder.wait_for("the scalars", || Client::check(&master.address(), &questions))?;
+        let master = bench.cores.on_server(|| bench.master(&folder, change))?;
+        let sidecar = bench.cores.on_server(|| bench.sidecar(&folder, master.unix_url(), SMALL, self.port, ONCE))?;
+        let (client, questions) = (master.v2c(), each_scalar()?);
+        folder.wait_for("the scalars", || Client::check(client.address(), &questions))?;
         let crowd = crowd(&master)?;
-        let client = Client::check(&master.address(), &questions)?;
+        let client = Client::check(client.address(), &questions)?;
         Ok(Served { crowd, _sidecar: sidecar, master, _folder: folder, client, times: Vec::new() })
     }
 }
@@ -108,10 +111,10 @@ fn cost(name: String, ours: f64, peer: &'static str, seen: f64, most: f64) -> Ro
     Row { name, unit: Unit::Microseconds, ours, peers: vec![(peer, Seen::Measured(seen))], target, notes: Vec::new() }
 }
 
-fn members(master: &Master, count: u32) -> Result<Vec<Member>> {
+fn members(master: &SnmpMaster, count: u32) -> Result<Vec<Subagent>> {
     let member = |number| {
-        let mut member = Member::open(master.socket())?;
-        member.register("", &[1, number])?;
+        let mut member = Subagent::open(&master.agentx_socket())?;
+        register(&mut member, "", &[1, number])?;
         Ok(member)
     };
     (1..=count).map(member).collect()
@@ -119,10 +122,8 @@ fn members(master: &Master, count: u32) -> Result<Vec<Member>> {
 
 fn connections(place: Place<'_>) -> Result<Vec<Row>> {
     const COUNTS: [u32; 4] = [1, 100, 1_000, 10_000];
-    let mut masters = COUNTS
-        .iter()
-        .map(|count| place.serve(document(), |master| members(master, *count)))
-        .collect::<Result<Vec<_>>>()?;
+    let mut masters =
+        COUNTS.iter().map(|count| place.serve(|_| {}, |master| members(master, *count))).collect::<Result<Vec<_>>>()?;
     take_turns(&mut masters)?;
     let alone = masters.first().context("no master")?.microseconds()?;
     let beside = COUNTS.iter().zip(&masters).skip(1);
@@ -138,14 +139,17 @@ fn connections(place: Place<'_>) -> Result<Vec<Row>> {
 
 fn contexts(place: Place<'_>) -> Result<Vec<Row>> {
     const COUNT: u32 = 5_000;
-    let mut many = document();
     let names: Vec<String> = (1..COUNT).map(|number| format!("tenant-{number}")).collect();
-    let listed = many.get_mut("contexts").and_then(Value::as_array_mut).context("no contexts")?;
-    listed.extend(names.iter().map(|name| json!({"name": name, "communities": [{"community": format!("of-{name}")}]})));
-    let one = place.serve(document(), |master| members(master, 1))?;
-    let crowd = |master: &Master| {
-        let mut member = Member::open(master.socket())?;
-        names.iter().try_for_each(|name| member.register(name, &[1, 1]))?;
+    let context = |name| json!({"name": name, "communities": [{"community": format!("of-{name}")}]});
+    let many = |document: &mut Value| {
+        if let Some(contexts) = document["contexts"].as_array_mut() {
+            contexts.extend(names.iter().map(context));
+        }
+    };
+    let one = place.serve(|_| {}, |master| members(master, 1))?;
+    let crowd = |master: &SnmpMaster| {
+        let mut member = Subagent::open(&master.agentx_socket())?;
+        names.iter().try_for_each(|name| register(&mut member, name, &[1, 1]))?;
         Ok(vec![member])
     };
     let mut masters = [one, place.serve(many, crowd)?];
@@ -160,11 +164,14 @@ fn registrations(place: Place<'_>) -> Result<Vec<Row>> {
     /// How many come on top.
     const MORE: u32 = 1_000;
     let registered = |count| {
-        place.serve(document(), |master| {
-            let mut member = Member::open(master.socket())?;
-            (1..=count).try_for_each(|number| register_one(&mut member, number))?;
-            Ok(vec![member])
-        })
+        place.serve(
+            |_| {},
+            |master| {
+                let mut member = Subagent::open(&master.agentx_socket())?;
+                (1..=count).try_for_each(|number| register_one(&mut member, number))?;
+                Ok(vec![member])
+            },
+        )
     };
     let mut masters = COUNTS.into_iter().map(registered).collect::<Result<Vec<_>>>()?;
     let mut times = [Vec::new(), Vec::new()];
@@ -186,13 +193,13 @@ fn registrations(place: Place<'_>) -> Result<Vec<Row>> {
 }
 
 /// Registers one of a hundred tables' rows.
-fn register_one(member: &mut Member, number: u32) -> Result<()> {
-    member.register("", &[number % 100, number])
+fn register_one(member: &mut Subagent, number: u32) -> Result<()> {
+    register(member, "", &[number % 100, number])
 }
 
 fn come_and_go(place: Place<'_>) -> Result<Vec<Row>> {
     const COUNTS: [u32; 3] = [100, 1_000, 10_000];
-    let mut served = place.serve(document(), |_| Ok(Vec::new()))?;
+    let mut served = place.serve(|_| {}, |_| Ok(Vec::new()))?;
     // How it was after each count: a GET and a session in microseconds, memory in megabytes.
     let mut seen = Vec::new();
     let mut come = 0;
@@ -201,11 +208,11 @@ fn come_and_go(place: Place<'_>) -> Result<Vec<Row>> {
         while come < count {
             let start = Instant::now();
             let wave = (1..=WAVE).map(|number| {
-                let mut member = Member::open(served.master.socket())?;
-                member.register("", &[2, come + number])?;
+                let mut member = Subagent::open(&served.master.agentx_socket())?;
+                register(&mut member, "", &[2, come + number])?;
                 Ok(member)
             });
-            drop(wave.collect::<Result<Vec<Member>>>()?);
+            drop(wave.collect::<Result<Vec<Subagent>>>()?);
             sessions.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(WAVE));
             come += WAVE;
         }
@@ -226,6 +233,6 @@ fn come_and_go(place: Place<'_>) -> Result<Vec<Row>> {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn megabytes(master: &Master) -> Result<f64> {
+fn megabytes(master: &SnmpMaster) -> Result<f64> {
     Ok(master.memory()?.resident as f64 / 1e6)
 }

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use harness::{DEADLINE, Exporter, Sandbox};
+use anyhow::{Result, ensure};
+use harness::{Agent as _, DEADLINE, Exporter, Sandbox};
 use serde_json::{Value, json};
 
 use super::Group;
 use crate::{
     contestants::{Bench, ONCE},
-    master::document,
     objects::Objects,
     questions::each_scalar,
     row::{Row, Target, Unit},
@@ -33,17 +32,17 @@ const SMALL: Objects = Objects { rows: 10, columns: 10, scalars: 100 };
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let folder = Sandbox::new()?;
     let exporter = Exporter::with_page(&SMALL.page(0))?;
-    let master = bench.cores.on_server(|| bench.master(&folder, document()))?;
-    let _sidecar = bench.cores.on_server(|| bench.sidecar(&folder, master.url(), SMALL, exporter.port(), ONCE))?;
-    let questions = each_scalar()?;
-    let mut client = folder.wait_for("the scalars", || Client::check(&master.address(), &questions))?;
+    let mut master = bench.cores.on_server(|| bench.master(&folder, |_| {}))?;
+    let _sidecar = bench.cores.on_server(|| bench.sidecar(&folder, master.unix_url(), SMALL, exporter.port(), ONCE))?;
+    let (address, questions) = (master.v2c().address().to_owned(), each_scalar()?);
+    let mut client = folder.wait_for("the scalars", || Client::check(&address, &questions))?;
     let still = client.delays(Duration::from_secs(2))?;
     let mut delays = Vec::new();
     let start = Instant::now();
     for generation in 1..=2 {
-        master.configure(with_users(generation)?)?;
+        master.configure(|document| put_users(document, generation))?;
         let newest = format!("user-{generation}-{USERS}");
-        while !is_known(&master.address(), &newest)? {
+        while !is_known(&address, &newest)? {
             ensure!(start.elapsed() < 4 * DEADLINE, "the master did not take {USERS} users");
             delays.extend(client.delays(Duration::from_millis(500))?);
         }
@@ -65,18 +64,21 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
     }])
 }
 
-fn with_users(generation: u32) -> Result<Value> {
-    let mut document = document();
+/// Puts users of this generation beside the first, in the place of those before.
+fn put_users(document: &mut Value, generation: u32) {
     let name = |number: u32| format!("user-{generation}-{number}");
-    let users = document.get_mut("users").and_then(Value::as_array_mut).context("no users")?;
-    users.extend((1..=USERS).map(|number| {
-        json!({
-            "name": name(number),
-            "auth": {"protocol": "SHA-256", "passphrase": format!("auth-pass-{generation}-{number}")},
-            "priv": {"protocol": "AES-128", "passphrase": format!("priv-pass-{generation}-{number}")},
-        })
-    }));
-    let access = document.pointer_mut("/contexts/0/users").and_then(Value::as_array_mut).context("no access")?;
-    access.extend((1..=USERS).map(|number| json!({"name": name(number)})));
-    Ok(document)
+    if let Some(users) = document["users"].as_array_mut() {
+        users.truncate(1);
+        users.extend((1..=USERS).map(|number| {
+            json!({
+                "name": name(number),
+                "auth": {"protocol": "SHA-256", "passphrase": format!("auth-pass-{generation}-{number}")},
+                "priv": {"protocol": "AES-128", "passphrase": format!("priv-pass-{generation}-{number}")},
+            })
+        }));
+    }
+    if let Some(access) = document.pointer_mut("/contexts/0/users").and_then(Value::as_array_mut) {
+        access.truncate(1);
+        access.extend((1..=USERS).map(|number| json!({"name": name(number)})));
+    }
 }

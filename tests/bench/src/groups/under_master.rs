@@ -6,7 +6,6 @@ use harness::{Agent as _, Exporter, Sandbox, Snmpd, SnmpdOptions};
 use super::Group;
 use crate::{
     contestants::{Bench, ONCE},
-    master::document,
     objects::Objects,
     questions::{each_scalar, one_column, ten_columns},
     row::{Row, Target, Unit},
@@ -43,8 +42,9 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let all: Vec<Work> = community.iter().cloned().chain([Work::V3(one_column(objects)?)]).collect();
     let exporter = Exporter::with_page(&objects.page(0))?;
 
-    let master = bench.cores.on_server(|| bench.master(&by_master, document()))?;
-    let _sidecar = bench.cores.on_server(|| bench.sidecar(&by_master, master.url(), objects, exporter.port(), ONCE))?;
+    let master = bench.cores.on_server(|| bench.master(&by_master, |_| {}))?;
+    let _sidecar =
+        bench.cores.on_server(|| bench.sidecar(&by_master, master.unix_url(), objects, exporter.port(), ONCE))?;
     let (_floor, port) = bench.cores.on_server(|| bench.floor(&by_floor))?;
     let options = SnmpdOptions { configuration: CONFIGURATION, ..SnmpdOptions::default() };
     let snmpd = bench.cores.on_server(|| Snmpd::start_with(&by_snmpd, options))?;
@@ -52,7 +52,7 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
         bench.cores.on_server(|| bench.sidecar(&by_snmpd, snmpd.unix_url(), objects, exporter.port(), ONCE))?;
 
     let mut contestants = [
-        Contestant::check("ours", &master.address(), &by_master, &all)?,
+        Contestant::check("ours", master.v2c().address(), &by_master, &all)?,
         Contestant::check(FLOOR, &format!("127.0.0.1:{port}"), &by_floor, &all)?,
         Contestant::check(UNDER_SNMPD, snmpd.v2c().address(), &by_snmpd, &community)?,
     ];
