@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 
 use super::{
@@ -139,23 +139,29 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until a component works, as far as it can tell alone.
+    /// Waits until a component works, as far as it can tell alone. One that ends is not waited for.
     pub(super) fn wait_for_component(&self, component: Component) -> Result<()> {
         patiently(component.name(), || {
             if !self.runs(component)? {
-                bail!("it has ended; its log: {}", self.place.log(component.name()).display());
+                let log = self.place.log(component.name());
+                return Ok(Err(anyhow!("{} has ended; its log: {}", component.name(), log.display())));
             }
-            match component {
-                Component::ApiServer => self.kubectl(&["get", "--raw", "/readyz"]).map(drop),
-                Component::Containerd => self.containerd(&["version"]).map(drop),
-                _ => match component.health() {
-                    Some((port, path)) => {
-                        run(self.node_command("bash")?.args(["-c", ASK, "bash", port, path])).map(drop)
-                    }
-                    None => Ok(()),
-                },
-            }
-        })
+            self.ask(component).map(Ok)
+        })?
+    }
+
+    /// Succeeds where a component says that it works, or cannot say.
+    fn ask(&self, component: Component) -> Result<()> {
+        match component {
+            Component::ApiServer => self.kubectl(&["get", "--raw", "/readyz"]).map(drop),
+            Component::Containerd => self.containerd(&["version"]).map(drop),
+            _ => match component.health() {
+                Some((port, path)) => {
+                    run(self.node_command("bash")?.args(["-c", ASK, "bash", port, path])).map(drop)
+                }
+                None => Ok(()),
+            },
+        }
     }
 
     fn end_component(&self, component: Component, signal: Signal) -> Result<()> {

@@ -132,15 +132,19 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 
 fn corefile(place: &Place) -> String {
     format!(
-        ". {{
+        "cluster.local in-addr.arpa ip6.arpa {{
     bind {NODE}
     errors
     ready 127.0.0.1:8181
-    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+    kubernetes {{
         kubeconfig {} cluster
         pods verified
         ttl 5
     }}
+}}
+. {{
+    bind {NODE}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}

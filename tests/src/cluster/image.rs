@@ -23,6 +23,7 @@ const NONROOT: &str = "65532:65532";
 pub struct Image {
     name: String,
     files: Vec<(PathBuf, String)>,
+    links: Vec<(String, String)>,
     entrypoint: Vec<String>,
     user: String,
 }
@@ -30,13 +31,20 @@ pub struct Image {
 impl Image {
     /// An empty image. `name` is `localhost/…:tag`, and then `imagePullPolicy: IfNotPresent` finds it. Its user is 65532.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), files: Vec::new(), entrypoint: Vec::new(), user: NONROOT.to_owned() }
+        Self { name: name.to_owned(), files: Vec::new(), links: Vec::new(), entrypoint: Vec::new(), user: NONROOT.to_owned() }
     }
 
     /// Adds a file, or a folder with all in it, at a path in the image.
     #[must_use]
     pub fn file(mut self, source: &Path, path: &str) -> Self {
         self.files.push((source.to_owned(), path.to_owned()));
+        self
+    }
+
+    /// Adds a symbolic link at a path in the image.
+    #[must_use]
+    pub fn link(mut self, path: &str, target: &str) -> Self {
+        self.links.push((path.to_owned(), target.to_owned()));
         self
     }
 
@@ -76,12 +84,18 @@ impl Image {
         fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
         fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nnonroot:x:65532:65532::/tmp:/bin/sh\n")?;
         fs::write(root.join("etc/group"), "root:x:0:\nnonroot:x:65532:\n")?;
-        for (source, path) in &self.files {
+        let place = |path: &str| -> Result<PathBuf> {
             let target = root.join(path.trim_start_matches('/'));
-            let parent = target.parent().context("a file without a folder")?;
-            fs::create_dir_all(parent)?;
+            fs::create_dir_all(target.parent().context("a file without a folder")?)?;
+            Ok(target)
+        };
+        for (source, path) in &self.files {
+            let target = place(path)?;
             // Links are followed: what they lead to may not be in the image.
             run(Command::new("cp").args(["--recursive", "--dereference", "--preserve=mode"]).arg(source).arg(&target))?;
+        }
+        for (path, target) in &self.links {
+            std::os::unix::fs::symlink(target, place(path)?)?;
         }
         let layer = folder.join("layer.tar");
         tar(&layer, &root, &["."])?;

@@ -18,14 +18,16 @@ pub const IMAGES: [(&str, &str); 3] = [
     ("localhost/snmp-operator/sidecar", "snmp-sidecar"),
     ("localhost/snmp-operator/master", "snmp-master"),
 ];
-/// A shell with the tools of BusyBox and of net-snmp. It waits until it is told what else to do.
+/// A shell with tools of BusyBox and of net-snmp, and socat. It waits until it is told what else to do.
 pub const TOOLS_IMAGE: &str = "localhost/test/tools:dev";
 /// Prometheus' node_exporter, on port 9100.
 pub const NODE_EXPORTER_IMAGE: &str = "localhost/test/node-exporter:dev";
 
 /// What BusyBox is called by in the image of tools.
-const APPLETS: [&str; 12] =
-    ["sh", "cat", "echo", "head", "httpd", "ls", "nc", "nslookup", "ping", "sleep", "wget", "env"];
+const APPLETS: [&str; 24] = [
+    "cat", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "httpd", "kill", "ls", "mkdir", "nc", "nslookup",
+    "ping", "ps", "rm", "sh", "sleep", "tail", "touch", "true", "wget",
+];
 const SNMP_TOOLS: [&str; 7] =
     ["snmpget", "snmpgetnext", "snmpwalk", "snmpbulkwalk", "snmpset", "snmptrap", "snmpinform"];
 
@@ -47,14 +49,15 @@ impl Cluster {
     /// Loads the images of test applications.
     pub fn load_test_images(&self) -> Result<()> {
         let busybox = installed("busybox")?;
-        let mut tools = Image::new(TOOLS_IMAGE).entrypoint(&["/bin/sleep", "2147483647"]);
+        let mut tools = Image::new(TOOLS_IMAGE).program(&busybox, "/bin/busybox")?;
         for applet in APPLETS {
-            tools = tools.file(&busybox, &format!("/bin/{applet}"));
+            tools = tools.link(&format!("/bin/{applet}"), "busybox");
         }
+        tools = tools.program(&debian("socat", "socat")?, "/usr/bin/socat")?;
         for tool in SNMP_TOOLS {
             tools = tools.program(&debian(tool, "snmp")?, &format!("/usr/bin/{tool}"))?;
         }
-        self.load(&tools)?;
+        self.load(&tools.entrypoint(&["/bin/sleep", "2147483647"]))?;
         let exporter = debian("prometheus-node-exporter", "prometheus-node-exporter")?;
         let path = "/prometheus-node-exporter";
         self.load(&Image::new(NODE_EXPORTER_IMAGE).program(&exporter, path)?.entrypoint(&[path]))
