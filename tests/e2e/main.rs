@@ -3,3 +3,17 @@
 
 mod cluster;
 mod component_faults;
+mod constant_walk;
+mod healing;
+mod identity;
+mod injection;
+mod installation;
+mod live_changes;
+mod main_job;
+mod manifests;
+mod masters;
+mod privileges;
+mod refusals;
+mod tenant;
+mod tenants;
+mod upgrade;

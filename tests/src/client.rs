@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{Row, debian, parse_rows, repository, run};
+use crate::{Cluster, Row, debian, parse_rows, repository, run};
 
 /// Who asks, how, and where.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Client {
     timeout: Duration,
     retries: u32,
     scratch: PathBuf,
+    /// Where the tools run, if not on this machine.
+    beside: Option<Cluster>,
 }
 
 /// The two tools that walk.
@@ -34,7 +36,14 @@ impl Client {
     /// for what the tools keep.
     pub fn new(address: &str, credentials: &[&str], scratch: PathBuf) -> Self {
         let credentials = credentials.iter().map(ToString::to_string).collect();
-        Self { address: address.to_owned(), credentials, timeout: Duration::from_secs(15), retries: 2, scratch }
+        Self {
+            address: address.to_owned(),
+            credentials,
+            timeout: Duration::from_secs(15),
+            retries: 2,
+            scratch,
+            beside: None,
+        }
     }
 
     /// The same, with other patience: how long until each of `retries` further tries.
@@ -43,9 +52,19 @@ impl Client {
         Self { timeout, retries, ..self }
     }
 
+    /// The same, on the machine that stands outside this cluster.
+    #[must_use]
+    pub fn outside(self, cluster: &Cluster) -> Self {
+        Self { beside: Some(cluster.clone()), ..self }
+    }
+
     /// The tool, ready to run, but for its further options, the address and the OIDs.
     fn tool(&self, tool: &str) -> Result<Command> {
-        let mut command = Command::new(debian(tool, "snmp")?);
+        let program = debian(tool, "snmp")?;
+        let mut command = match &self.beside {
+            Some(cluster) => cluster.nms_command(&program.to_string_lossy()),
+            None => Command::new(program),
+        };
         command
             // No configuration of the user's, no MIBs of the system's, and no files in the home folder.
             .env("SNMPCONFPATH", self.scratch.join("none"))

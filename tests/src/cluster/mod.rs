@@ -69,7 +69,8 @@ impl Cluster {
         let place = Place::new(name)?;
         let record = std::fs::read(place.record())
             .with_context(|| format!("no cluster {name} is up: run `make cluster-up` or `make e2e`"))?;
-        let record: serde_json::Value = serde_json::from_slice(&record).context(place.record().display().to_string())?;
+        let record: serde_json::Value =
+            serde_json::from_slice(&record).context(place.record().display().to_string())?;
         let number = record.get("number").and_then(serde_json::Value::as_u64).context("a cluster without a number")?;
         let kind = match record.get("kind").and_then(serde_json::Value::as_str) {
             Some("full") => Kind::Full,

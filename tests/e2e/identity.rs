@@ -1,0 +1,111 @@
+//! Without a right token not one octet of AgentX is answered.
+
+use anyhow::{Result, ensure};
+use harness::{Cluster, Sandbox, debian};
+
+use crate::{
+    installation::{self, SYSTEM},
+    manifests,
+    tenant::{Tenant, new_base},
+};
+
+/// Sends a request with a token in it over TLS, and an AgentX Open right behind it. Prints what comes back.
+const ASK: &str = include_str!("agentx_over_tls.py");
+
+#[test]
+fn without_a_token_or_with_a_wrong_one_no_agentx_is_answered() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    installation::install(&cluster)?;
+    let base = new_base();
+    let tenant = Tenant::of_base(&cluster, "identity", &base)?;
+    let sandbox = Sandbox::new()?;
+    let script = sandbox.write("ask.py", ASK)?;
+    let authority = cluster.kubectl(&[
+        "get",
+        "secret",
+        "snmp-master-tls",
+        "--namespace",
+        SYSTEM,
+        "--output=go-template={{index .data \"ca.crt\" | base64decode}}",
+    ])?;
+    let authority = sandbox.write("ca.crt", authority)?;
+    let master = installation::active_master(&cluster)?;
+    let address =
+        cluster.kubectl(&["get", "pod", &master, "--namespace", SYSTEM, "--output=jsonpath={.status.podIP}"])?;
+    let ask = |token: Option<&str>| -> Result<String> {
+        let token = sandbox.write("token", token.unwrap_or_default())?;
+        let python = debian("python3", "python3")?;
+        let mut command = cluster.nms_command(&python.to_string_lossy());
+        command.arg(&script).args([&address, &format!("snmp-master-agentx.{SYSTEM}.svc")]).arg(&authority).arg(token);
+        Ok(String::from_utf8_lossy(&harness::run(&mut command)?.stdout).into_owned())
+    };
+    let token = |arguments: &[&str]| {
+        let token = tenant.namespace.kubectl(&[&["create", "token", "default"], arguments].concat())?;
+        anyhow::Ok(token.trim().to_owned())
+    };
+    let right = token(&["--audience=snmp-operator.dev"])?;
+    let answer = ask(Some(&right))?;
+    ensure!(answer.starts_with("101 ") && answer.contains("agentx: 1 response"), "{answer}");
+
+    let forged = {
+        let (signed, signature) = right.rsplit_once('.').unwrap_or_default();
+        let flipped: String = signature.chars().rev().collect();
+        format!("{signed}.{flipped}")
+    };
+    let of_other_audience = token(&[])?;
+    for (what, token) in [
+        ("no token", None),
+        ("an empty token", Some("")),
+        ("no token at all", Some("a.b.c")),
+        ("a forged token", Some(forged.as_str())),
+        ("a token for the API server", Some(of_other_audience.as_str())),
+    ] {
+        let answer = ask(token)?;
+        ensure!(answer.starts_with("401 ") && answer.contains("agentx: nothing"), "{what}: {answer}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_subagent_may_publish_only_what_its_namespace_is_granted() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let (own, foreign) = (new_base(), new_base());
+    let tenant = Tenant::of_base(&cluster, "grant", &own)?;
+    let victim = Tenant::of_base(&cluster, "victim", &foreign)?;
+    victim.apply(&manifests::subtree("web", &foreign, victim.name()))?;
+    victim.run_application(1)?;
+    victim.wait_for_walk("the victim's values", &foreign, |rows| rows.len() == 3)?;
+    tenant.apply(&manifests::subtree("web", &own, tenant.name()))?;
+    tenant.run_application(1)?;
+    tenant.wait_for_walk("the values", &own, |rows| rows.len() == 3)?;
+    // A tenant may edit ConfigMaps of its own namespace. The operator puts them right; without it, the master stands.
+    drop(cluster);
+    let cluster = Cluster::alone()?;
+    installation::changed();
+    cluster.kubectl(&["scale", "deployment/snmp-operator", "--replicas=0", "--namespace", SYSTEM])?;
+    cluster.wait_for("the operators to end", || {
+        let left = installation::pods_of(&cluster, "operator")?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })?;
+    let path = "{.data.subtree\\.web\\.json}";
+    let document = tenant.namespace.get("configmap/snmp-sidecar", path)?;
+    let stolen = document.replace(&own, &format!("{foreign}.1")).replace(tenant.name(), victim.name());
+    ensure!(stolen != document, "{document}");
+    let patch = serde_json::json!({ "data": { "subtree.web.json": stolen } }).to_string();
+    tenant.namespace.kubectl(&["patch", "configmap", "snmp-sidecar", "--type=merge", "--patch", &patch])?;
+    let pod = tenant.pods()?.into_iter().next().unwrap_or_default();
+    tenant.namespace.kubectl(&["annotate", "pod", &pod, "touched=yes"])?;
+    tenant.wait_for_walk("the tenant's own values to go", &own, <[_]>::is_empty)?;
+    // It tries, and is refused by the master, while the victim's values stay.
+    let master = installation::active_master(&cluster)?;
+    cluster.wait_for("the master to say whom it refuses", || {
+        let log = cluster.kubectl(&["logs", &master, "--namespace", SYSTEM, "--tail=200"])?;
+        ensure!(log.lines().any(|line| line.contains(&pod)), "nothing of {pod} in {log}");
+        Ok(())
+    })?;
+    let rows = victim.v2c().walk(harness::Walk::Bulk(20), &foreign)?;
+    ensure!(rows.len() == 3, "{rows:?}");
+    cluster.kubectl(&["scale", "deployment/snmp-operator", "--replicas=2", "--namespace", SYSTEM])?;
+    tenant.wait_for_walk("the values again", &own, |rows| rows.len() == 3).map(drop)
+}

@@ -1,0 +1,135 @@
+//! What the tests apply.
+
+use crate::installation::SYSTEM;
+
+/// The passphrases of each tenant's v3 user.
+pub const AUTH_PASSPHRASE: &str = "tenant-auth-passphrase";
+pub const PRIV_PASSPHRASE: &str = "tenant-priv-passphrase";
+
+/// A tenant's context with community and user, and their Secrets. All are named after it.
+pub fn context(tenant: &str, base: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Secret
+metadata: {{name: {tenant}-ro, namespace: {SYSTEM}}}
+stringData: {{community: {tenant}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: {tenant}-noc, namespace: {SYSTEM}}}
+stringData:
+  authProtocol: SHA-256
+  authPassphrase: {AUTH_PASSPHRASE}
+  privProtocol: AES-128
+  privPassphrase: {PRIV_PASSPHRASE}
+---
+apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpContext
+metadata: {{name: {tenant}}}
+spec:
+  allowedNamespaces: {{from: Selector, selector: {{matchLabels: {{kubernetes.io/metadata.name: {tenant}}}}}}}
+  allowedSubtrees: [{base}]
+  communities: [{{secretRef: {{name: {tenant}-ro, key: community}}}}]
+  users: [{{name: {tenant}-noc, secretRef: {{name: {tenant}-noc}}}}]
+  system: {{name: {tenant}}}
+"
+    )
+}
+
+/// The pods' template of the application: a real exporter, without any privilege.
+fn pod(containers_name: &str, indent: usize) -> String {
+    let template = format!(
+        "
+securityContext: {{runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
+automountServiceAccountToken: false
+terminationGracePeriodSeconds: 2
+containers:
+- name: {containers_name}
+  image: localhost/test/node-exporter:dev
+  args: [--collector.disable-defaults, --collector.time, --collector.loadavg, --collector.uname]
+  ports: [{{name: metrics, containerPort: 9100}}]
+  readinessProbe: {{httpGet: {{path: /metrics, port: metrics}}, periodSeconds: 1, timeoutSeconds: 5}}
+  securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+"
+    );
+    template.replace('\n', &format!("\n{}", " ".repeat(indent)))
+}
+
+/// The application: a Deployment of that many pods.
+pub fn application(replicas: usize) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:{}
+",
+        pod("exporter", 6)
+    )
+}
+
+/// One pod of the application, under another name.
+pub fn lone_pod(name: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: web}}}}
+spec:{}
+",
+        pod("exporter", 2)
+    )
+}
+
+/// A subtree of the application: `1` is its clock, `2` its name for the machine, `10` a table with a row for each pod.
+pub fn subtree(name: &str, base: &str, context: &str) -> String {
+    format!(
+        "
+apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpSubtree
+metadata: {{name: {name}}}
+spec:
+  oid: {base}
+  contextRefs: [{context}]
+  selector: {{matchLabels: {{app: web}}}}
+  sources:
+  - name: app
+    prometheus: {{port: metrics, interval: 1s, scrapeTimeout: 1s}}
+  scalars:
+  - {{name: webTime, oid: '1', syntax: Gauge32, value: {{source: app, metric: node_time_seconds, round: Floor}}}}
+  - {{name: webTenant, oid: '2', syntax: DisplayString, value: {{constant: {context}}}}}
+  tables:
+  - name: podTable
+    oid: '10'
+    index: [{{name: podIndex, oid: '1', pod: {{}}}}]
+    columns:
+    - {{name: podTime, oid: '2', syntax: Gauge32, value: {{source: app, metric: node_time_seconds, round: Floor}}}}
+"
+    )
+}
+
+/// A subtree of one text, which tells it from others.
+pub fn constant_subtree(name: &str, base: &str, context: &str, text: &str) -> String {
+    format!(
+        "
+apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpSubtree
+metadata: {{name: {name}}}
+spec:
+  oid: {base}
+  contextRefs: [{context}]
+  selector: {{matchLabels: {{app: web}}}}
+  sources:
+  - name: app
+    prometheus: {{port: metrics, interval: 1s, scrapeTimeout: 1s}}
+  scalars:
+  - {{name: theText, oid: '1', syntax: DisplayString, value: {{constant: {text}}}}}
+"
+    )
+}

@@ -1,0 +1,95 @@
+//! Two masters, of which one answers.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use harness::{Cluster, Walk};
+
+use crate::{
+    constant_walk::ConstantWalk,
+    installation::{self, SYSTEM, active_master},
+    manifests,
+    tenant::{Tenant, new_base},
+};
+
+#[test]
+fn an_active_master_that_is_killed_is_replaced_without_a_person() -> Result<()> {
+    let cluster = Cluster::alone()?;
+    let base = new_base();
+    let tenant = Tenant::of_base(&cluster, "killed", &base)?;
+    tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
+    tenant.run_application(2)?;
+    tenant.wait_for_walk("the values", &base, |rows| rows.len() == 4)?;
+    let engine =
+        |client: &harness::Client| -> Result<String> { Ok(format!("{:?}", client.get(&["1.3.6.1.6.3.10.2.1.1.0"])?)) };
+    let boots = |client: &harness::Client| -> Result<i128> {
+        let rows = client.get(&["1.3.6.1.6.3.10.2.1.2.0"])?;
+        rows.first().map_or_else(|| anyhow::bail!("no boots"), harness::Row::number)
+    };
+    let v3 = tenant.v3(tenant.name());
+    let (id_before, boots_before) = (engine(&v3)?, boots(&v3)?);
+    let before = active_master(&cluster)?;
+
+    // As an NMS that asks once a second, and once more.
+    let walk = ConstantWalk::start(tenant.v2c().patience(Duration::from_secs(1), 1), &base, |rows| rows.len() == 4);
+    cluster.kubectl(&["delete", "pod", &before, "--namespace", SYSTEM, "--grace-period=0", "--force"])?;
+    cluster.wait_for("another master", || {
+        let now = active_master(&cluster)?;
+        ensure!(now != before, "{now}");
+        Ok(())
+    })?;
+    tenant.wait_for_walk("the values from the other", &base, |rows| rows.len() == 4)?;
+    let seen = walk.stop();
+    println!(
+        "an active master was killed: {} walks right, {} not, longest gap {:?}",
+        seen.right,
+        seen.wrong.len(),
+        seen.longest_gap
+    );
+    ensure!(seen.longest_gap < Duration::from_secs(60), "{seen:?}");
+
+    // The same engine, one boot later: v3 goes on with what it knows of the engine's id.
+    cluster.wait_for("v3 after its rediscovery", || {
+        ensure!(v3.walk(Walk::Bulk(20), &base)?.len() == 4);
+        Ok(())
+    })?;
+    ensure!(engine(&v3)? == id_before, "another engine");
+    ensure!(boots(&v3)? > boots_before, "boots were {boots_before} and are {}", boots(&v3)?);
+    cluster.wait_for_rollout(SYSTEM, "statefulset/snmp-master")?;
+    tenant.wait_for_condition("web", "Ready", "True").map(drop)
+}
+
+#[test]
+fn without_a_master_application_pods_stay_ready() -> Result<()> {
+    let cluster = Cluster::alone()?;
+    let base = new_base();
+    let tenant = Tenant::of_base(&cluster, "no-master", &base)?;
+    tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
+    tenant.run_application(1)?;
+    tenant.wait_for_walk("the values", &base, |rows| rows.len() == 3)?;
+    let lives = tenant.lives()?;
+    installation::changed();
+    cluster.kubectl(&["scale", "statefulset/snmp-master", "--replicas=0", "--namespace", SYSTEM])?;
+    cluster.wait_for("the masters to end", || {
+        let left = installation::pods_of(&cluster, "master")?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })?;
+    let ready = tenant.wait_for_condition("web", "Ready", "Unknown")?;
+    ensure!(ready.contains("MasterUnreachable"), "{ready}");
+    let state = tenant.namespace.kubectl(&[
+        "get",
+        "pods",
+        "--selector=app=web",
+        "--output=jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}",
+    ])?;
+    ensure!(state == "True", "Ready is {state}");
+    // New pods start without it as well.
+    tenant.namespace.kubectl(&["scale", "deployment/web", "--replicas=2"])?;
+    cluster.wait_for_rollout(tenant.name(), "deployment/web")?;
+    cluster.kubectl(&["scale", "statefulset/snmp-master", "--replicas=2", "--namespace", SYSTEM])?;
+    tenant.wait_for_walk("the values of both", &base, |rows| rows.len() == 4)?;
+    let now = tenant.lives()?;
+    ensure!(lives.lines().all(|life| now.contains(life)), "a container was started anew: {lives} and then {now}");
+    Ok(())
+}
