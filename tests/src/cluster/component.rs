@@ -156,9 +156,7 @@ impl Cluster {
             Component::ApiServer => self.kubectl(&["get", "--raw", "/readyz"]).map(drop),
             Component::Containerd => self.containerd(&["version"]).map(drop),
             _ => match component.health() {
-                Some((port, path)) => {
-                    run(self.node_command("bash")?.args(["-c", ASK, "bash", port, path])).map(drop)
-                }
+                Some((port, path)) => run(self.node_command("bash")?.args(["-c", ASK, "bash", port, path])).map(drop),
                 None => Ok(()),
             },
         }

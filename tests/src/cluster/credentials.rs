@@ -4,7 +4,8 @@ use std::{fmt::Write as _, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use serde_json::json;
 
@@ -33,18 +34,20 @@ pub(super) fn make(place: &Place, network: &Network) -> Result<()> {
     write(&place.credential("authority.crt"), &authority.pem())?;
     write(&place.credential("authority.key"), &authority.key().serialize_pem())?;
 
-    let issue = |file: &str, name: &str, group: &str, hosts: &[String], purpose: ExtendedKeyUsagePurpose| -> Result<()> {
-        let mut params = CertificateParams::new(hosts)?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.distinguished_name.push(DnType::OrganizationName, group);
-        params.extended_key_usages = vec![purpose];
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &authority)?;
-        write(&place.credential(&format!("{file}.crt")), &certificate.pem())?;
-        write(&place.credential(&format!("{file}.key")), &key.serialize_pem())
-    };
+    let issue =
+        |file: &str, name: &str, group: &str, hosts: &[String], purpose: ExtendedKeyUsagePurpose| -> Result<()> {
+            let mut params = CertificateParams::new(hosts)?;
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.distinguished_name.push(DnType::OrganizationName, group);
+            params.extended_key_usages = vec![purpose];
+            let key = KeyPair::generate()?;
+            let certificate = params.signed_by(&key, &authority)?;
+            write(&place.credential(&format!("{file}.crt")), &certificate.pem())?;
+            write(&place.credential(&format!("{file}.key")), &key.serialize_pem())
+        };
     let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
-    let mut hosts: Vec<String> = names.into_iter().chain(["localhost", "127.0.0.1", NODE, API_SERVICE]).map(str::to_owned).collect();
+    let mut hosts: Vec<String> =
+        names.into_iter().chain(["localhost", "127.0.0.1", NODE, API_SERVICE]).map(str::to_owned).collect();
     hosts.push(network.node_address_for_host());
     issue("api-server", "kube-apiserver", "kubernetes", &hosts, ExtendedKeyUsagePurpose::ServerAuth)?;
     issue("kubelet-client", "kube-apiserver", "system:masters", &[], ExtendedKeyUsagePurpose::ClientAuth)?;

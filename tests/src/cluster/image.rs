@@ -31,7 +31,13 @@ pub struct Image {
 impl Image {
     /// An empty image. `name` is `localhost/…:tag`, and then `imagePullPolicy: IfNotPresent` finds it. Its user is 65532.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), files: Vec::new(), links: Vec::new(), entrypoint: Vec::new(), user: NONROOT.to_owned() }
+        Self {
+            name: name.to_owned(),
+            files: Vec::new(),
+            links: Vec::new(),
+            entrypoint: Vec::new(),
+            user: NONROOT.to_owned(),
+        }
     }
 
     /// Adds a file, or a folder with all in it, at a path in the image.

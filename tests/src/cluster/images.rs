@@ -25,8 +25,8 @@ pub const NODE_EXPORTER_IMAGE: &str = "localhost/test/node-exporter:dev";
 
 /// What BusyBox is called by in the image of tools.
 const APPLETS: [&str; 24] = [
-    "cat", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "httpd", "kill", "ls", "mkdir", "nc", "nslookup",
-    "ping", "ps", "rm", "sh", "sleep", "tail", "touch", "true", "wget",
+    "cat", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "httpd", "kill", "ls", "mkdir", "nc",
+    "nslookup", "ping", "ps", "rm", "sh", "sleep", "tail", "touch", "true", "wget",
 ];
 const SNMP_TOOLS: [&str; 7] =
     ["snmpget", "snmpgetnext", "snmpwalk", "snmpbulkwalk", "snmpset", "snmptrap", "snmpinform"];
@@ -35,7 +35,8 @@ impl Cluster {
     /// Loads our programs as images of this tag. `programs` is a folder with them, linked static; by default the one that
     /// `CLUSTER_PROGRAMS` names or else `target/release-static`, from `make release`.
     pub fn load_programs(&self, tag: &str, programs: Option<&Path>) -> Result<()> {
-        let default = || env::var_os(PROGRAMS).map_or_else(|| repository().join("target/release-static"), PathBuf::from);
+        let default =
+            || env::var_os(PROGRAMS).map_or_else(|| repository().join("target/release-static"), PathBuf::from);
         let folder = programs.map_or_else(default, Path::to_owned);
         for (image, program) in IMAGES {
             let file = folder.join(program);

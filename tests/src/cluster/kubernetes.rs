@@ -114,7 +114,8 @@ impl Namespace {
     /// Applies manifests in it.
     pub fn apply(&self, manifests: &str) -> Result<String> {
         let namespace = format!("--namespace={}", self.name);
-        self.cluster.kubectl_with(&["apply", "--server-side", "--force-conflicts", &namespace, "--filename=-"], manifests)
+        self.cluster
+            .kubectl_with(&["apply", "--server-side", "--force-conflicts", &namespace, "--filename=-"], manifests)
     }
 
     /// Runs kubectl in it.

@@ -62,7 +62,5 @@ impl Cluster {
 
 /// What Kubernetes itself needs to be told: the cluster's DNS runs on the node, and may read what it tells.
 fn system() -> String {
-    include_str!("system.yaml")
-        .replace("DNS_SERVICE", DNS_SERVICE)
-        .replace("NODE_ADDRESS", NODE)
+    include_str!("system.yaml").replace("DNS_SERVICE", DNS_SERVICE).replace("NODE_ADDRESS", NODE)
 }
