@@ -38,20 +38,18 @@ e2e: ## Tests in a real Kubernetes of one node, which is built and started for t
 	@tests/setup e2e
 	@tests/run e2e
 
-cluster-up: CLUSTER := $(or $(CARGO_TARGET_DIR),target)/debug/cluster
 cluster-up: release ## Start that Kubernetes for yourself, with our images in it; CLUSTER_NAME=… for more than one
 	@tests/setup e2e
 	@tests/cluster/build
 	@cargo build --quiet --package snmp-operator-tests --bin cluster
-	@$(CLUSTER) up
-	@$(CLUSTER) load
+	@tests/cluster/run up
+	@tests/cluster/run load
 
-cluster-shell cluster-down: CLUSTER := $(or $(CARGO_TARGET_DIR),target)/debug/cluster
 cluster-shell: ## A shell outside it, from which kubectl, helm and snmpwalk reach it
-	@$(CLUSTER) shell
+	@tests/cluster/run shell
 
 cluster-down: ## End it and remove all there is of it
-	@$(CLUSTER) down
+	@tests/cluster/run down
 
 soak: setup ## The sidecar under random faults for SOAK_SECONDS (default 600), under SOAK_MASTER=ours or snmpd; SEED repeats one
 	@cargo build --quiet $(addprefix --package ,$(PROGRAMS) snmp-operator-tests) --bins

@@ -19,7 +19,7 @@ mod waiting;
 use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 pub use component::Component;
 pub use image::Image;
@@ -35,12 +35,20 @@ const NAME: &str = "CLUSTER_NAME";
 const DEFAULT_NAME: &str = "e2e";
 
 /// How much of Kubernetes runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// All of it: pods run, Services and names resolve.
     Full,
     /// etcd, API server and controller manager: enough for a controller under test, and there in seconds.
     ControlPlane,
+}
+
+/// What is written of a cluster as soon as anything of it exists.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    number: u8,
+    boot: String,
+    kind: Kind,
 }
 
 /// A running cluster, by its name. Dropping this leaves the cluster as it is.
@@ -60,7 +68,8 @@ impl Cluster {
     /// The running cluster of this name.
     pub fn named(name: &str) -> Result<Self> {
         let cluster = Self::recorded(name)?;
-        ensure!(cluster.node().is_running(), "the cluster {name} is not up any more: take it down first");
+        let runs = !cluster.network.is_of_the_past()? && cluster.node().is_running();
+        ensure!(runs, "the cluster {name} is not up any more: take it down first");
         Ok(cluster)
     }
 
@@ -69,23 +78,13 @@ impl Cluster {
         let place = Place::new(name)?;
         let record = std::fs::read(place.record())
             .with_context(|| format!("no cluster {name} is up: run `make cluster-up` or `make e2e`"))?;
-        let record: serde_json::Value =
-            serde_json::from_slice(&record).context(place.record().display().to_string())?;
-        let number = record.get("number").and_then(serde_json::Value::as_u64).context("a cluster without a number")?;
-        let kind = match record.get("kind").and_then(serde_json::Value::as_str) {
-            Some("full") => Kind::Full,
-            _ => Kind::ControlPlane,
-        };
-        Ok(Self { place, network: Network::new(u8::try_from(number)?), kind })
+        let record: Record = serde_json::from_slice(&record).context(place.record().display().to_string())?;
+        Ok(Self { place, network: Network::new(record.number, record.boot), kind: record.kind })
     }
 
     fn record(&self) -> Result<()> {
-        let kind = match self.kind {
-            Kind::Full => "full",
-            Kind::ControlPlane => "control-plane",
-        };
-        let record = json!({ "number": self.network.number(), "kind": kind });
-        Ok(std::fs::write(self.place.record(), record.to_string())?)
+        let record = Record { number: self.network.number(), boot: self.network.boot().to_owned(), kind: self.kind };
+        Ok(std::fs::write(self.place.record(), serde_json::to_vec(&record)?)?)
     }
 
     fn node(&self) -> Node<'_> {

@@ -31,15 +31,21 @@ pub(super) const API_PORT: u16 = 6443;
 /// How many clusters fit on one machine.
 const NUMBERS: u8 = 200;
 
-/// The network namespaces of the cluster with this number.
+/// The network namespaces of the cluster that has this number since the machine was started.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     number: u8,
+    boot: String,
 }
 
 impl Network {
-    pub(super) fn new(number: u8) -> Self {
-        Self { number }
+    pub(super) fn new(number: u8, boot: String) -> Self {
+        Self { number, boot }
+    }
+
+    /// Whether the machine was started anew, after which nothing is left and the number may be another's.
+    pub(super) fn is_of_the_past(&self) -> Result<bool> {
+        Ok(self.boot != this_boot()?)
     }
 
     /// Makes the node's namespace under the first number that is free: making it is what takes the number.
@@ -47,7 +53,7 @@ impl Network {
         let ip = installed("ip")?;
         let mut last = String::new();
         for number in 1..=NUMBERS {
-            let network = Self::new(number);
+            let network = Self::new(number, this_boot()?);
             if network.file("node").exists() {
                 continue;
             }
@@ -89,6 +95,10 @@ impl Network {
 
     pub(super) fn number(&self) -> u8 {
         self.number
+    }
+
+    pub(super) fn boot(&self) -> &str {
+        &self.boot
     }
 
     fn interface(&self) -> String {
@@ -186,4 +196,9 @@ impl Network {
 
 fn ip(arguments: &[&str]) -> Result<()> {
     run(Command::new(installed("ip")?).args(arguments)).map(drop)
+}
+
+/// What the kernel calls the time since the machine was started.
+fn this_boot() -> Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }

@@ -16,6 +16,7 @@ use super::{
     waiting::{POLL, patiently},
 };
 
+const CGROUPS: &str = "/sys/fs/cgroup";
 const SETUP: &str = include_str!("node.sh");
 
 /// The namespaces of a cluster's node.
@@ -99,6 +100,12 @@ impl<'a> Node<'a> {
     }
 
     fn make_cgroups(&self) -> Result<()> {
+        let root = Path::new(CGROUPS);
+        // In the second version of cgroups, a controller works where the parent hands it down. One that it cannot hand down
+        // kubelet does without, or says so.
+        for controller in fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default().split_whitespace() {
+            fs::write(root.join("cgroup.subtree_control"), format!("+{controller}")).ok();
+        }
         for folder in cgroups(&self.network.cgroup()) {
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
@@ -138,7 +145,7 @@ fn kill(process: i32) {
 
 /// The folders of a cgroup: one, or one per controller where the machine has cgroups of the first version.
 fn cgroups(name: &str) -> Vec<PathBuf> {
-    let root = Path::new("/sys/fs/cgroup");
+    let root = Path::new(CGROUPS);
     if root.join("cgroup.controllers").exists() {
         return vec![root.join(name)];
     }

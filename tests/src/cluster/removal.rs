@@ -12,7 +12,10 @@ impl Cluster {
     pub fn remove(name: &str, keep_logs: bool) -> Result<()> {
         let place = super::Place::new(name)?;
         if place.record().exists() {
-            Self::recorded(name)?.end()?;
+            let cluster = Self::recorded(name)?;
+            if !cluster.network.is_of_the_past()? {
+                cluster.end()?;
+            }
         }
         let entries = fs::read_dir(place.folder()).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()).filter(|path| !keep_logs || *path != place.logs()) {
