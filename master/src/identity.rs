@@ -84,12 +84,9 @@ impl Rejected {
     /// What HTTP says of it.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Missing
-            | Self::Malformed(_)
-            | Self::Audience
-            | Self::Expired
-            | Self::TooEarly
-            | Self::Refused => StatusCode::UNAUTHORIZED,
+            Self::Missing | Self::Malformed(_) | Self::Audience | Self::Expired | Self::TooEarly | Self::Refused => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::NoServiceAccount => StatusCode::FORBIDDEN,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -113,7 +110,8 @@ impl Identity {
         }
         let user = status.user.as_ref().ok_or(Rejected::NoServiceAccount)?;
         let account = user.username.as_deref().and_then(|name| name.strip_prefix(SERVICE_ACCOUNT));
-        let (namespace, name) = account.and_then(|account| account.split_once(':')).ok_or(Rejected::NoServiceAccount)?;
+        let (namespace, name) =
+            account.and_then(|account| account.split_once(':')).ok_or(Rejected::NoServiceAccount)?;
         if !is_name(namespace, MAX_NAMESPACE) || !is_name(name, MAX_NAME) {
             return Err(Rejected::NoServiceAccount);
         }
@@ -195,11 +193,7 @@ mod tests {
     #[case::empty_namespace("/user/username", json!("system:serviceaccount::web"), Rejected::NoServiceAccount)]
     #[case::strange_namespace("/user/username", json!("system:serviceaccount:a\nb:web"), Rejected::NoServiceAccount)]
     #[case::long_namespace("/user/username", json!(format!("system:serviceaccount:{}:web", "a".repeat(64))), Rejected::NoServiceAccount)]
-    fn a_review_that_does_not_say_all_is_none(
-        #[case] pointer: &str,
-        #[case] value: Value,
-        #[case] rejected: Rejected,
-    ) {
+    fn a_review_that_does_not_say_all_is_none(#[case] pointer: &str, #[case] value: Value, #[case] rejected: Rejected) {
         let status = status(|status| match pointer.rsplit_once('/') {
             Some((parent, key)) => status.pointer_mut(parent).unwrap()[key] = value,
             None => unreachable!(),

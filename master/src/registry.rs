@@ -213,7 +213,8 @@ impl Registry {
         if levels.is_some_and(|levels| levels.any(&region, |other| other.excludes(&holder))) {
             return Err(Refused::Duplicate);
         }
-        let queues = member.is_some() && levels.is_some_and(|levels| levels.any(&region, |other| other.queues(&holder)));
+        let queues =
+            member.is_some() && levels.is_some_and(|levels| levels.any(&region, |other| other.queues(&holder)));
         let subtrees = region.subtrees();
         let of_session = self.sessions.get(&session).map_or(0, |holdings| holdings.len);
         if of_session + subtrees > self.limits.registrations_per_session {

@@ -175,8 +175,7 @@ fn a_tenants_notification_is_about_what_is_its_own(#[case] said_of: &[(&str, &st
         "ip" => Value::IpAddress([192, 0, 2, 1]),
         text => Value::ObjectIdentifier(oid(text)),
     };
-    let varbinds: Vec<_> =
-        said_of.iter().map(|(name, text)| VarBind { name: oid(name), value: value(text) }).collect();
+    let varbinds: Vec<_> = said_of.iter().map(|(name, text)| VarBind { name: oid(name), value: value(text) }).collect();
     let decide = |context: &[u8]| granted().decide(&tenant("acme"), Act::Notify { context, varbinds: &varbinds });
     assert_eq!(said(&decide(b"shared")), expected);
     assert_eq!(said(&decide(b"")), "context");

@@ -60,13 +60,7 @@ pub struct Desk {
 impl Desk {
     /// A desk that asks `reviewer`.
     pub fn new(reviewer: Box<dyn Reviewer>, counts: Arc<Reviews>) -> Self {
-        Self {
-            reviewer,
-            counts,
-            turns: Semaphore::new(REVIEWS),
-            sources: Mutex::default(),
-            known: Mutex::default(),
-        }
+        Self { reviewer, counts, turns: Semaphore::new(REVIEWS), sources: Mutex::default(), known: Mutex::default() }
     }
 
     /// Whose `token` is, which came from `source`.
@@ -176,7 +170,8 @@ mod tests {
                 self.all.fetch_add(1, Ordering::SeqCst);
                 sleep(Duration::from_secs(1)).await;
                 self.now.fetch_sub(1, Ordering::SeqCst);
-                let signature = token.expose().rsplit('.').next().and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
+                let signature =
+                    token.expose().rsplit('.').next().and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
                 match signature.as_deref() {
                     Some(b"lost") => Err(Unreachable("gone".to_owned())),
                     signature => Ok(serde_json::from_value(json!({
@@ -254,7 +249,9 @@ mod tests {
         let many = (0..200_u8).map(|number| {
             let desk = Arc::clone(&desk);
             let source = IpAddr::from([10, 1, 0, number]);
-            tokio::spawn(async move { desk.identify(&token(1000 + usize::from(number), "good"), source, SystemTime::now()).await })
+            tokio::spawn(async move {
+                desk.identify(&token(1000 + usize::from(number), "good"), source, SystemTime::now()).await
+            })
         });
         for one in many.collect::<Vec<_>>() {
             // Some may have waited too long, none forever.

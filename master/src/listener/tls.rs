@@ -68,9 +68,7 @@ pub struct TlsTraffic {
 /// # Errors
 /// The system's.
 pub(super) fn bind(address: SocketAddr) -> Result<BoundTls, ListenError> {
-    bound(address, SockType::Stream)
-        .map(|fd| BoundTls(fd.into()))
-        .map_err(ListenError::at("AgentX over TLS", address))
+    bound(address, SockType::Stream).map(|fd| BoundTls(fd.into())).map_err(ListenError::at("AgentX over TLS", address))
 }
 
 impl BoundTls {

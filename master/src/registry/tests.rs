@@ -11,7 +11,8 @@ use crate::identity::Identity;
 
 use super::{Limits, Owner, Refused, Registered, Registration, Registry, Serving, SessionId};
 
-const PLENTY: Limits = Limits { registrations: 200_000, registrations_per_session: 100_000, registrations_per_namespace: 100_000 };
+const PLENTY: Limits =
+    Limits { registrations: 200_000, registrations_per_session: 100_000, registrations_per_namespace: 100_000 };
 
 fn oid(text: &str) -> Oid {
     if text.is_empty() { Oid::default() } else { text.parse().expect("test OIDs are right") }

@@ -184,7 +184,10 @@ mod tests {
 
     fn pair() -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        (CertificateParams::new(["master.test".to_owned()]).unwrap().self_signed(&key).unwrap().pem(), key.serialize_pem())
+        (
+            CertificateParams::new(["master.test".to_owned()]).unwrap().self_signed(&key).unwrap().pem(),
+            key.serialize_pem(),
+        )
     }
 
     impl Files {

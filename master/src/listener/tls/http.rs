@@ -178,7 +178,10 @@ mod tests {
     #[test]
     fn a_refusal_is_one_line_and_says_what_would_help() {
         let answer = Refusal::from(Rejected::Expired).into_answer();
-        assert_eq!((answer.status(), &answer.headers()[WWW_AUTHENTICATE]), (StatusCode::UNAUTHORIZED, &HeaderValue::from_static("Bearer")));
+        assert_eq!(
+            (answer.status(), &answer.headers()[WWW_AUTHENTICATE]),
+            (StatusCode::UNAUTHORIZED, &HeaderValue::from_static("Bearer"))
+        );
         let answer = Refusal::from(Rejected::Unavailable).into_answer();
         assert_eq!((answer.status().as_u16(), &answer.headers()[RETRY_AFTER]), (503, &HeaderValue::from_static("1")));
     }

@@ -107,9 +107,7 @@ mod tests {
         let all = [published("web-1", None, false), published("web-0", rows, true)];
         let page = Page::new(7, true, "snmp-master-0", &all);
         let json: Value = serde_json::from_slice(&page.body).unwrap();
-        let registration = |pod: &str, serving| {
-            json!({"namespace": "acme", "pod": pod, "podUid": "77", "context": "acme", "subtree": "1.3.6.1.4.1.99999.1", "serving": serving})
-        };
+        let registration = |pod: &str, serving| json!({"namespace": "acme", "pod": pod, "podUid": "77", "context": "acme", "subtree": "1.3.6.1.4.1.99999.1", "serving": serving});
         let mut with_range = registration("web-0", true);
         with_range["range"] = json!({"position": 8, "upperBound": 9});
         let registrations = [with_range, registration("web-1", false)];

@@ -67,7 +67,8 @@ impl Model {
         if !denied {
             for subtree in subtrees_of_new {
                 let queue = self.queues.entry((context.to_vec(), subtree, new.priority)).or_default();
-                let of_same_pod = queue.iter().rposition(|other| of_pod(&new).is_some() && of_pod(other) == of_pod(&new));
+                let of_same_pod =
+                    queue.iter().rposition(|other| of_pod(&new).is_some() && of_pod(other) == of_pod(&new));
                 queue.insert(of_same_pod.map_or(queue.len(), |at| at + 1), new.clone());
             }
             self.registered.push((context.to_vec(), new));
@@ -113,9 +114,8 @@ impl Model {
         };
         let (_, registration) = self.registered.iter().find(alike).expect("it was registered");
         subtrees(registration).into_iter().any(|subtree| {
-            let best = (0..=u8::MAX).find_map(|priority| {
-                self.queues.get(&(context.to_vec(), subtree.clone(), priority))?.first()
-            });
+            let best = (0..=u8::MAX)
+                .find_map(|priority| self.queues.get(&(context.to_vec(), subtree.clone(), priority))?.first());
             best.expect("it is there").session != registration.session
                 || best.expect("it is there").priority != registration.priority
         })

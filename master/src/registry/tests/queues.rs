@@ -66,7 +66,10 @@ fn regions_that_meet_in_a_part_queue_there() {
     let mut registry = registry(&[]);
     registry.add_of(1, "acme/a", "1.4.{1-5}", 127).unwrap();
     registry.add_of(2, "acme/b", "1.4.{3-7}", 127).unwrap();
-    assert_eq!(["1.4.2", "1.4.3", "1.4.5", "1.4.6"].map(|name| registry.who(name)), [Some(1), Some(1), Some(1), Some(2)]);
+    assert_eq!(
+        ["1.4.2", "1.4.3", "1.4.5", "1.4.6"].map(|name| registry.who(name)),
+        [Some(1), Some(1), Some(1), Some(2)]
+    );
     assert_eq!((standing_by(&registry, 1), standing_by(&registry, 2)), (vec![false], vec![true]));
     registry.withdraw(SessionId(1));
     assert_eq!(["1.4.2", "1.4.3", "1.4.7"].map(|name| registry.who(name)), [None, Some(2), Some(2)]);
