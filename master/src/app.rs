@@ -7,7 +7,7 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, Instant},
 };
@@ -35,11 +35,16 @@ use tokio::{
 use crate::{
     admin,
     agent::{self, Command, Parts},
+    authority::Grants,
     cli::{Invocation, RunArgs},
     config::{self, Configuration, Loaded},
     dispatch::Dispatcher,
     engine_store::EngineStore,
-    listener::Bound,
+    identity::KubeReviewer,
+    listener::{
+        Arrival, Bound,
+        tls::{BoundTls, Front, Outward, Settings},
+    },
     snmp::{Engine, EngineIdentity, SystemObjects},
     statistics::Statistics,
     status::Status,
@@ -103,6 +108,7 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
+    daemon::install_crypto_provider()?;
     let mut signals = Signals::install().context("cannot catch signals")?;
     let (trigger, watcher) = drain::channel();
     if let Err(error) = raise_descriptors() {
@@ -126,6 +132,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
     tokio::spawn(beat(main_heartbeat.clone()));
 
+    let (door, operator) = (args.tls, args.operator_service_account);
     let mut configuration = Configuration::new(args.config, store.engine_id(), status.clone());
     let Loaded { document, access } = tokio::select! {
         signal = signals.received() => {
@@ -138,10 +145,25 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let identity = EngineIdentity { engine_id: store.engine_id().into(), boots: store.boots() };
     let objects = SystemObjects::new(identity.clone(), started, Arc::clone(&access), Arc::clone(&statistics));
+    let mut bound = Bound::bind(&document.listeners)?;
+    let (front, arrivals) = match bound.agentx_tls.take() {
+        None => (None, None),
+        Some(bound) => {
+            let directory = door.context("listeners.agentxTls needs --tls, the folder of its certificate")?;
+            let (replica, active) = (replica(), Arc::new(AtomicBool::new(true)));
+            let settings = Settings { directory, operator, replica, active };
+            let outward = (commander.clone(), Arc::clone(&traffic), watcher.clone());
+            let (front, arrivals) = open_front(bound, settings, &document.limits, outward).await?;
+            (Some(front), Some(arrivals))
+        }
+    };
+    let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
+    dispatcher.grant(Grants::new(&document.contexts), started);
     let parts = Parts {
         engine: Engine::new(identity, Arc::clone(&access), statistics, started).context("cannot be an SNMP engine")?,
-        dispatcher: Dispatcher::new(objects, &document.limits, started),
-        bound: Bound::bind(&document.listeners)?,
+        dispatcher,
+        bound,
+        arrivals,
         commands,
         traffic,
         standing,
@@ -170,6 +192,10 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
                 access.store(Arc::new(new));
                 // The agent thread is gone only if it has ended, which is told above.
                 _ = commander.send(Command::Limit(Box::new(document.limits.clone()))).await;
+                _ = commander.send(Command::Grant(Box::new(Grants::new(&document.contexts)))).await;
+                if let Some(front) = &front {
+                    front.limit(&document.limits);
+                }
                 status.loaded(&document);
             }
         }
@@ -178,6 +204,26 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         tracing::warn!("{overdue}");
     }
     Ok(())
+}
+
+/// Opens the door of AgentX over TLS, with the API server that the environment leads to for reviewing tokens: that of
+/// KUBECONFIG or `~/.kube/config`, else that of the cluster.
+async fn open_front(
+    bound: BoundTls,
+    settings: Settings,
+    limits: &master_config::Limits,
+    (commander, traffic, drain): (mpsc::Sender<Command>, Arc<Traffic>, Watcher),
+) -> anyhow::Result<(Front, mpsc::Receiver<Arrival>)> {
+    let client = kube::Client::try_default().await;
+    let client = client.context("listeners.agentxTls needs the Kubernetes API, to review tokens")?;
+    let outward = Outward { reviewer: Box::new(KubeReviewer::new(client)), commander, traffic };
+    Ok(Front::start(bound, settings, limits, outward, drain))
+}
+
+/// What this replica is called: its pod's name, else its host's.
+fn replica() -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim_end().to_owned());
+    std::env::var("POD_NAME").or_else(|_| host()).unwrap_or_default()
 }
 
 /// Allows as many open files as the system grants: each subagent's connection is one.

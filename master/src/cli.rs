@@ -5,6 +5,8 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
+use crate::listener::tls::ServiceAccount;
+
 /// Each flag's environment variable begins with this.
 const ENV_PREFIX: &str = "SNMP_MASTER";
 
@@ -27,6 +29,13 @@ pub struct RunArgs {
     /// Folder to keep the SNMP engine's id and boots in; it has to outlive restarts, and belongs to one master
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
+    /// Folder of the certificate and key that AgentX over TLS is served with, tls.crt and tls.key; looked at every second.
+    /// Tokens are reviewed by the API server of KUBECONFIG or, without one, of the cluster
+    #[arg(long, value_name = "DIR")]
+    pub tls: Option<PathBuf>,
+    /// The ServiceAccount that may see what is published over TLS
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "snmp-system/snmp-operator")]
+    pub operator_service_account: ServiceAccount,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7701")]
     pub listen: SocketAddr,

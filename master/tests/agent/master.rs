@@ -88,6 +88,7 @@ impl Master {
             engine: Engine::new(identity, Arc::clone(&access), statistics, started).unwrap(),
             dispatcher: Dispatcher::new(objects, &document.limits, started),
             bound,
+            arrivals: None,
             commands,
             traffic: Arc::clone(&traffic),
             standing: Arc::clone(&standing),
