@@ -191,7 +191,8 @@ mod tests {
     fn a_volume_that_also_holds_a_token_and_authorities_changes_nothing_when_those_do() {
         let dir = tempfile::tempdir().unwrap();
         let volume = |version: &str, token: &str, documents: &[(&str, &str)]| {
-            let others = [("labels", "app=\"checkout\"\n"), ("ca.crt", token), ("token", token), ("acme.password", token)];
+            let others =
+                [("labels", "app=\"checkout\"\n"), ("ca.crt", token), ("token", token), ("acme.password", token)];
             swap(dir.path(), version, &[&others, documents].concat());
         };
         // The ConfigMap is optional: before there is one the volume is there, and has no documents.

@@ -160,13 +160,13 @@ async fn read(path: &Path, limit: u64) -> Result<Vec<u8>, TlsError> {
     match contents {
         Ok(Ok(Ok(contents))) => Ok(contents),
         Ok(Ok(Err(ReadError::TooLong))) => Err(bad(path, "it is too long")),
-        Ok(Ok(Err(error))) => Err(bad(path, error)),
+        Ok(Ok(Err(error))) => Err(bad(path, error.to_string())),
         Ok(Err(_)) | Err(_) => Err(bad(path, "reading it takes too long")),
     }
 }
 
-fn bad(path: &Path, problem: impl ToString) -> TlsError {
-    TlsError::File { path: path.to_owned(), problem: problem.to_string() }
+fn bad(path: &Path, problem: impl Into<String>) -> TlsError {
+    TlsError::File { path: path.to_owned(), problem: problem.into() }
 }
 
 /// A client that trusts these authorities and no others.

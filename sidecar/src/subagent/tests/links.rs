@@ -37,6 +37,11 @@ fn link(octets: usize) -> (Link, watch::Sender<()>, watch::Sender<Exports>, Mast
     (link, stop_sender, exports_sender, status)
 }
 
+/// Serves a connection and then closes it.
+async fn converse(link: &mut Link, mut near: DuplexStream) -> Ended {
+    link.converse(&mut near, &[]).await
+}
+
 /// The subagent's end of a connection, and the master at the other.
 fn connection() -> (DuplexStream, Peer<DuplexStream>) {
     let (near, far) = duplex(1 << 16);
@@ -46,9 +51,9 @@ fn connection() -> (DuplexStream, Peer<DuplexStream>) {
 #[tokio::test(start_paused = true)]
 async fn a_half_open_connection_is_left_within_15_seconds() {
     let (mut link, _stop, _exports, status) = link(3);
-    let (mut near, mut peer) = connection();
+    let (near, mut peer) = connection();
     let start = Instant::now();
-    let (ended, ()) = tokio::join!(link.converse(&mut near, &[]), peer.grant(A));
+    let (ended, ()) = tokio::join!(converse(&mut link, near), peer.grant(A));
     assert!(matches!(ended, Ended::Session(End::Silent)), "{ended}");
     let took = start.elapsed();
     assert!((Duration::from_secs(12)..Duration::from_secs(15)).contains(&took), "{took:?}");
@@ -58,7 +63,7 @@ async fn a_half_open_connection_is_left_within_15_seconds() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_session_stays_for_hours() {
     let (mut link, stop, _exports, _status) = link(3);
-    let (mut near, mut peer) = connection();
+    let (near, mut peer) = connection();
     let master = async {
         peer.grant(A).await;
         let start = Instant::now();
@@ -70,14 +75,14 @@ async fn an_idle_session_stays_for_hours() {
         drop(stop);
         peer.expect_close().await;
     };
-    let (ended, ()) = tokio::join!(link.converse(&mut near, &[]), master);
+    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_master_that_writes_but_never_reads_is_left() {
     let (mut link, _stop, _exports, status) = link(60_000);
-    let (mut near, mut peer) = connection();
+    let (near, mut peer) = connection();
     let master = async {
         peer.grant(A).await;
         let mut requests = Vec::new();
@@ -90,7 +95,7 @@ async fn a_master_that_writes_but_never_reads_is_left() {
         // Writing never blocks for long: the other side reads on until it has had enough.
         while within("the other side to read", peer.stream.write_all(&requests)).await.is_ok() {}
     };
-    let (ended, ()) = tokio::join!(link.converse(&mut near, &[]), master);
+    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::NotReading)), "{ended}");
     assert_eq!(status.sessions()[0].counts.dropped, 1);
 }
@@ -98,7 +103,7 @@ async fn a_master_that_writes_but_never_reads_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_master_that_reads_late_gets_all_answers() {
     let (mut link, stop, _exports, _status) = link(60_000);
-    let (mut near, mut peer) = connection();
+    let (near, mut peer) = connection();
     let master = async {
         peer.grant(A).await;
         let mut requests = Vec::new();
@@ -115,6 +120,6 @@ async fn a_master_that_reads_late_gets_all_answers() {
         drop(stop);
         peer.expect_close().await;
     };
-    let (ended, ()) = tokio::join!(link.converse(&mut near, &[]), master);
+    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");
 }
