@@ -83,10 +83,12 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot catch signals")?;
     let (trigger, watcher) = drain::channel();
     let pod_name = pod::name(args.pod_name.as_deref());
+    let files = args.tls_files();
     let (exports, state) = (ExportTable::new(), StateFolder::new(args.state));
 
     let description = format!("snmp-sidecar {} {pod_name}", env!("CARGO_PKG_VERSION"));
-    let subagents = args.masters.into_iter().map(|url| Subagent::new(url, exports.subscribe(), &description));
+    let subagents =
+        args.masters.into_iter().map(|url| Subagent::new(url, files.clone(), exports.subscribe(), &description));
     let subagents: Vec<_> = subagents.collect();
     let status = Status::new(&pod_name, subagents.iter().map(Subagent::status).collect(), state.clone());
     let main_heartbeat = Heartbeat::new();

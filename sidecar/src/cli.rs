@@ -5,7 +5,10 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
-use crate::{source::NamedPorts, subagent::MasterUrl};
+use crate::{
+    source::NamedPorts,
+    subagent::{MasterUrl, TlsFiles},
+};
 
 /// Each flag's environment variable begins with this.
 const ENV_PREFIX: &str = "SNMP_SIDECAR";
@@ -27,9 +30,15 @@ pub struct RunArgs {
     /// Folder of the documents subtree.NAME.json, as `snmp-operator render --format mounted` writes it
     #[arg(long, value_name = "DIR")]
     pub config: PathBuf,
-    /// AgentX master to serve: unix:/PATH or tcp://HOST:PORT; may be given several times
+    /// AgentX master to serve: unix:/PATH, tcp://HOST:PORT or tls://HOST:PORT; may be given several times
     #[arg(long = "master", value_name = "URL", required = true, value_delimiter = ',')]
     pub masters: Vec<MasterUrl>,
+    /// Certificates, in PEM, that a tls:// master's is to be signed by one of; ca.crt in the folder of documents if not given
+    #[arg(long, value_name = "FILE")]
+    pub master_ca: Option<PathBuf>,
+    /// ServiceAccount token to show to tls:// masters; token in the folder of documents if not given
+    #[arg(long, value_name = "FILE")]
+    pub master_token: Option<PathBuf>,
     /// File of the pod's labels, as the downward API writes it; without it every document is served
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -51,6 +60,15 @@ pub struct RunArgs {
     /// Flags about the log.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+impl RunArgs {
+    /// The files for masters that are reached by TLS.
+    #[must_use]
+    pub fn tls_files(&self) -> TlsFiles {
+        let file = |given: &Option<PathBuf>, name| given.clone().unwrap_or_else(|| self.config.join(name));
+        TlsFiles { ca: file(&self.master_ca, "ca.crt"), token: file(&self.master_token, "token") }
+    }
 }
 
 /// Flags of `check`.
@@ -162,6 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn the_files_for_tls_lie_in_the_folder_of_documents_unless_others_are_given() {
+        let files = |line: &str| {
+            let Ok(Invocation::Run(args)) = of(line) else { panic!("{line}") };
+            args.tls_files()
+        };
+        let default = TlsFiles { ca: "/c/ca.crt".into(), token: "/c/token".into() };
+        assert_eq!(files("--config /c --master tls://h"), default);
+        let given = TlsFiles { ca: "/x".into(), token: "/y".into() };
+        assert_eq!(files("--config /c --master tls://h --master-ca /x --master-token /y"), given);
+    }
+
+    #[test]
     fn subcommands_need_none_of_the_flags_of_serving() {
         let Ok(Invocation::Check(args)) = of("check /c") else { panic!() };
         assert_eq!(args.config, PathBuf::from("/c"));
@@ -174,7 +204,7 @@ mod tests {
     #[case("", "--config")]
     #[case("--config /c", "--master")]
     #[case("--config /c --master localhost", "localhost")]
-    #[case("--config /c --master tls://h", "not served yet")]
+    #[case("--config /c --master tls://", "no host name")]
     #[case("--config /c --master unix:/m --local-listen 0.0.0.0:9706", "not a loopback address")]
     #[case("--config /c --master unix:/m --listen 9705", "--listen")]
     #[case("--config /c --master unix:/m --ports metrics", "metrics")]

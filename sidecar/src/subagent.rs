@@ -4,10 +4,15 @@
 
 mod backoff;
 mod link;
+mod relay;
+mod renewal;
 mod resolve;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod token;
+mod upgrade;
 mod url;
 
 use std::{
@@ -31,10 +36,12 @@ use tracing::warn;
 pub use backoff::Backoff;
 pub use resolve::{Resolve, SystemResolver};
 pub use status::{MasterStatus, RegistrationState, RegistrationStatus, SessionState, SessionStatus};
+pub use tls::TlsFiles;
 pub use url::{MasterUrl, MasterUrlError};
 
 use crate::session::{Exports, Jitter};
 use link::{Address, Link};
+use tls::TlsMaster;
 
 /// How often the thread shows that it runs.
 const BEAT: Duration = Duration::from_millis(500);
@@ -48,6 +55,7 @@ const CLOSE: Duration = Duration::from_millis(950);
 #[derive(Debug)]
 pub struct Subagent {
     url: MasterUrl,
+    files: TlsFiles,
     exports: watch::Receiver<Exports>,
     description: Arc<str>,
     status: MasterStatus,
@@ -63,14 +71,17 @@ struct Links {
     description: Arc<str>,
     status: MasterStatus,
     jitter: Jitter,
+    /// How to reach the addresses by TLS, if that is so.
+    tls: Option<Arc<TlsMaster>>,
 }
 
 impl Subagent {
-    /// Serves what `exports` holds, at any time, to the master at `url`; `description` is what the master shows.
+    /// Serves what `exports` holds, at any time, to the master at `url`; `description` is what the master shows. The
+    /// files are for a master that is reached by TLS.
     #[must_use]
-    pub fn new(url: MasterUrl, exports: watch::Receiver<Exports>, description: &str) -> Self {
+    pub fn new(url: MasterUrl, files: TlsFiles, exports: watch::Receiver<Exports>, description: &str) -> Self {
         let status = MasterStatus::new(url.to_string());
-        Self { url, exports, description: description.into(), status, heartbeat: Heartbeat::new() }
+        Self { url, files, exports, description: description.into(), status, heartbeat: Heartbeat::new() }
     }
 
     /// What the sessions are doing.
@@ -92,11 +103,16 @@ impl Subagent {
 
     /// As [`Subagent::run`], with another way to find the addresses of hosts.
     pub async fn run_with(self, resolver: impl Resolve, stop: impl Future<Output = ()>) {
-        let Self { url, exports, description, status, heartbeat } = self;
+        let Self { url, files, exports, description, status, heartbeat } = self;
+        let tls = match &url {
+            MasterUrl::Tls { host, port } => Some(Arc::new(TlsMaster::new(host.clone(), *port, files))),
+            MasterUrl::Unix(_) | MasterUrl::Tcp { .. } => None,
+        };
         let jitter = Jitter::new(seed());
         let (found, mut addresses) = watch::channel(BTreeSet::new());
         let mut find = pin!(find_addresses(url, resolver, status.clone(), found));
-        let mut links = Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, description, status, jitter };
+        let mut links =
+            Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, description, status, jitter, tls };
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = pin!(stop);
@@ -140,7 +156,7 @@ async fn find_addresses(
             found.send_replace(BTreeSet::from([Address::Unix(path)]));
             return std::future::pending().await;
         }
-        MasterUrl::Tcp { host, port } => (host, port),
+        MasterUrl::Tcp { host, port } | MasterUrl::Tls { host, port } => (host, port),
     };
     if let Ok(address) = host.parse::<IpAddr>() {
         found.send_replace(BTreeSet::from([Address::Tcp((address, port).into())]));
@@ -184,9 +200,11 @@ impl Links {
                     description: Arc::clone(&self.description),
                     exports: self.exports.clone(),
                     stop: stopped,
+                    master: self.status.clone(),
                     status: self.status.add(address.to_string()),
                     jitter: Jitter::new(self.jitter.number()),
                     opened: None,
+                    tls: self.tls.clone(),
                 };
                 self.tasks.spawn(link.run());
                 stop

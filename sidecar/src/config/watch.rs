@@ -174,4 +174,43 @@ mod tests {
         assert!(watch.poll(later()).is_none());
         assert!(watch.errors().next().unwrap().starts_with("the configuration folder cannot be read"));
     }
+
+    /// What the kubelet does when anything in a volume is another: all files anew in another folder, and one rename.
+    fn swap(volume: &std::path::Path, version: &str, files: &[(&str, &str)]) {
+        let data = volume.join(version);
+        fs::create_dir(&data).unwrap();
+        for (name, contents) in files {
+            fs::write(data.join(name), contents).unwrap();
+            _ = std::os::unix::fs::symlink(std::path::Path::new("..data").join(name), volume.join(name));
+        }
+        std::os::unix::fs::symlink(version, volume.join("..data_tmp")).unwrap();
+        fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
+    }
+
+    #[test]
+    fn a_volume_that_also_holds_a_token_and_authorities_changes_nothing_when_those_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = |version: &str, token: &str, documents: &[(&str, &str)]| {
+            let others =
+                [("labels", "app=\"checkout\"\n"), ("ca.crt", token), ("token", token), ("acme.password", token)];
+            swap(dir.path(), version, &[&others, documents].concat());
+        };
+        // The ConfigMap is optional: before there is one the volume is there, and has no documents.
+        volume("..1", "one", &[]);
+        let mut watch = Watch::new(dir.path().to_owned(), Some(dir.path().join("labels")));
+        assert_eq!(watch.poll(SystemTime::now()).unwrap().documents.len(), 0);
+        assert_eq!(watch.errors().count(), 0);
+        volume("..2", "two", &[]);
+        assert!(watch.poll(SystemTime::now()).is_none());
+
+        volume("..3", "two", &[("subtree.a.json", DOCUMENT)]);
+        assert_eq!(watch.poll(SystemTime::now()).unwrap().documents.len(), 1, "served with the next look");
+        for (version, token) in [("..4", "three"), ("..5", "four")] {
+            volume(version, token, &[("subtree.a.json", DOCUMENT)]);
+            assert!(watch.poll(SystemTime::now()).is_none());
+            assert_eq!(watch.errors().count(), 0);
+        }
+        volume("..6", "four", &[("subtree.a.json", &DOCUMENT.replace("\"5\"", "\"6\""))]);
+        assert_eq!(watch.poll(SystemTime::now()).unwrap().documents.len(), 1);
+    }
 }

@@ -14,6 +14,11 @@ use crate::mapping::Region;
 const STAND_BY_LEAST: Duration = Duration::from_secs(1);
 /// and this long at most.
 const STAND_BY_MOST: Duration = Duration::from_secs(2);
+/// What our master has not been told yet, it denies: a grant comes to it at another moment than the configuration to the
+/// pod. Such a region is asked for again after up to this long, the first times,
+const DENIED: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];
+/// and then after this long at least, and twice as long at most.
+const DENIED_LEAST: Duration = Duration::from_secs(1);
 /// After any other refusal: this long the first time,
 const REFUSED_FIRST: Duration = Duration::from_secs(5);
 /// then twice as long every time, up to this.
@@ -45,6 +50,16 @@ pub enum Progress {
     Unregistering,
 }
 
+/// How long a region may wait after it was refused once more, having been refused so often before.
+fn longest_wait(error: ResponseError, refusals: u32) -> Duration {
+    match error {
+        ResponseError::RequestDenied | ResponseError::UnsupportedContext => {
+            DENIED.get(refusals as usize).copied().unwrap_or(2 * DENIED_LEAST)
+        }
+        _ => REFUSED_FIRST.saturating_mul(1 << refusals.min(8)).min(REFUSED_MOST),
+    }
+}
+
 /// What to send next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -59,6 +74,19 @@ struct Entry {
     progress: Progress,
     wanted: bool,
     refusals: u32,
+    /// What the master last said, unless it was yes.
+    refused: Option<ResponseError>,
+}
+
+impl Entry {
+    /// How far it has come. What is asked for again is as it was until the answer comes.
+    fn shown(&self) -> Progress {
+        match (self.progress, self.refused) {
+            (Progress::Registering, Some(ResponseError::DuplicateRegistration)) => Progress::StandingBy,
+            (Progress::Registering, Some(error)) => Progress::Refused(error),
+            (progress, _) => progress,
+        }
+    }
 }
 
 /// The registrations of one session.
@@ -89,7 +117,7 @@ impl Registrations {
         for registration in wanted {
             self.entries.entry(registration.clone()).or_insert_with(|| {
                 self.to_register.insert(registration.clone());
-                Entry { progress: Progress::Queued, wanted: true, refusals: 0 }
+                Entry { progress: Progress::Queued, wanted: true, refusals: 0, refused: None }
             });
         }
     }
@@ -136,7 +164,7 @@ impl Registrations {
         let wait = match error {
             ResponseError::NoError => {
                 entry.progress = Progress::Registered;
-                entry.refusals = 0;
+                (entry.refusals, entry.refused) = (0, None);
                 if !entry.wanted {
                     self.to_unregister.insert(registration);
                 }
@@ -147,13 +175,14 @@ impl Registrations {
                 return;
             }
             ResponseError::DuplicateRegistration => {
+                entry.refused = Some(error);
                 entry.progress = Progress::StandingBy;
                 jitter.between(STAND_BY_LEAST, STAND_BY_MOST)
             }
             error => {
-                entry.progress = Progress::Refused(error);
-                let longest = REFUSED_FIRST.saturating_mul(1 << entry.refusals.min(8)).min(REFUSED_MOST);
-                entry.refusals += 1;
+                (entry.progress, entry.refused) = (Progress::Refused(error), Some(error));
+                let longest = longest_wait(error, entry.refusals);
+                entry.refusals = entry.refusals.saturating_add(1);
                 jitter.between(longest / 2, longest)
             }
         };
@@ -180,6 +209,6 @@ impl Registrations {
 
     /// All registrations and how far they have come, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Registration, Progress)> {
-        self.entries.iter().map(|(registration, entry)| (registration, entry.progress))
+        self.entries.iter().map(|(registration, entry)| (registration, entry.shown()))
     }
 }

@@ -130,7 +130,7 @@ impl fmt::Display for Phase {
 }
 
 /// An error with all its causes, in one line.
-pub(super) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
     let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
     let mut line = String::new();
     for cause in causes {

@@ -9,6 +9,7 @@ pub mod prometheus;
 mod schedule;
 mod task;
 
+pub(crate) use error::in_full;
 pub use error::{Cause, Phase, ScrapeError};
 pub use health::HEALTH_METRICS;
 pub use name_filter::NameFilter;

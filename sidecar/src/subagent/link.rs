@@ -21,11 +21,15 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::{Backoff, SessionState, status::LinkStatus};
+use super::{
+    Backoff, MasterStatus, SessionState,
+    status::LinkStatus,
+    tls::{Connection, TlsError, TlsMaster},
+};
 use crate::session::{End, Exports, Input, Jitter, Output, Session, State};
 
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
 /// How much is read at a time, in octets: all that a master pipelines, usually.
 const READ: usize = 32 << 10;
 /// A session without anything to wait for looks at the time this often.
@@ -54,16 +58,30 @@ pub(super) struct Link {
     pub(super) exports: watch::Receiver<Exports>,
     /// Its sender goes when the link is to end.
     pub(super) stop: watch::Receiver<()>,
+    /// Of the whole master, and of the connection that there is.
+    pub(super) master: MasterStatus,
     pub(super) status: LinkStatus,
     pub(super) jitter: Jitter,
     /// When the last session was opened; none if the last connection had none.
     pub(super) opened: Option<Instant>,
+    /// How to reach the address by TLS; none where it is reached without.
+    pub(super) tls: Option<Arc<TlsMaster>>,
 }
 
 /// A connection.
 enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
+    Tls { master: Arc<TlsMaster>, address: SocketAddr, connection: Box<Connection> },
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum Unconnected {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Why a connection ended.
@@ -104,7 +122,7 @@ enum Event {
     Connection(Exchanged),
 }
 
-async fn stopped(stop: &mut watch::Receiver<()>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<()>) {
     _ = stop.wait_for(|()| false).await;
 }
 
@@ -133,8 +151,9 @@ impl Link {
                 Ok(stream) => {
                     self.opened = None;
                     let ended = match stream {
-                        Stream::Unix(stream) => self.converse(stream).await,
-                        Stream::Tcp(stream) => self.converse(stream).await,
+                        Stream::Unix(mut stream) => self.converse(&mut stream, &[]).await,
+                        Stream::Tcp(mut stream) => self.converse(&mut stream, &[]).await,
+                        Stream::Tls { master, address, connection } => self.relay(&master, address, *connection).await,
                     };
                     if matches!(ended, Ended::Session(End::Shutdown)) {
                         return;
@@ -155,9 +174,9 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> io::Result<Stream> {
+    async fn connect(&self) -> Result<Stream, Unconnected> {
         let connecting = async {
-            Ok(match &self.address {
+            io::Result::Ok(match &self.address {
                 Address::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
                 Address::Tcp(address) => {
                     let stream = TcpStream::connect(address).await?;
@@ -167,7 +186,11 @@ impl Link {
                 }
             })
         };
-        timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        if let (Some(master), Address::Tcp(address)) = (&self.tls, &self.address) {
+            let connection = Box::new(master.connect(*address).await?);
+            return Ok(Stream::Tls { master: Arc::clone(master), address: *address, connection });
+        }
+        Ok(timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?)
     }
 
     /// Notes why there is no connection; what goes on being so is logged once.
@@ -181,8 +204,8 @@ impl Link {
         self.status.disconnected(text);
     }
 
-    /// Serves one connection until it ends.
-    pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut stream: S) -> Ended {
+    /// Serves one connection until it ends; these octets of the master have come already.
+    pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, early: &[u8]) -> Ended {
         let counters = Arc::clone(self.status.counters());
         counters.connects.one();
         let exports = self.exports.borrow_and_update().clone();
@@ -191,6 +214,9 @@ impl Link {
             Session::new(&self.description, &exports, jitter, Arc::clone(&counters), Instant::now().into_std());
         // What an answer may refer to is not kept alive by whoever listens for changes.
         drop(exports);
+        if !early.is_empty() {
+            session.handle(Input::Received(early), Instant::now().into_std());
+        }
         let mut received = vec![0; READ].into_boxed_slice();
         let mut timer = pin!(sleep(Duration::ZERO));
         let mut shown = None;
@@ -219,7 +245,7 @@ impl Link {
                 () = stopped(&mut self.stop), if !closing => Event::Stop,
                 () = changed(&mut self.exports) => Event::Exports,
                 () = &mut timer => Event::Time,
-                exchanged = exchange(&mut stream, session.output(), &mut received, readiness) => match exchanged {
+                exchanged = exchange(stream, session.output(), &mut received, readiness) => match exchanged {
                     Ok(exchanged) => Event::Connection(exchanged),
                     Err(ended) => return ended,
                 },
@@ -276,11 +302,17 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
                 Poll::Pending => break,
             }
         }
+        // TLS takes what it cannot send yet; sockets take nothing.
+        _ = Pin::new(&mut *stream).poll_flush(cx)?;
         if readiness == Readiness::Now || (readiness == Readiness::OnceSent && sent_any) {
             return Poll::Ready(Ok(Exchanged::GoOn));
         }
         let mut buf = ReadBuf::new(received);
-        ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf))?;
+        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf)) {
+            // TLS without its own word for the end. AgentX has frames: what was cut off is none.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Err(Ended::EndOfFile)),
+            read => read?,
+        }
         Poll::Ready(match buf.filled().len() {
             0 => Err(Ended::EndOfFile),
             len => Ok(Exchanged::Received(len)),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::session::{Counters, Counts, Progress, Registration, Session, State};
 
@@ -22,15 +23,17 @@ struct Master {
     resolve_error: Mutex<Option<String>>,
 }
 
-/// One address of a master, and what happens there.
+/// One connection to an address of a master, and what happens there.
 #[derive(Debug, Clone)]
 pub(super) struct LinkStatus(Arc<Link>);
 
 #[derive(Debug)]
 struct Link {
+    /// Of the address, whichever connection it has.
     counters: Arc<Counters>,
     /// Locked when the state or a registration changes and when someone looks.
     seen: Mutex<Seen>,
+    changed: Notify,
 }
 
 /// What a session was when it last changed.
@@ -129,7 +132,7 @@ impl MasterStatus {
     /// One session for each address that the master has.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionStatus> {
-        lock(&self.0.links).iter().map(|(address, link)| link.read(address)).collect()
+        lock(&self.0.links).iter().map(|(address, link)| link.status(address)).collect()
     }
 
     /// Whether a session is open and the master has answered all that it registers, with success or not: nothing
@@ -149,9 +152,16 @@ impl MasterStatus {
     }
 
     pub(super) fn add(&self, address: String) -> LinkStatus {
-        let link = LinkStatus(Arc::new(Link { counters: Arc::default(), seen: Mutex::default() }));
+        let link = LinkStatus::new(Arc::default());
         lock(&self.0.links).insert(address, link.clone());
         link
+    }
+
+    /// Another connection is what counts at this address from now on, if the address still does.
+    pub(super) fn replace(&self, address: &str, link: &LinkStatus) {
+        if let Some(shown) = lock(&self.0.links).get_mut(address) {
+            shown.clone_from(link);
+        }
     }
 
     pub(super) fn remove(&self, address: &str) {
@@ -160,6 +170,15 @@ impl MasterStatus {
 }
 
 impl LinkStatus {
+    fn new(counters: Arc<Counters>) -> Self {
+        Self(Arc::new(Link { counters, seen: Mutex::default(), changed: Notify::new() }))
+    }
+
+    /// For another connection to the same address, which nobody sees until it takes this one's place.
+    pub(super) fn successor(&self) -> Self {
+        Self::new(Arc::clone(&self.0.counters))
+    }
+
     pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.0.counters
     }
@@ -173,6 +192,21 @@ impl LinkStatus {
         lock(&self.0.seen).last_error.clone()
     }
 
+    pub(super) fn set_last_error(&self, error: String) {
+        lock(&self.0.seen).last_error = Some(error);
+    }
+
+    /// Waits until the session is shown anew. One waits at a time.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// Looks at what is registered, and how far the session has come.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&[RegistrationStatus], SessionState) -> T) -> T {
+        let seen = lock(&self.0.seen);
+        look(&seen.registrations, seen.state)
+    }
+
     /// The session is so now. Returns what it was.
     pub(super) fn show(&self, session: &Session) -> SessionState {
         let (state, open_since) = match session.state() {
@@ -184,10 +218,12 @@ impl LinkStatus {
         let mut seen = lock(&self.0.seen);
         let before = seen.state;
         *seen = Seen { state, open_since, last_error: seen.last_error.take(), registrations };
+        drop(seen);
+        self.0.changed.notify_one();
         before
     }
 
-    fn read(&self, address: &str) -> SessionStatus {
+    fn status(&self, address: &str) -> SessionStatus {
         let seen = lock(&self.0.seen);
         SessionStatus {
             address: address.to_owned(),

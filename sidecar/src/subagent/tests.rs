@@ -5,3 +5,6 @@ mod heartbeat;
 mod links;
 mod masters;
 mod peer;
+mod renewals;
+mod tls;
+mod tls_master;

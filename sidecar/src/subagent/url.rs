@@ -1,9 +1,11 @@
-//! Where a master is: `unix:/path` or `tcp://host:port`.
+//! Where a master is: `unix:/path`, `tcp://host:port` or `tls://host:port`.
 
 use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
 
 /// AgentX's TCP port (RFC 2741 section 8.1.1).
 const TCP_PORT: u16 = 705;
+/// The port of our master's TLS listener.
+const TLS_PORT: u16 = 7705;
 
 /// A master's address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,26 +19,30 @@ pub enum MasterUrl {
         /// 705 where the URL has none.
         port: u16,
     },
+    /// TLS, and a token that says who asks: our own master's listener.
+    Tls {
+        /// A name, or an IP address, which the master's certificate must be for; IPv6 without its brackets.
+        host: String,
+        /// 7705 where the URL has none.
+        port: u16,
+    },
 }
 
 /// Why a text is not a master's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MasterUrlError {
     /// None of the schemes.
-    #[error("{0:?} is not a master's address: unix:/path or tcp://host:705")]
+    #[error("{0:?} is not a master's address: unix:/path, tcp://host:705 or tls://host:7705")]
     Scheme(String),
     /// A Unix socket without an absolute path.
     #[error("{0:?} needs an absolute path: unix:/var/agentx/master")]
     Path(String),
     /// No host, or one with characters that no name or address has.
-    #[error("{0:?} has no host name or IP address: tcp://host:705, tcp://[::1]:705")]
+    #[error("{0:?} has no host name or IP address: tcp://host:705, tls://host:7705, tcp://[::1]:705")]
     Host(String),
     /// Not a port.
     #[error("{0:?} has a port that is not a number from 1 to 65535")]
     Port(String),
-    /// AgentX over TLS: understood, but not implemented.
-    #[error("{0:?}: AgentX over TLS is not served yet")]
-    Tls(String),
 }
 
 impl FromStr for MasterUrl {
@@ -51,17 +57,20 @@ impl FromStr for MasterUrl {
             }
             return Ok(Self::Unix(path.into()));
         }
-        if url.starts_with("tls://") {
-            return Err(MasterUrlError::Tls(url.to_owned()));
-        }
-        let authority = url.strip_prefix("tcp://").ok_or_else(|| MasterUrlError::Scheme(url.to_owned()))?;
+        let (authority, is_tls) = match (url.strip_prefix("tcp://"), url.strip_prefix("tls://")) {
+            (Some(authority), _) => (authority, false),
+            (None, Some(authority)) => (authority, true),
+            (None, None) => return Err(MasterUrlError::Scheme(url.to_owned())),
+        };
         let (host, port) = split(authority).ok_or_else(|| MasterUrlError::Host(url.to_owned()))?;
         let port = match port.map(str::parse) {
+            None if is_tls => TLS_PORT,
             None => TCP_PORT,
             Some(Ok(port)) if port > 0 => port,
             Some(_) => return Err(MasterUrlError::Port(url.to_owned())),
         };
-        Ok(Self::Tcp { host: host.to_owned(), port })
+        let host = host.to_owned();
+        Ok(if is_tls { Self::Tls { host, port } } else { Self::Tcp { host, port } })
     }
 }
 
@@ -81,9 +90,22 @@ impl fmt::Display for MasterUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{}", Authority { host, port: *port }),
+            Self::Tls { host, port } => write!(f, "tls://{}", Authority { host, port: *port }),
         }
+    }
+}
+
+/// A host and a port as URLs have them.
+pub(super) struct Authority<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+}
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 
@@ -97,6 +119,10 @@ mod tests {
         MasterUrl::Tcp { host: host.to_owned(), port }
     }
 
+    fn tls(host: &str, port: u16) -> MasterUrl {
+        MasterUrl::Tls { host: host.to_owned(), port }
+    }
+
     #[rstest]
     #[case("unix:/var/agentx/master", MasterUrl::Unix("/var/agentx/master".into()))]
     #[case("unix:///var/agentx/master", MasterUrl::Unix("/var/agentx/master".into()))]
@@ -104,6 +130,8 @@ mod tests {
     #[case("tcp://127.0.0.1", tcp("127.0.0.1", 705))]
     #[case("tcp://[::1]:705", tcp("::1", 705))]
     #[case("tcp://[fd00::5]", tcp("fd00::5", 705))]
+    #[case("tls://snmp-master-agentx.snmp-system.svc", tls("snmp-master-agentx.snmp-system.svc", 7705))]
+    #[case("tls://[::1]:705", tls("::1", 705))]
     fn an_address_is_read_and_written_back(#[case] text: &str, #[case] url: MasterUrl) {
         assert_eq!(text.parse(), Ok(url.clone()));
         assert_eq!(url.to_string().parse(), Ok(url));
@@ -124,7 +152,8 @@ mod tests {
     #[case("tcp://host:", "not a number")]
     #[case("tcp://::1", "no host")]
     #[case("tcp://[::1]705", "no host")]
-    #[case("tls://host:7705", "AgentX over TLS is not served yet")]
+    #[case("tls://", "no host")]
+    #[case("tls://host:0", "not a number")]
     fn what_is_no_address_is_refused_by_name(#[case] text: &str, #[case] why: &str) {
         let error = text.parse::<MasterUrl>().unwrap_err().to_string();
         assert!(error.contains(why), "{error}");

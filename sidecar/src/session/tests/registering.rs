@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use agentx::{AddAgentCaps, Body, Pdu, Range, Register, RemoveAgentCaps, ResponseError};
 
+use rstest::rstest;
+
 use super::rig::{Rig, exports, oid, registered, small};
 use crate::{
     mapping::Region,
@@ -111,8 +113,8 @@ fn any_other_refusal_is_shown_and_tried_again_ever_later() {
     sent.remove(0);
     let mut waits = Vec::new();
     for refusals in 1..=6 {
-        rig.answer(&sent[0], ResponseError::RequestDenied);
-        assert_eq!(rig.progress(A), Some(Progress::Refused(ResponseError::RequestDenied)));
+        rig.answer(&sent[0], ResponseError::ProcessingError);
+        assert_eq!(rig.progress(A), Some(Progress::Refused(ResponseError::ProcessingError)));
         assert_eq!(rig.counts().refusals, refusals);
         let since = rig.now;
         sent = loop {
@@ -129,6 +131,32 @@ fn any_other_refusal_is_shown_and_tried_again_ever_later() {
     assert!((2..=6).contains(&waits[0]), "{waits:?}");
     assert!((30..=61).contains(&waits[5]), "{waits:?}");
     assert_eq!(rig.progress(B), Some(Progress::Registered));
+}
+
+#[rstest]
+fn what_the_master_is_not_told_of_yet_is_asked_for_again_within_moments_and_then_every_other_second(
+    #[values(ResponseError::RequestDenied, ResponseError::UnsupportedContext)] error: ResponseError,
+) {
+    let (mut rig, mut sent) = Rig::opened(&exports([small("", A)]));
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        rig.answer(&sent[0], error);
+        assert_eq!(rig.progress(A), Some(Progress::Refused(error)));
+        let since = rig.now;
+        sent = loop {
+            rig.pass(Duration::from_millis(10));
+            let sent = rig.sent();
+            if !sent.is_empty() {
+                break sent;
+            }
+        };
+        waits.push((rig.now - since).as_millis());
+    }
+    assert!((100..=210).contains(&waits[0]) && (250..=510).contains(&waits[1]), "{waits:?}");
+    assert!(waits[2..].iter().all(|wait| (1000..=2010).contains(wait)), "{waits:?}");
+    assert!(waits[2..].iter().any(|wait| wait.abs_diff(waits[2]) > 100), "not in step: {waits:?}");
+    rig.answer(&sent[0], ResponseError::NoError);
+    assert_eq!(rig.progress(A), Some(Progress::Registered));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::{
 use daemon::watchdog::{self, EXIT_STATUS, Watched};
 use tokio::sync::watch;
 
+use super::peer::no_files;
 use crate::{
     session::Exports,
     subagent::{Resolve, Subagent},
@@ -34,7 +35,7 @@ impl Resolve for Stuck {
 /// A sidecar's session thread under the watchdog, for a little while; it hangs if it is to.
 fn serve(hangs: bool) {
     let (_exports, watched) = watch::channel(Exports::default());
-    let subagent = Subagent::new("tcp://master.test".parse().unwrap(), watched, "test");
+    let subagent = Subagent::new("tcp://master.test".parse().unwrap(), no_files(), watched, "test");
     let heartbeat = subagent.heartbeat();
     watchdog::start(vec![Watched { name: "session", limit: Duration::from_secs(1), heartbeat }]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

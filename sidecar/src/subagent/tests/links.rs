@@ -28,11 +28,18 @@ fn link(octets: usize) -> (Link, watch::Sender<()>, watch::Sender<Exports>, Mast
         description: "test".into(),
         exports,
         stop,
+        master: status.clone(),
         status: status.add("/nowhere".to_owned()),
         jitter: Jitter::new(1),
         opened: None,
+        tls: None,
     };
     (link, stop_sender, exports_sender, status)
+}
+
+/// Serves a connection and then closes it.
+async fn converse(link: &mut Link, mut near: DuplexStream) -> Ended {
+    link.converse(&mut near, &[]).await
 }
 
 /// The subagent's end of a connection, and the master at the other.
@@ -46,7 +53,7 @@ async fn a_half_open_connection_is_left_within_15_seconds() {
     let (mut link, _stop, _exports, status) = link(3);
     let (near, mut peer) = connection();
     let start = Instant::now();
-    let (ended, ()) = tokio::join!(link.converse(near), peer.grant(A));
+    let (ended, ()) = tokio::join!(converse(&mut link, near), peer.grant(A));
     assert!(matches!(ended, Ended::Session(End::Silent)), "{ended}");
     let took = start.elapsed();
     assert!((Duration::from_secs(12)..Duration::from_secs(15)).contains(&took), "{took:?}");
@@ -68,7 +75,7 @@ async fn an_idle_session_stays_for_hours() {
         drop(stop);
         peer.expect_close().await;
     };
-    let (ended, ()) = tokio::join!(link.converse(near), master);
+    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");
 }
 
@@ -88,7 +95,7 @@ async fn a_master_that_writes_but_never_reads_is_left() {
         // Writing never blocks for long: the other side reads on until it has had enough.
         while within("the other side to read", peer.stream.write_all(&requests)).await.is_ok() {}
     };
-    let (ended, ()) = tokio::join!(link.converse(near), master);
+    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::NotReading)), "{ended}");
     assert_eq!(status.sessions()[0].counts.dropped, 1);
 }
@@ -113,6 +120,6 @@ async fn a_master_that_reads_late_gets_all_answers() {
         drop(stop);
         peer.expect_close().await;
     };
-    let (ended, ()) = tokio::join!(link.converse(near), master);
+    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");
 }

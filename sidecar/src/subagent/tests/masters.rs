@@ -15,22 +15,22 @@ use tokio::{
     time::timeout,
 };
 
-use super::peer::{A, B, Peer, export, oid, value, within};
+use super::peer::{A, B, Peer, export, no_files, oid, value, within};
 use crate::{
     session::Exports,
-    subagent::{MasterStatus, MasterUrl, RegistrationState, Resolve, SessionState, Subagent},
+    subagent::{MasterStatus, MasterUrl, RegistrationState, Resolve, SessionState, Subagent, TlsFiles},
 };
 
 /// A subagent that runs, and what is needed to change and stop it.
-struct Running {
+pub(super) struct Running {
     exports: watch::Sender<Exports>,
-    status: MasterStatus,
+    pub(super) status: MasterStatus,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 /// Hosts whose addresses the test decides.
-struct Names(watch::Receiver<Result<BTreeSet<IpAddr>, String>>);
+pub(super) struct Names(pub(super) watch::Receiver<Result<BTreeSet<IpAddr>, String>>);
 
 impl Resolve for Names {
     async fn resolve(&mut self, host: &str) -> Result<BTreeSet<IpAddr>, String> {
@@ -43,8 +43,12 @@ impl Resolve for Names {
 }
 
 fn start(url: &str, names: Option<Names>) -> Running {
+    start_with(url, no_files(), names)
+}
+
+pub(super) fn start_with(url: &str, files: TlsFiles, names: Option<Names>) -> Running {
     let (exports, watched) = watch::channel(Arc::new(vec![export(A, 3)]));
-    let subagent = Subagent::new(url.parse::<MasterUrl>().unwrap(), watched, "test");
+    let subagent = Subagent::new(url.parse::<MasterUrl>().unwrap(), files, watched, "test");
     let status = subagent.status();
     let (stop, stopped) = oneshot::channel();
     let stopped = async move { _ = stopped.await };
@@ -58,7 +62,7 @@ fn start(url: &str, names: Option<Names>) -> Running {
 }
 
 impl Running {
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         _ = self.stop.send(());
         within("the end", self.task).await.unwrap();
     }
@@ -99,7 +103,7 @@ async fn served_over_unix() -> (tempfile::TempDir, Running, Peer<UnixStream>) {
 }
 
 /// Looks until the status is as it should be.
-async fn eventually(status: &MasterStatus, what: &str, holds: impl Fn(&MasterStatus) -> bool) {
+pub(super) async fn eventually(status: &MasterStatus, what: &str, holds: impl Fn(&MasterStatus) -> bool) {
     let looked = async {
         while !holds(status) {
             tokio::task::yield_now().await;
@@ -243,7 +247,7 @@ async fn what_happens_with_a_master_can_be_seen() {
     peer.answer(&open, ResponseError::NoError).await;
     let (b, a) = (peer.receive().await.unwrap(), peer.receive().await.unwrap());
     peer.answer(&b, ResponseError::DuplicateRegistration).await;
-    peer.answer(&a, ResponseError::RequestDenied).await;
+    peer.answer(&a, ResponseError::ProcessingError).await;
     eventually(&running.status, "all is answered", MasterStatus::is_settled).await;
     let [session] = &running.status.sessions()[..] else { panic!() };
     assert_eq!((session.address.as_str(), session.state), (path.to_str().unwrap(), SessionState::Open));
@@ -251,7 +255,7 @@ async fn what_happens_with_a_master_can_be_seen() {
         session.registrations.iter().map(|r| (r.region.as_str(), r.state, r.reason.as_deref())).collect();
     assert_eq!(
         shown,
-        [(A, RegistrationState::Refused, Some("RequestDenied")), (B, RegistrationState::StandingBy, None)]
+        [(A, RegistrationState::Refused, Some("ProcessingError")), (B, RegistrationState::StandingBy, None)]
     );
     running.stop().await;
 }

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{mapping::Region, mib_view::MibView, session::Export};
+use crate::{mapping::Region, mib_view::MibView, session::Export, subagent::TlsFiles};
 
 pub(super) const A: &str = "1.3.6.1.4.1.9999.1";
 pub(super) const B: &str = "1.3.6.1.4.1.9999.2";
@@ -21,6 +21,11 @@ const SESSION: u32 = 42;
 /// Anything takes less than this, unless it never comes.
 pub(super) async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("waited for {what}"))
+}
+
+/// For masters that need none.
+pub(super) fn no_files() -> TlsFiles {
+    TlsFiles { ca: "/nowhere/ca.crt".into(), token: "/nowhere/token".into() }
 }
 
 pub(super) fn oid(text: &str) -> Oid {
