@@ -14,7 +14,7 @@ STATIC += -C link-arg=-Wl,--icf=all
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit interop soak lint release bench fuzz generate setup clean
+.PHONY: help demo test unit interop e2e cluster-up cluster-down cluster-shell soak lint release bench fuzz generate setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,13 +26,30 @@ demo: ## From SnmpSubtree files to an SNMP walk, on this machine, in front of yo
 	@target/debug/demo
 
 test: setup ## All checks and tests, with one summary at the end
-	@tests/run lint unit interop
+	@tests/run lint unit interop e2e
 
 unit: ## Tests of pure code: properties, snapshots, fuzz corpora, the codec against the agentx crate
 	@tests/run unit
 
 interop: setup ## Tests across processes: sidecar and master, with net-snmp, FRRouting, pysnmp and real exporters
 	@tests/run interop
+
+e2e: ## Tests in a real Kubernetes of one node, which is built and started for them; needs Go and root
+	@tests/setup e2e
+	@tests/run e2e
+
+cluster-up: release ## Start that Kubernetes for yourself, with our images in it; CLUSTER_NAME=… for more than one
+	@tests/setup e2e
+	@tests/cluster/build
+	@cargo build --quiet --package snmp-operator-tests --bin cluster
+	@tests/cluster/run up
+	@tests/cluster/run load
+
+cluster-shell: ## A shell outside it, from which kubectl, helm and snmpwalk reach it
+	@tests/cluster/run shell
+
+cluster-down: ## End it and remove all there is of it
+	@tests/cluster/run down
 
 soak: setup ## The sidecar under random faults for SOAK_SECONDS (default 600), under SOAK_MASTER=ours or snmpd; SEED repeats one
 	@cargo build --quiet $(addprefix --package ,$(PROGRAMS) snmp-operator-tests) --bins
@@ -63,6 +80,7 @@ generate: ## Write crds/*.yaml anew from the API types
 
 setup: $(DENY) $(VENV)/installed ## Install what the tests need, once
 	@tests/setup test
+	@tests/setup e2e
 
 $(DENY):
 	@echo "building cargo-deny $(CARGO_DENY_VERSION) into target/tools (minutes, once)"

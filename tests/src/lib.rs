@@ -5,6 +5,7 @@
 mod agent;
 mod application;
 mod client;
+pub mod cluster;
 mod exporter;
 mod foreign_subagent;
 pub mod http;
@@ -35,6 +36,7 @@ pub use agent::{
 };
 pub use application::{Application, example};
 pub use client::{Client, Walk};
+pub use cluster::{Cluster, Component, Image, Kind as ClusterKind, Namespace};
 pub use exporter::{Exporter, Reply};
 pub use foreign_subagent::{start_bgpd, start_c_subagent, start_python_subagent};
 pub use labels::pod_labels;

@@ -1,0 +1,22 @@
+# The images of the three programs, each a target: operator, sidecar, master.
+#   docker build --target sidecar --tag snmp-operator/sidecar .
+FROM rust:1.95.0-bookworm AS build
+WORKDIR /source
+COPY . .
+# As `make release`: static, and stripped.
+RUN make release
+
+FROM gcr.io/distroless/static:nonroot AS base
+USER 65532:65532
+
+FROM base AS operator
+COPY --from=build /source/target/release-static/snmp-operator /snmp-operator
+ENTRYPOINT ["/snmp-operator"]
+
+FROM base AS sidecar
+COPY --from=build /source/target/release-static/snmp-sidecar /snmp-sidecar
+ENTRYPOINT ["/snmp-sidecar"]
+
+FROM base AS master
+COPY --from=build /source/target/release-static/snmp-master /snmp-master
+ENTRYPOINT ["/snmp-master"]

@@ -1,0 +1,5 @@
+//! Tests in a real Kubernetes of one node, which `tests/run e2e` starts for them.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
+
+mod cluster;
+mod component_faults;

@@ -1,0 +1,66 @@
+//! The images that tests and people use: our programs', and those of test applications.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, ensure};
+
+use super::{Cluster, Image, programs::installed};
+use crate::program::{debian, repository};
+
+/// A folder that holds our programs, static, instead of `target/release-static`.
+const PROGRAMS: &str = "CLUSTER_PROGRAMS";
+/// Our images without their tags, and the program in each.
+pub const IMAGES: [(&str, &str); 3] = [
+    ("localhost/snmp-operator/operator", "snmp-operator"),
+    ("localhost/snmp-operator/sidecar", "snmp-sidecar"),
+    ("localhost/snmp-operator/master", "snmp-master"),
+];
+/// A shell with tools of BusyBox and of net-snmp, and socat. It waits until it is told what else to do.
+pub const TOOLS_IMAGE: &str = "localhost/test/tools:dev";
+/// Prometheus' node_exporter, on port 9100.
+pub const NODE_EXPORTER_IMAGE: &str = "localhost/test/node-exporter:dev";
+
+/// What BusyBox is called by in the image of tools.
+const APPLETS: [&str; 24] = [
+    "cat", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "httpd", "kill", "ls", "mkdir", "nc",
+    "nslookup", "ping", "ps", "rm", "sh", "sleep", "tail", "touch", "true", "wget",
+];
+const SNMP_TOOLS: [&str; 7] =
+    ["snmpget", "snmpgetnext", "snmpwalk", "snmpbulkwalk", "snmpset", "snmptrap", "snmpinform"];
+
+impl Cluster {
+    /// Loads our programs as images of this tag. `programs` is a folder with them, linked static; by default the one that
+    /// `CLUSTER_PROGRAMS` names or else `target/release-static`, from `make release`.
+    pub fn load_programs(&self, tag: &str, programs: Option<&Path>) -> Result<()> {
+        let default =
+            || env::var_os(PROGRAMS).map_or_else(|| repository().join("target/release-static"), PathBuf::from);
+        let folder = programs.map_or_else(default, Path::to_owned);
+        for (image, program) in IMAGES {
+            let file = folder.join(program);
+            ensure!(file.is_file(), "{} is missing: run `make release`", file.display());
+            let path = format!("/{program}");
+            self.load(&Image::new(&format!("{image}:{tag}")).program(&file, &path)?.entrypoint(&[&path]))?;
+        }
+        Ok(())
+    }
+
+    /// Loads the images of test applications.
+    pub fn load_test_images(&self) -> Result<()> {
+        let busybox = installed("busybox")?;
+        let mut tools = Image::new(TOOLS_IMAGE).program(&busybox, "/bin/busybox")?;
+        for applet in APPLETS {
+            tools = tools.link(&format!("/bin/{applet}"), "busybox");
+        }
+        tools = tools.program(&debian("socat", "socat")?, "/usr/bin/socat")?;
+        for tool in SNMP_TOOLS {
+            tools = tools.program(&debian(tool, "snmp")?, &format!("/usr/bin/{tool}"))?;
+        }
+        self.load(&tools.entrypoint(&["/bin/sleep", "2147483647"]))?;
+        let exporter = debian("prometheus-node-exporter", "prometheus-node-exporter")?;
+        let path = "/prometheus-node-exporter";
+        self.load(&Image::new(NODE_EXPORTER_IMAGE).program(&exporter, path)?.entrypoint(&[path]))
+    }
+}
