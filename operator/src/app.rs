@@ -17,6 +17,7 @@ use crate::{
     master_secret,
     output::{self, Content, Files, Replaced},
     plan::{self, Credentials, Plan, Refusal, Settings},
+    run,
 };
 
 /// Carries out a command.
@@ -25,6 +26,7 @@ use crate::{
 /// What was refused or could not be done, a line for each reason.
 pub fn run(Cli { command }: Cli) -> anyhow::Result<()> {
     match command {
+        Command::Run(args) => run::start(*args),
         Command::Render { input, output, format, listeners } => render(&input, &output, format, listeners.into()),
         Command::Check { input } => check(&input),
         Command::Crds { output } => crds(output.as_deref()),
@@ -42,9 +44,16 @@ fn prepare(input: &Input) -> anyhow::Result<Rendered> {
     if objects.subtrees.is_empty() && problems.is_empty() {
         bail!("there is no SnmpSubtree among the manifests ({passed_by} objects of other kinds were passed by)");
     }
-    let settings = Settings { system_namespace: input.system_namespace.clone(), ..Settings::default() };
+    // Quotas are the cluster's to set.
+    let settings = Settings {
+        system_namespace: input.system_namespace.clone(),
+        subtrees_per_namespace: usize::MAX,
+        targets_per_namespace: usize::MAX,
+        ..Settings::default()
+    };
     let mut plan = plan::plan(&objects, &settings);
     let documents = config_map::documents(&mut plan)?;
+    plan.refuse_targets();
     for Refusal { object, path, message, .. } in &plan.refusals {
         if let Some(place) = places.get(object).cloned() {
             let (object, path, message) = (object.to_string(), path.clone(), message.clone());

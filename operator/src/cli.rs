@@ -1,11 +1,14 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use master_config::{Listeners, UnixSocket};
 
-use crate::plan::SYSTEM_NAMESPACE;
+use crate::{plan::SYSTEM_NAMESPACE, run_args::RunArgs};
+
+/// The environment variable of each flag of `run` begins with this.
+const ENV_PREFIX: &str = "SNMP_OPERATOR";
 
 /// Turns SnmpSubtree manifests into the configuration of sidecars and masters.
 ///
@@ -19,9 +22,28 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The command line, as clap knows it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command().mut_subcommand("run", |run| daemon::with_env_vars(run, ENV_PREFIX))
+}
+
+/// Reads the command line `args`, the program's name first.
+///
+/// # Errors
+/// clap's, which knows how to print itself; it is also the answer to `--help` and `--version`.
+pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches))
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run in a cluster: turn its SnmpSubtrees and SnmpContexts into the configuration of sidecars and masters.
+    ///
+    /// Several replicas may run; one of them writes. The cluster is that of the pod's ServiceAccount, or of KUBECONFIG.
+    #[command(after_help = "Each flag can also be given by its environment variable.")]
+    Run(Box<RunArgs>),
     /// Write the configuration of the sidecars, by namespace, and of the master.
     ///
     /// The folder is replaced as a whole: either all of it is new, or nothing has changed. Files of an earlier render
@@ -80,7 +102,7 @@ pub struct Input {
 }
 
 /// Where the master listens.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Where the master listens")]
 pub struct MasterListeners {
     /// SNMP over UDP. May come again

@@ -8,6 +8,8 @@ use crate::plan::{ObjectId, Plan, Planned, Reason, Refusal};
 
 /// The name of a namespace's ConfigMap and Secret for its sidecars.
 pub const NAME: &str = "snmp-sidecar";
+/// The key of the certificates by which sidecars know the masters.
+pub const CA: &str = "ca.crt";
 /// The most that a ConfigMap holds, in bytes of keys and values.
 const MAX_SIZE: usize = 1 << 20;
 
@@ -20,6 +22,14 @@ pub type Documents = BTreeMap<String, String>;
 /// # Errors
 /// A document that cannot be written as JSON.
 pub fn documents(plan: &mut Plan) -> Result<BTreeMap<String, Documents>, serde_json::Error> {
+    documents_beside(plan, 0)
+}
+
+/// The same where each ConfigMap holds something else as well, of `reserved` bytes.
+///
+/// # Errors
+/// A document that cannot be written as JSON.
+pub fn documents_beside(plan: &mut Plan, reserved: usize) -> Result<BTreeMap<String, Documents>, serde_json::Error> {
     let mut namespaces = BTreeMap::<_, Documents>::new();
     let mut sizes = BTreeMap::<_, usize>::new();
     let mut kept = Vec::new();
@@ -27,7 +37,7 @@ pub fn documents(plan: &mut Plan) -> Result<BTreeMap<String, Documents>, serde_j
         let Planned { document, .. } = &planned;
         let key = sidecar_config::file_name(&document.name);
         let text = serde_json::to_string_pretty(document)? + "\n";
-        let size = sizes.entry(document.namespace.clone()).or_default();
+        let size = sizes.entry(document.namespace.clone()).or_insert(reserved);
         let grown = *size + key.len() + text.len();
         if grown > MAX_SIZE {
             let message = format!("the ConfigMap {NAME} would hold {grown} bytes with it, more than {MAX_SIZE}");

@@ -1,12 +1,21 @@
 //! snmp-operator: turns the objects of `snmp-operator.dev` into configuration.
 //!
 //! [`plan`] is pure: objects in, documents and refusals out. Around it, [`manifest`] reads files and [`output`]
-//! writes them.
+//! writes them. In a cluster, [`watches`] keep the [`index`], and the [`controller`] writes what the plan comes to.
 
 pub mod app;
 pub mod cli;
+pub mod conditions;
 pub mod config_map;
+pub mod controller;
+pub mod fingerprint;
+pub mod index;
+pub mod leadership;
 pub mod manifest;
 pub mod master_secret;
+pub mod metrics;
 pub mod output;
 pub mod plan;
+pub mod run;
+pub mod run_args;
+pub mod watches;

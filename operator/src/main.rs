@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use operator::{app, cli::Cli};
+use operator::{app, cli};
 
 fn main() -> ExitCode {
-    match app::run(Cli::parse()) {
+    let cli = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match app::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crds::{
-    AllowedNamespaces, FromNamespaces, LabelOperator, LabelRequirement, LabelSelector, SnmpContext, SnmpContextSpec,
+    AllowedNamespaces, FromNamespaces, LabelSelector, SnmpContext, SnmpContextSpec,
 };
+use master_config::IpNet;
 use sidecar_config::Oid;
 
-use super::{FieldRefusal, ObjectId, Objects, Reason, Refusal, age};
+use super::{FieldRefusal, ObjectId, Objects, Reason, Refusal, age, selector::selects};
 
 /// The SnmpContext that is there unless another takes its name or its place: the default SNMP context (RFC 3411), for
 /// all namespaces, under `enterprises`. No one may read it.
@@ -28,6 +29,7 @@ struct Context {
     from: FromNamespaces,
     selector: LabelSelector,
     allowed_subtrees: Vec<Oid>,
+    allowed_targets: Vec<IpNet>,
 }
 
 /// A context that there is.
@@ -38,12 +40,13 @@ pub(super) struct Served {
 }
 
 impl<'a> Contexts<'a> {
-    /// The contexts, also as a list from the oldest to the youngest.
-    pub(super) fn new(objects: &'a Objects, refusals: &mut Vec<Refusal>) -> (Self, Vec<Served>) {
+    /// The contexts, also as a list from the oldest to the youngest. With `default`, the context [`DEFAULT_CONTEXT`] is
+    /// there unless another is in its place.
+    pub(super) fn new(objects: &'a Objects, default: bool, refusals: &mut Vec<Refusal>) -> (Self, Vec<Served>) {
         let mut contexts: Vec<_> = objects.contexts.iter().collect();
         contexts.sort_by_key(|context| age(&context.metadata));
         let built_in = built_in();
-        if !contexts.iter().any(|context| snmp_name(context).is_empty()) {
+        if default && !contexts.iter().any(|context| snmp_name(context).is_empty()) {
             // The youngest, and so no one's rival.
             contexts.push(&built_in);
         }
@@ -76,25 +79,41 @@ impl<'a> Contexts<'a> {
     /// # Errors
     /// The context is not there, or does not admit the namespace or the OID.
     pub(super) fn admit(&self, name: &str, namespace: &str, oid: &Oid) -> Result<&str, (Reason, String)> {
-        let Some(context) = self.by_name.get(name) else {
-            return Err((Reason::NoSuchContext, format!("there is no SnmpContext {name}")));
-        };
-        let admitted = match context.from {
-            FromNamespaces::All => true,
-            FromNamespaces::None => false,
-            FromNamespaces::Selector => self.selects(&context.selector, namespace),
-        };
-        if !admitted {
-            return Err((Reason::NotAllowed, format!("SnmpContext {name} does not admit the namespace {namespace}")));
-        }
+        let context = self.joined(name, Some(namespace))?;
         // Arc by arc: 1.3.6.1.4.1.1 is not above 1.3.6.1.4.1.12.
         if !context.allowed_subtrees.iter().any(|allowed| oid.starts_with(allowed)) {
             let allowed: Vec<_> = context.allowed_subtrees.iter().map(ToString::to_string).collect();
             let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
             return Err((Reason::NotAllowed, format!("{oid} is not below what SnmpContext {name} allows: {allowed}")));
         }
-        let refused = || (Reason::NotAllowed, format!("SnmpContext {name} is itself refused"));
-        context.snmp_name.as_deref().ok_or_else(refused)
+        context.snmp_name.as_deref().ok_or_else(|| itself_refused(name))
+    }
+
+    /// The networks in which targets of the context `name` may be, for one of `namespace`, or of the operator's own.
+    ///
+    /// # Errors
+    /// The context is not there, or does not admit the namespace.
+    pub(super) fn targets(&self, name: &str, namespace: Option<&str>) -> Result<&[IpNet], (Reason, String)> {
+        let context = self.joined(name, namespace)?;
+        if context.snmp_name.is_none() {
+            return Err(itself_refused(name));
+        }
+        Ok(&context.allowed_targets)
+    }
+
+    /// The context `name`, if it admits `namespace`.
+    fn joined(&self, name: &str, namespace: Option<&str>) -> Result<&Context, (Reason, String)> {
+        let Some(context) = self.by_name.get(name) else {
+            return Err((Reason::NoSuchContext, format!("there is no SnmpContext {name}")));
+        };
+        let Some(namespace) = namespace else { return Ok(context) };
+        let admitted = match context.from {
+            FromNamespaces::All => true,
+            FromNamespaces::None => false,
+            FromNamespaces::Selector => self.selects(&context.selector, namespace),
+        };
+        let denied = || (Reason::NotAllowed, format!("SnmpContext {name} does not admit the namespace {namespace}"));
+        if admitted { Ok(context) } else { Err(denied()) }
     }
 
     fn selects(&self, selector: &LabelSelector, namespace: &str) -> bool {
@@ -102,22 +121,16 @@ impl<'a> Contexts<'a> {
             NAME_LABEL => Some(namespace),
             key => self.namespaces.get(namespace).and_then(|labels| labels.get(key)).map(String::as_str),
         };
-        let requirement = |LabelRequirement { key, operator, values }: &LabelRequirement| {
-            let value = label(key);
-            let among = value.is_some_and(|value| values.iter().any(|one| one.0 == value));
-            match operator {
-                LabelOperator::In => among,
-                LabelOperator::NotIn => !among,
-                LabelOperator::Exists => value.is_some(),
-                LabelOperator::DoesNotExist => value.is_none(),
-            }
-        };
-        selector.match_labels.iter().all(|(key, value)| label(key) == Some(value))
-            && selector.match_expressions.iter().all(requirement)
+        selects(selector, label)
     }
 }
 
-fn built_in() -> SnmpContext {
+fn itself_refused(name: &str) -> (Reason, String) {
+    (Reason::NotAllowed, format!("SnmpContext {name} is itself refused"))
+}
+
+/// The context that there is unless another takes its name or its place. No one may read it.
+pub(crate) fn built_in() -> SnmpContext {
     let spec = SnmpContextSpec {
         context_name: Some("".into()),
         allowed_namespaces: AllowedNamespaces { from: FromNamespaces::All, selector: None },
@@ -127,7 +140,8 @@ fn built_in() -> SnmpContext {
     SnmpContext::new(DEFAULT_CONTEXT, spec)
 }
 
-fn snmp_name(context: &SnmpContext) -> String {
+/// The name of the SNMP context that `context` stands for.
+pub(crate) fn snmp_name(context: &SnmpContext) -> String {
     let name = || context.metadata.name.clone().unwrap_or_default();
     context.spec.context_name.as_ref().map_or_else(name, |name| name.0.clone())
 }
@@ -151,6 +165,8 @@ fn read(context: &SnmpContext) -> (Context, Vec<FieldRefusal>) {
         from: allowed_namespaces.from,
         selector: allowed_namespaces.selector.clone().unwrap_or_default(),
         allowed_subtrees: oids,
+        // One that cannot be read is refused with the rest of who may read the context.
+        allowed_targets: context.spec.allowed_targets.iter().filter_map(|network| network.parse().ok()).collect(),
     };
     (context, refusals)
 }

@@ -6,8 +6,10 @@ mod context;
 mod credential;
 mod oid_space;
 mod secret;
+mod selector;
 mod source;
 mod subtree;
+mod trap_target;
 mod usm;
 mod value;
 
@@ -21,8 +23,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use master_config::{Document, Grant, Limits, Listeners, Oid};
 
 pub use context::DEFAULT_CONTEXT;
+pub(crate) use context::{built_in, snmp_name};
 pub use credential::{Credentials, Origin};
 pub use secret::Secrets;
+pub use selector::selects;
 
 use access::Access;
 use context::Contexts;
@@ -50,6 +54,12 @@ pub struct Settings {
     pub minimum_arcs: usize,
     /// The operator's own namespace, in which the Secrets of SnmpContexts are.
     pub system_namespace: String,
+    /// Whether there is an SnmpContext [`DEFAULT_CONTEXT`] where nobody made one.
+    pub default_context: bool,
+    /// The most SnmpSubtrees of a namespace. The youngest over it are refused.
+    pub subtrees_per_namespace: usize,
+    /// The most SnmpTrapTargets of a namespace. The youngest over it are refused.
+    pub targets_per_namespace: usize,
 }
 
 /// The operator's own namespace, unless it is told otherwise.
@@ -57,7 +67,13 @@ pub const SYSTEM_NAMESPACE: &str = "snmp-system";
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { minimum_arcs: 8, system_namespace: SYSTEM_NAMESPACE.to_owned() }
+        Self {
+            minimum_arcs: 8,
+            system_namespace: SYSTEM_NAMESPACE.to_owned(),
+            default_context: true,
+            subtrees_per_namespace: 64,
+            targets_per_namespace: 16,
+        }
     }
 }
 
@@ -111,7 +127,7 @@ impl From<&SnmpTrapTarget> for ObjectId {
 }
 
 /// Why something is refused, in one word: the reason of the condition `Accepted`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// It can never work as it stands.
     Invalid,
@@ -127,6 +143,8 @@ pub enum Reason {
     Conflict,
     /// The namespace's configuration would be too large with it.
     TooLarge,
+    /// The namespace has as many older ones as it may have.
+    QuotaExceeded,
 }
 
 /// One reason for which an object is refused.
@@ -184,6 +202,8 @@ pub struct Plan {
     pub contexts: Vec<master_config::Context>,
     /// The users of all contexts, sorted by name.
     pub users: Vec<master_config::User>,
+    /// The trap targets that could be delivered to.
+    pub trap_targets: Vec<ObjectId>,
     /// All that is refused: contexts first, then subtrees, then trap targets.
     pub refusals: Vec<Refusal>,
 }
@@ -221,6 +241,13 @@ impl Plan {
         };
         document.validate()
     }
+
+    /// Refuses the trap targets: nothing delivers to them yet.
+    pub fn refuse_targets(&mut self) {
+        for target in std::mem::take(&mut self.trap_targets) {
+            self.refusals.push(FieldRefusal::not_served("spec", "trap targets are").of(&target));
+        }
+    }
 }
 
 /// From the oldest to the youngest. What has no time yet is the youngest; where no time tells, the order of the input
@@ -233,7 +260,7 @@ fn age(metadata: &ObjectMeta) -> impl Ord + use<> {
 #[must_use]
 pub fn plan(objects: &Objects, settings: &Settings) -> Plan {
     let mut plan = Plan::default();
-    let (contexts, served) = Contexts::new(objects, &mut plan.refusals);
+    let (contexts, served) = Contexts::new(objects, settings.default_context, &mut plan.refusals);
     let mut access = Access::new(&objects.secrets, &settings.system_namespace);
     for context in served {
         let (planned, refusals) = access.context(&context.id.name, &context.snmp_name, &context.spec);
@@ -243,21 +270,59 @@ pub fn plan(objects: &Objects, settings: &Settings) -> Plan {
     plan.contexts.sort_by(|a, b| a.name.cmp(&b.name));
     plan.users = access.into_users();
     let mut space = OidSpace::default();
-    let mut subtrees: Vec<_> = objects.subtrees.iter().collect();
-    subtrees.sort_by_key(|subtree| age(&subtree.metadata));
-    let mut known = HashSet::new();
-    for subtree in subtrees {
-        let id = ObjectId::from(subtree);
-        if !known.insert(id.clone()) {
-            continue;
-        }
-        match subtree::plan(subtree, &contexts, &mut space, settings.minimum_arcs) {
+    let mut quota = Quota::new("SnmpSubtrees", settings.subtrees_per_namespace);
+    for (id, subtree) in by_age(&objects.subtrees) {
+        let planned = quota.take(&id.namespace).map_err(|refusal| vec![refusal]);
+        match planned.and_then(|()| subtree::plan(subtree, &contexts, &mut space, settings.minimum_arcs)) {
             Ok(planned) => plan.subtrees.push(planned),
             Err(refusals) => plan.refusals.extend(refusals.into_iter().map(|refusal| refusal.of(&id))),
         }
     }
-    for target in &objects.trap_targets {
-        plan.refusals.push(FieldRefusal::not_served("spec", "trap targets are").of(&ObjectId::from(target)));
+    let mut quota = Quota::new("SnmpTrapTargets", settings.targets_per_namespace);
+    for (id, target) in by_age(&objects.trap_targets) {
+        let checked = quota.take(&id.namespace).map_err(|refusal| vec![refusal]);
+        match checked.and_then(|()| trap_target::check(target, &contexts, &settings.system_namespace)) {
+            Ok(()) => plan.trap_targets.push(id),
+            Err(refusals) => plan.refusals.extend(refusals.into_iter().map(|refusal| refusal.of(&id))),
+        }
     }
     plan
+}
+
+/// The objects from the oldest to the youngest, each once.
+fn by_age<T: kube::ResourceExt>(objects: &[T]) -> impl Iterator<Item = (ObjectId, &T)>
+where
+    for<'t> ObjectId: From<&'t T>,
+{
+    let mut objects: Vec<_> = objects.iter().collect();
+    objects.sort_by_key(|object| age(object.meta()));
+    let mut known = HashSet::new();
+    objects.into_iter().filter_map(move |object| {
+        let id = ObjectId::from(object);
+        known.insert(id.clone()).then_some((id, object))
+    })
+}
+
+/// How many objects of a kind a namespace may have, so that none takes up all the room there is.
+struct Quota {
+    what: &'static str,
+    most: usize,
+    taken: BTreeMap<String, usize>,
+}
+
+impl Quota {
+    fn new(what: &'static str, most: usize) -> Self {
+        Self { what, most, taken: BTreeMap::new() }
+    }
+
+    fn take(&mut self, namespace: &str) -> Result<(), FieldRefusal> {
+        let taken = self.taken.entry(namespace.to_owned()).or_default();
+        if *taken >= self.most {
+            let Self { what, most, .. } = self;
+            let message = format!("the namespace {namespace} has {most} older {what}, as many as it may have");
+            return Err(FieldRefusal::new(Reason::QuotaExceeded, "metadata.namespace", message));
+        }
+        *taken += 1;
+        Ok(())
+    }
 }

@@ -1,0 +1,257 @@
+//! What there should be: from what there is to plan with to ConfigMaps, Secrets and verdicts. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crds::{Pods, SnmpTrapTarget};
+use kube::ResourceExt;
+use master_config::Document;
+
+use super::shards;
+use crate::{
+    conditions::Unresolved,
+    config_map,
+    index::{Data, Inputs, Key, Pod, key},
+    plan::{self, Kind, ObjectId, Origin, Plan, Refusal, Settings},
+};
+
+/// The most that a Secret holds, in octets of keys and values.
+const MAX_OCTETS: usize = 1 << 20;
+
+/// What the plan goes by besides the objects.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// How to plan.
+    pub settings: Settings,
+    /// Where the masters listen.
+    pub places: shards::Places,
+    /// Whether Secrets of sources are read.
+    pub read_secrets: bool,
+    /// Certificates by which sidecars know the masters, as PEM.
+    pub ca: Option<String>,
+}
+
+/// What there should be in a namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Namespace {
+    /// The ConfigMap's data.
+    pub config_map: BTreeMap<String, String>,
+    /// The Secret's data. Without any there is no Secret.
+    pub secret: BTreeMap<String, Vec<u8>>,
+    /// The subtrees that are in it: names and uids.
+    pub owners: Vec<(String, String)>,
+    /// Pods with a sidecar that serve one of them.
+    pub pods: Vec<(Key, Arc<Pod>)>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// What is to be told of a subtree.
+#[derive(Debug, Clone, Default)]
+pub struct Subtree {
+    /// The key of its document in the ConfigMap; none if it is refused.
+    pub document: Option<String>,
+    /// Its base OID.
+    pub oid: master_config::Oid,
+    /// Names of the SNMP contexts that it is in.
+    pub contexts: Vec<String>,
+    /// What it names and cannot be had.
+    pub unresolved: Vec<Unresolved>,
+    /// The pods that it selects.
+    pub pods: Pods,
+    /// How many scalars and columns it has.
+    pub objects: i32,
+}
+
+/// What there should be.
+#[derive(Debug, Clone, Default)]
+pub struct Desired {
+    /// By namespace.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// The masters' documents, a shard each; empty where listeners are wrong, which is told.
+    pub shards: Vec<Document>,
+    /// All subtrees.
+    pub subtrees: BTreeMap<Key, Subtree>,
+    /// How many subtrees are in each SNMP context.
+    pub in_context: BTreeMap<String, i32>,
+    /// What each trap target names and cannot be had.
+    pub trap_targets: BTreeMap<Key, Vec<Unresolved>>,
+    /// What is refused.
+    pub refusals: BTreeMap<ObjectId, Vec<Refusal>>,
+    /// What is wrong with the listeners.
+    pub fault: Option<String>,
+}
+
+/// What there should be.
+#[must_use]
+pub fn desired(inputs: &Inputs, terms: &Terms) -> Desired {
+    let mut plan = plan::plan(&inputs.objects(&terms.settings.system_namespace), &terms.settings);
+    let mut desired = Desired::default();
+    match shards::fit(&mut plan, &terms.places.listeners) {
+        Ok(shards) => desired.shards = shards,
+        Err(violations) => {
+            let told: Vec<_> = violations.iter().map(ToString::to_string).collect();
+            desired.fault = Some(told.join("; "));
+        }
+    }
+    let reserved = terms.ca.as_ref().map_or(0, |ca| ca.len() + config_map::CA.len());
+    match config_map::documents_beside(&mut plan, reserved) {
+        Ok(documents) => {
+            for (name, documents) in documents {
+                desired.namespaces.entry(name).or_default().config_map = documents;
+            }
+        }
+        Err(error) => desired.fault = Some(format!("a document cannot be written: {error}")),
+    }
+    for subtree in &inputs.subtrees {
+        let mut told = Subtree::default();
+        let namespace = subtree.metadata.namespace.as_deref().unwrap_or_default();
+        for (_, pod) in inputs.pods.get(namespace).into_iter().flatten().filter(|(_, pod)| !pod.deleting) {
+            if plan::selects(&subtree.spec.selector, |key| pod.label(key)) {
+                told.pods.matched += 1;
+                told.pods.injected += i32::from(pod.injected);
+            }
+        }
+        desired.subtrees.insert(key(&**subtree), told);
+    }
+    planned(&plan, inputs, terms, &mut desired);
+    for (name, namespace) in &mut desired.namespaces {
+        namespace.deleting = inputs.namespaces.get(name).is_some_and(|kept| kept.deleting);
+        if let Some(ca) = &terms.ca {
+            namespace.config_map.insert(config_map::CA.to_owned(), ca.clone());
+        }
+    }
+    for target in &inputs.trap_targets {
+        desired.trap_targets.insert(key(&**target), target_credentials(target, inputs, terms));
+    }
+    for refusal in plan.refusals {
+        desired.refusals.entry(refusal.object.clone()).or_default().push(refusal);
+    }
+    desired
+}
+
+/// What comes of the subtrees that are served.
+fn planned(plan: &Plan, inputs: &Inputs, terms: &Terms, desired: &mut Desired) {
+    let by_key: BTreeMap<_, _> = inputs.subtrees.iter().map(|subtree| (key(&**subtree), subtree)).collect();
+    let mut selectors = BTreeMap::<&str, Vec<&crds::LabelSelector>>::new();
+    for planned in &plan.subtrees {
+        let document = &planned.document;
+        let id = Key::new(&*document.namespace, &*document.name);
+        let Some(subtree) = by_key.get(&id) else { continue };
+        let namespace = desired.namespaces.entry(document.namespace.clone()).or_default();
+        namespace.owners.push((document.name.clone(), subtree.uid().unwrap_or_default()));
+        selectors.entry(&document.namespace).or_default().push(&subtree.spec.selector);
+        let told = desired.subtrees.entry(id).or_default();
+        told.document = Some(sidecar_config::file_name(&document.name));
+        told.oid = document.oid.clone();
+        told.contexts.clone_from(&document.contexts);
+        let columns = document.tables.iter().map(|table| table.columns.len()).sum::<usize>();
+        told.objects = i32::try_from(document.scalars.len() + columns).unwrap_or(i32::MAX);
+        for (file, origin) in &planned.credentials {
+            match credential(origin, &document.namespace, inputs, terms) {
+                Ok(value) => {
+                    let size = namespace.secret.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+                    if size + file.len() + value.len() > MAX_OCTETS && !namespace.secret.contains_key(file) {
+                        let message = format!("the Secret {} would be too large with {origin}", config_map::NAME);
+                        told.unresolved.push(Unresolved { reason: "TooLarge", message });
+                    } else {
+                        namespace.secret.insert(file.clone(), value.to_vec());
+                    }
+                }
+                Err(unresolved) => told.unresolved.push(unresolved),
+            }
+        }
+        for context in &document.contexts {
+            *desired.in_context.entry(context.clone()).or_default() += 1;
+        }
+    }
+    for (name, selectors) in selectors {
+        let pods = inputs.pods.get(name).into_iter().flatten();
+        let served = pods.filter(|(_, pod)| {
+            pod.injected && !pod.deleting && selectors.iter().any(|one| plan::selects(one, |key| pod.label(key)))
+        });
+        desired.namespaces.entry(name.to_owned()).or_default().pods = served.cloned().collect();
+    }
+}
+
+/// The value of a credential.
+fn credential<'a>(origin: &Origin, namespace: &str, inputs: &'a Inputs, terms: &Terms) -> Result<&'a [u8], Unresolved> {
+    let (kind, resource, store, name, key) = match origin {
+        Origin::Secret(reference) => ("Secret", "secret", &inputs.readable_secrets, &reference.name, &reference.key),
+        Origin::ConfigMap(reference) => {
+            ("ConfigMap", "configmap", &inputs.readable_config_maps, &reference.name, &reference.key)
+        }
+    };
+    let not_readable = if kind == "Secret" { "SecretNotReadable" } else { "ConfigMapNotReadable" };
+    if !terms.read_secrets {
+        let message = format!("{kind} {namespace}/{name}: the operator reads none, it runs with --read-secrets=false");
+        return Err(Unresolved { reason: not_readable, message });
+    }
+    let data = readable(store, namespace, name).ok_or_else(|| {
+        let message = format!(
+            "{kind} {namespace}/{name} is not there, or nobody has said that it may be read: \
+             kubectl label {resource} {name} -n {namespace} {}=true",
+            crate::index::READABLE
+        );
+        Unresolved { reason: not_readable, message }
+    })?;
+    let value = data.data.get(&**key).map(Vec::as_slice);
+    value.ok_or_else(|| {
+        let message = format!("{kind} {namespace}/{name} has no key {key}");
+        Unresolved { reason: "NoSuchKey", message }
+    })
+}
+
+fn readable<'a>(store: &'a BTreeMap<Key, Arc<Data>>, namespace: &str, name: &str) -> Option<&'a Arc<Data>> {
+    store.get(&Key::new(namespace, name))
+}
+
+/// What of a trap target's Secrets cannot be had. Those in the operator's own namespace need no label.
+fn target_credentials(target: &SnmpTrapTarget, inputs: &Inputs, terms: &Terms) -> Vec<Unresolved> {
+    let namespace = target.metadata.namespace.as_deref().unwrap_or_default();
+    let community = target.spec.community_ref.as_ref().map(|reference| (&reference.name, vec![&*reference.key]));
+    let user = target.spec.user.as_ref().map(|user| {
+        let keys: &[&str] = match user.security_level {
+            crds::SecurityLevel::NoAuthNoPriv => &[],
+            crds::SecurityLevel::AuthNoPriv => &["authProtocol", "authPassphrase"],
+            crds::SecurityLevel::AuthPriv => &["authProtocol", "authPassphrase", "privProtocol", "privPassphrase"],
+        };
+        (&user.secret_ref.name, keys.to_vec())
+    });
+    let mut unresolved = Vec::new();
+    for (name, keys) in community.into_iter().chain(user) {
+        let own = namespace == terms.settings.system_namespace;
+        let data = if own {
+            inputs.system_secrets.get(&**name)
+        } else {
+            readable(&inputs.readable_secrets, namespace, name)
+        };
+        match data {
+            Some(data) => {
+                let missing: BTreeSet<_> = keys.into_iter().filter(|key| !data.data.contains_key(*key)).collect();
+                unresolved.extend(missing.into_iter().map(|key| Unresolved {
+                    reason: "NoSuchKey",
+                    message: format!("Secret {namespace}/{name} has no key {key}"),
+                }));
+            }
+            None if own => unresolved.push(Unresolved {
+                reason: "NoSuchSecret",
+                message: format!("there is no Secret {namespace}/{name}"),
+            }),
+            None => {
+                let reference = crds::SecretKey { name: name.clone(), key: "".into() };
+                unresolved.extend(credential(&Origin::Secret(reference), namespace, inputs, terms).err());
+            }
+        }
+    }
+    unresolved
+}
+
+/// The refusals of an object.
+#[must_use]
+pub fn refusals_of<'a>(desired: &'a Desired, kind: Kind, key: &Key) -> Vec<&'a Refusal> {
+    let id = ObjectId { kind, namespace: key.namespace.clone(), name: key.name.clone() };
+    desired.refusals.get(&id).into_iter().flatten().collect()
+}

@@ -1,0 +1,283 @@
+//! The controllers: from the index to what is written. Level-triggered: each pass looks at everything, works out what there
+//! should be, and writes what is not so. What changes within a moment is one pass; a pass that finds nothing to do asks the
+//! API server for nothing.
+
+pub mod desired;
+pub mod events;
+mod failures;
+pub mod master;
+pub mod namespace;
+pub mod registrations;
+pub mod shards;
+pub mod status;
+pub mod touch;
+pub mod writer;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use daemon::{drain::Watcher, readiness::Readiness};
+use futures::{StreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+
+use crate::{
+    index::{Index, Key},
+    leadership::Leadership,
+    metrics::Metrics,
+    plan::Kind,
+    watches::SharedIndex,
+};
+use desired::{Desired, Terms};
+use events::Events;
+pub use failures::Failures;
+use status::View;
+use touch::Queue;
+use writer::{WriteError, Writer};
+
+/// A pass begins when nothing has changed for so long,
+const QUIET: Duration = Duration::from_millis(30);
+/// or when the first change is so long ago.
+const LONGEST: Duration = Duration::from_millis(300);
+/// How many requests are under way at once.
+const AT_ONCE: usize = 8;
+/// How many statuses are written in one pass: what has changed meanwhile comes before the rest.
+const STATUSES: usize = 256;
+
+/// What is written as a whole, and tried again as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// What is made once.
+    Once,
+    /// The masters' Secrets.
+    Master,
+    /// A namespace's ConfigMap and Secret.
+    Namespace(String),
+    /// An object's status.
+    Status(Kind, Key),
+}
+
+/// Does something with what is locked.
+pub(crate) fn lock<T, R>(mutex: &Mutex<T>, with: impl FnOnce(&mut T) -> R) -> R {
+    with(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The controllers, put together.
+pub struct Controllers {
+    /// What the operator knows.
+    pub index: SharedIndex,
+    /// Tells of changes in it.
+    pub changed: watch::Receiver<()>,
+    /// Ready once all watches have told their first lists.
+    pub synced: Readiness,
+    /// What to plan by; `ca` is the newest of [`Self::ca`].
+    pub terms: Terms,
+    /// The certificates to publish.
+    pub ca: watch::Receiver<Option<String>>,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+    /// What the active master says.
+    pub registrations: watch::Receiver<registrations::State>,
+    /// Writes.
+    pub writer: Writer,
+    /// Takes what is to be told.
+    pub events: Events,
+    /// Pods to touch.
+    pub touches: Arc<Mutex<Queue>>,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// What a pass came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// All is as it should be, but for what failed.
+    Settled,
+    /// There is more to write.
+    More,
+}
+
+impl Controllers {
+    /// Runs until the drain. What is being written then is written to its end.
+    pub async fn run(mut self, mut drain: Watcher) {
+        let mut failures = Failures::default();
+        let mut led = false;
+        loop {
+            let due = failures.due();
+            tokio::select! {
+                () = drain.triggered() => return,
+                Ok(()) = self.changed.changed() => {}
+                Ok(()) = self.registrations.changed() => {}
+                Ok(()) = self.ca.changed() => {}
+                () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {}
+                () = self.leadership.changed() => {
+                    if self.leadership.holds() == led {
+                        continue;
+                    }
+                }
+            }
+            led = self.leadership.holds();
+            if !led || !self.synced.awaited().is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = drain.triggered() => return,
+                () = self.quiet() => {}
+            }
+            while self.pass(&mut failures).await == Passed::More {
+                if !self.leadership.holds() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Waits until nothing has changed for a moment.
+    async fn quiet(&mut self) {
+        let end = Instant::now() + LONGEST;
+        loop {
+            let next = end.min(Instant::now() + QUIET);
+            if Instant::now() >= end || timeout_at(next, self.changed.changed()).await.is_err() {
+                return;
+            }
+            // One who tells of changes without end is waited for no longer than that.
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Looks at everything, and writes what is not as it should be.
+    async fn pass(&mut self, failures: &mut Failures) -> Passed {
+        let begun = Instant::now();
+        self.changed.mark_unchanged();
+        self.terms.ca.clone_from(&self.ca.borrow_and_update());
+        let inputs = lock(&self.index, |index| index.inputs());
+        let terms = self.terms.clone();
+        // Away from the thread that answers admission requests and probes.
+        let planned = tokio::task::spawn_blocking(move || desired::desired(&inputs, &terms)).await;
+        let Ok(desired) = planned else {
+            self.metrics.reconciled("plan", "failed");
+            tracing::error!("the plan has ended by a panic, which is a defect");
+            sleep(Duration::from_secs(1)).await;
+            return Passed::Settled;
+        };
+        self.metrics.reconciled("plan", "done");
+        self.once(failures).await;
+        self.masters(&desired, failures).await;
+        self.namespaces(&desired, failures).await;
+        let passed = self.statuses(&desired, failures).await;
+        let stale = lock(&self.index, |index| touch::stale(index, &desired));
+        self.metrics.touches_queued(lock(&self.touches, |queue| {
+            queue.set(stale);
+            queue.len()
+        }));
+        failures.retain_known(&desired);
+        self.metrics.took(begun.elapsed());
+        tracing::debug!(took = ?begun.elapsed(), subtrees = desired.subtrees.len(), "reconciled");
+        passed
+    }
+
+    async fn once(&self, failures: &mut Failures) {
+        if failures.may_try(&Target::Once) {
+            let made = master::make_once(&self.terms, &self.writer, &self.index).await;
+            self.outcome("once", Target::Once, made, failures);
+        }
+    }
+
+    async fn masters(&self, desired: &Desired, failures: &mut Failures) {
+        if let Some(fault) = &desired.fault {
+            tracing::error!(fault, "the masters' configuration cannot be written");
+            return;
+        }
+        let pending = lock(&self.index, |index| master::pending(index, &self.terms, desired));
+        if pending.texts.is_empty() {
+            failures.succeeded(&Target::Master);
+        } else if failures.may_try(&Target::Master) {
+            let written = master::write(pending, &self.terms, &self.writer, &self.index).await;
+            self.outcome("master", Target::Master, written, failures);
+        }
+    }
+
+    async fn namespaces(&self, desired: &Desired, failures: &mut Failures) {
+        let todo = lock(&self.index, |index| {
+            let seen = index.sidecar_config_maps.iter().chain(index.sidecar_secrets.iter()).map(|(key, _)| &key.namespace);
+            let names: BTreeSet<_> = seen.chain(desired.namespaces.keys()).cloned().collect();
+            let mut todo = Vec::new();
+            for name in names {
+                let wanted = desired.namespaces.get(&name);
+                let deleting = index.namespaces.get(&Key::new("", &*name)).or_else(|| index.namespaces.get(&Key::new(&*name, &*name)));
+                if deleting.is_some_and(|namespace| namespace.deleting) {
+                    continue;
+                }
+                let actions = namespace::actions(index, &name, wanted);
+                let idle = |action: &namespace::Action| matches!(action, namespace::Action::Nothing | namespace::Action::NotOurs);
+                if !(idle(&actions.0) && idle(&actions.1)) {
+                    todo.push((name, actions));
+                }
+            }
+            todo
+        });
+        let todo: Vec<_> = todo.into_iter().filter(|(name, _)| failures.may_try(&Target::Namespace(name.clone()))).collect();
+        let (writer, index) = (&self.writer, &self.index);
+        let mut done = stream::iter(todo.into_iter().map(|(name, actions)| async move {
+            let written = namespace::reconcile(&name, actions, writer, index).await;
+            (name, written)
+        }))
+        .buffer_unordered(AT_ONCE);
+        while let Some((name, written)) = done.next().await {
+            self.outcome("namespace", Target::Namespace(name), written, failures);
+        }
+    }
+
+    async fn statuses(&self, desired: &Desired, failures: &mut Failures) -> Passed {
+        let registrations::State { master, served } = self.registrations.borrow().clone();
+        let changes = lock(&self.index, |index| {
+            let pending = master::pending(index, &self.terms, desired);
+            let (terms, now) = (&self.terms, Timestamp::now());
+            let view = View { desired, terms, pending: &pending, failures, master, served: &served, now };
+            status::changes(index, &view)
+        });
+        let mut changes: Vec<_> = changes.into_iter().filter(|change| failures.may_try(&change.target())).collect();
+        let more = changes.len() > STATUSES;
+        changes.truncate(STATUSES);
+        let (writer, index, events) = (&self.writer, &self.index, &self.events);
+        let mut done = stream::iter(changes.into_iter().map(|change| async move {
+            let target = change.target();
+            (target, status::write(change, writer, index, events).await)
+        }))
+        .buffer_unordered(AT_ONCE);
+        while let Some((target, written)) = done.next().await {
+            self.outcome("status", target, written, failures);
+        }
+        if more { Passed::More } else { Passed::Settled }
+    }
+
+    fn outcome(&self, controller: &'static str, target: Target, written: Result<(), WriteError>, failures: &mut Failures) {
+        match written {
+            Ok(()) => {
+                self.metrics.reconciled(controller, "done");
+                failures.succeeded(&target);
+            }
+            Err(WriteError::NotLeader) => self.metrics.reconciled(controller, "not leader"),
+            Err(error) => {
+                self.metrics.reconciled(controller, "failed");
+                let message = error.to_string();
+                if failures.failed(target.clone(), message) {
+                    tracing::warn!(?target, %error, "cannot be written; goes on trying");
+                }
+            }
+        }
+    }
+}
+
+/// The certificates to publish, as a Secret of the operator's own namespace has them.
+#[must_use]
+pub fn ca_bundle(index: &Index, system_namespace: &str, secret: &str) -> Option<String> {
+    let secret = index.system_secrets.get(&Key::new(system_namespace, secret))?;
+    secret.text("ca.crt").map(str::to_owned)
+}

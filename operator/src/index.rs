@@ -1,0 +1,196 @@
+//! What the operator knows of the cluster: plain structs, kept up to date from watches.
+
+mod kept;
+mod store;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
+use kube::ResourceExt;
+
+pub use kept::{CONFIGURATION, Data, INJECTED, KeptNamespace, Labels, MANAGED_BY, OPERATOR, Pod, READABLE};
+pub use store::{Key, Store, Version};
+
+use crate::plan::Objects;
+
+/// Everything that is watched.
+#[derive(Debug, Clone, Default)]
+pub struct Index {
+    /// SnmpSubtrees.
+    pub subtrees: Store<Arc<SnmpSubtree>>,
+    /// SnmpContexts.
+    pub contexts: Store<Arc<SnmpContext>>,
+    /// SnmpTrapTargets.
+    pub trap_targets: Store<Arc<SnmpTrapTarget>>,
+    /// Namespaces.
+    pub namespaces: Store<Arc<KeptNamespace>>,
+    /// Pods that are not finished.
+    pub pods: Store<Arc<Pod>>,
+    /// Secrets of the operator's own namespace.
+    pub system_secrets: Store<Arc<Data>>,
+    /// Secrets that sources may name, of all namespaces.
+    pub readable_secrets: Store<Arc<Data>>,
+    /// ConfigMaps that sources may name, of all namespaces.
+    pub readable_config_maps: Store<Arc<Data>>,
+    /// ConfigMaps of the name of a namespace's, ours or not.
+    pub sidecar_config_maps: Store<Arc<Data>>,
+    /// Secrets of the name of a namespace's, ours or not.
+    pub sidecar_secrets: Store<Arc<Data>>,
+}
+
+/// A key of an object.
+pub fn key<K: ResourceExt>(object: &K) -> Key {
+    Key::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// A version of an object.
+pub fn version(object: &impl ResourceExt) -> Version {
+    Version { uid: object.uid().unwrap_or_default(), resource: object.resource_version().unwrap_or_default() }
+}
+
+/// What there is to plan with, apart from the index: taking it is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// SnmpSubtrees that are not being deleted.
+    pub subtrees: Vec<Arc<SnmpSubtree>>,
+    /// SnmpContexts, likewise.
+    pub contexts: Vec<Arc<SnmpContext>>,
+    /// SnmpTrapTargets, likewise.
+    pub trap_targets: Vec<Arc<SnmpTrapTarget>>,
+    /// Namespaces by name.
+    pub namespaces: BTreeMap<String, Arc<KeptNamespace>>,
+    /// Secrets of the operator's own namespace, by name.
+    pub system_secrets: BTreeMap<String, Arc<Data>>,
+    /// Secrets that sources may name.
+    pub readable_secrets: BTreeMap<Key, Arc<Data>>,
+    /// ConfigMaps that sources may name.
+    pub readable_config_maps: BTreeMap<Key, Arc<Data>>,
+    /// Pods of namespaces that have subtrees, by namespace.
+    pub pods: BTreeMap<String, Vec<(Key, Arc<Pod>)>>,
+}
+
+impl Inputs {
+    /// Everything there is to plan. Of Secrets, those that SnmpContexts name.
+    #[must_use]
+    pub fn objects(&self, system_namespace: &str) -> Objects {
+        let labels = |(name, kept): (&String, &Arc<KeptNamespace>)| (name.clone(), kept.labels.clone());
+        let mut objects = Objects {
+            subtrees: self.subtrees.iter().map(|object| SnmpSubtree::clone(object)).collect(),
+            contexts: self.contexts.iter().map(|object| SnmpContext::clone(object)).collect(),
+            trap_targets: self.trap_targets.iter().map(|object| SnmpTrapTarget::clone(object)).collect(),
+            namespaces: self.namespaces.iter().map(labels).collect(),
+            ..Objects::default()
+        };
+        for context in &objects.contexts {
+            let communities = context.spec.communities.iter().map(|community| &community.secret_ref.name);
+            for name in communities.chain(context.spec.users.iter().map(|user| &user.secret_ref.name)) {
+                if let Some(secret) = self.system_secrets.get(&**name) {
+                    objects.secrets.insert(system_namespace, name, secret.data.clone());
+                }
+            }
+        }
+        objects
+    }
+}
+
+impl Index {
+    /// What there is to plan with.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        let subtrees = standing(&self.subtrees);
+        let mut pods = BTreeMap::new();
+        for subtree in &subtrees {
+            let namespace = subtree.metadata.namespace.clone().unwrap_or_default();
+            pods.entry(namespace).or_insert_with_key(|namespace| {
+                self.pods.of(namespace).map(|(key, pod)| (key.clone(), Arc::clone(pod))).collect()
+            });
+        }
+        let all = |store: &Store<Arc<Data>>| store.iter().map(|(key, data)| (key.clone(), Arc::clone(data))).collect();
+        Inputs {
+            subtrees,
+            contexts: standing(&self.contexts),
+            trap_targets: standing(&self.trap_targets),
+            namespaces: self.namespaces.iter().map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect(),
+            system_secrets: self.system_secrets.iter().map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect(),
+            readable_secrets: all(&self.readable_secrets),
+            readable_config_maps: all(&self.readable_config_maps),
+            pods,
+        }
+    }
+
+    /// Everything there is to plan, without what is being deleted.
+    #[must_use]
+    pub fn objects(&self, system_namespace: &str) -> Objects {
+        self.inputs().objects(system_namespace)
+    }
+
+    /// How many objects of each kind there are.
+    #[must_use]
+    pub fn sizes(&self) -> BTreeMap<&'static str, usize> {
+        [
+            ("SnmpSubtree", self.subtrees.len()),
+            ("SnmpContext", self.contexts.len()),
+            ("SnmpTrapTarget", self.trap_targets.len()),
+            ("Namespace", self.namespaces.len()),
+            ("Pod", self.pods.len()),
+            ("Secret", self.system_secrets.len() + self.readable_secrets.len() + self.sidecar_secrets.len()),
+            ("ConfigMap", self.readable_config_maps.len() + self.sidecar_config_maps.len()),
+        ]
+        .into()
+    }
+}
+
+/// The objects that are not being deleted.
+fn standing<T: ResourceExt + PartialEq>(store: &Store<Arc<T>>) -> Vec<Arc<T>> {
+    let standing = store.iter().filter(|(_, object)| object.meta().deletion_timestamp.is_none());
+    standing.map(|(_, object)| Arc::clone(object)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+    use serde_json::json;
+
+    use super::*;
+
+    fn subtree(name: &str) -> SnmpSubtree {
+        let object = json!({
+            "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpSubtree",
+            "metadata": {"namespace": "acme", "name": name, "uid": name, "resourceVersion": "1"},
+            "spec": {"oid": "1.3.6.1.4.1.12345.5", "selector": {}},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn what_is_being_deleted_is_not_planned() {
+        let mut index = Index::default();
+        let stays = subtree("stays");
+        let mut goes = subtree("goes");
+        goes.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        for subtree in [stays, goes] {
+            index.subtrees.apply(key(&subtree), version(&subtree), Arc::new(subtree));
+        }
+        let objects = index.objects("snmp-system");
+        assert_eq!(objects.subtrees.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["stays"]);
+    }
+
+    #[test]
+    fn of_secrets_those_that_contexts_name_are_planned_with() {
+        let mut index = Index::default();
+        for name in ["named", "other"] {
+            index.system_secrets.apply(
+                Key::new("snmp-system", name),
+                Version::default(),
+                Arc::new(Data::from(Secret::default())),
+            );
+        }
+        let context: SnmpContext = serde_json::from_value(json!({
+            "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpContext", "metadata": {"name": "acme"},
+            "spec": {"communities": [{"secretRef": {"name": "named", "key": "community"}}]},
+        }))
+        .unwrap();
+        index.contexts.apply(key(&context), version(&context), Arc::new(context));
+        assert_eq!(format!("{:?}", index.objects("snmp-system").secrets), r#"{("snmp-system", "named"): []}"#);
+    }
+}

@@ -1,0 +1,159 @@
+//! The operator as it runs in a cluster: everything wired up, and nothing else.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use daemon::{
+    admin::{Admin, Face},
+    drain,
+    readiness::Readiness,
+    signals::Signals,
+};
+use kube::{Client, Config};
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, runtime::Builder, sync::watch};
+
+use crate::{
+    controller::{
+        self, Controllers,
+        desired::Terms,
+        events, lock,
+        registrations::{self, Asking},
+        shards::Places,
+        touch,
+        writer::Writer,
+    },
+    index::Index,
+    leadership,
+    metrics::Metrics,
+    run_args::{Certificates, RunArgs},
+    watches::{self, Changed, Scope, SharedIndex},
+};
+
+/// How long ending may take in all: a write under way, and giving the Lease up.
+const DRAIN: Duration = Duration::from_secs(9);
+
+/// Runs until told to end.
+///
+/// # Errors
+/// What keeps the program from running.
+pub fn start(args: RunArgs) -> anyhow::Result<()> {
+    daemon::logging::init(&args.log)?;
+    daemon::install_crypto_provider()?;
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let ended = runtime.block_on(run(args));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::install().context("cannot catch signals")?;
+    let config = Config::infer().await.context("no cluster is known: neither a pod's ServiceAccount nor a kubeconfig")?;
+    let client = Client::try_from(config).context("cannot be a client of the API server")?;
+    let (settings, identity) = (args.settings(), identity(&args));
+    let system_namespace = settings.system_namespace.clone();
+    let url = args.master_url.clone().unwrap_or_else(|| format!("tls://snmp-master-agentx.{system_namespace}.svc:7705"));
+    let url = url.parse().context("--master-url")?;
+
+    let (trigger, watcher) = drain::channel();
+    let (metrics, readiness, synced) = (Metrics::default(), Readiness::new(), Readiness::new());
+    let index: SharedIndex = Arc::new(Mutex::new(Index::default()));
+    let changed: Changed = Arc::new(watch::channel(()).0);
+
+    let mut registry = Registry::with_prefix("snmp_operator");
+    metrics.register(&mut registry, Arc::clone(&index));
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen at {}", args.listen))?;
+    tracing::info!(address = %args.listen, %identity, "listening");
+    let admin = Arc::new(Admin::new(readiness.clone(), registry));
+    tokio::spawn(admin.serve(listener, Face::Public, watcher.clone()));
+
+    let (namespaces, read_secrets) = (args.scopes(), args.read_secrets);
+    let scope = Scope { system_namespace: system_namespace.clone(), namespaces, read_secrets };
+    // Watches end with the process.
+    let mut watches = watches::start(&client, &scope, &index, &changed, [&readiness, &synced]);
+
+    let (candidate, leadership) = leadership::candidate(client.clone(), &system_namespace, &identity, metrics.clone());
+    let candidate = tokio::spawn(candidate.run(watcher.clone()));
+
+    let (ca_sender, ca) = watch::channel(None);
+    let ca_secret = match args.certificates {
+        Certificates::Operator => "snmp-operator-ca",
+        Certificates::Given => "snmp-master-tls",
+    };
+    tokio::spawn(follow_ca(Arc::clone(&index), changed.subscribe(), system_namespace.clone(), ca_secret, ca_sender));
+
+    let writer = Writer::new(client.clone(), leadership.clone(), metrics.clone());
+    let (events, publisher) = events::channel(client.clone(), &identity, writer.clone(), metrics.clone());
+    tokio::spawn(publisher.run());
+    let (state, registrations) = registrations::channel();
+    let asking = Asking { url, token: args.master_token.clone(), ca: ca.clone() };
+    tokio::spawn(registrations::run(asking, leadership.clone(), state, metrics.clone()));
+    let touches = Arc::default();
+    let (queue, known) = (Arc::clone(&touches), Arc::clone(&index));
+    tokio::spawn(touch::run(queue, writer.clone(), known, Arc::clone(&changed), metrics.clone()));
+
+    let places = Places { listeners: args.listeners.into(), agentx_tls: args.agentx_tls };
+    let controllers = Controllers {
+        index,
+        changed: changed.subscribe(),
+        synced,
+        terms: Terms { settings, places, read_secrets, ca: None },
+        ca,
+        leadership,
+        registrations,
+        writer,
+        events,
+        touches,
+        metrics,
+    };
+    let mut controllers = tokio::spawn(controllers.run(watcher));
+
+    tokio::select! {
+        signal = signals.received() => tracing::info!(signal, "ending"),
+        ended = &mut controllers => {
+            ended.context("the controllers have ended by a panic, which is a defect")?;
+            anyhow::bail!("the controllers have ended, which is a defect");
+        }
+        Some(ended) = watches.join_next() => {
+            ended.context("a watch has ended by a panic, which is a defect")?;
+            anyhow::bail!("a watch has ended, which is a defect");
+        }
+    }
+    // The Lease is given up when nothing is written any more.
+    if let Err(overdue) = trigger.drain(DRAIN).await {
+        tracing::warn!("{overdue}");
+    }
+    candidate.await.context("leadership has ended by a panic, which is a defect")
+}
+
+/// This replica's name.
+fn identity(args: &RunArgs) -> String {
+    let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    let name = args.identity.clone().or_else(|| variable("POD_NAME")).or_else(host);
+    name.unwrap_or_else(|| format!("snmp-operator-{}", std::process::id()))
+}
+
+/// Publishes the CA bundle of the Secret to all parts of this program.
+async fn follow_ca(
+    index: SharedIndex,
+    mut changed: watch::Receiver<()>,
+    system_namespace: String,
+    secret: &'static str,
+    sender: watch::Sender<Option<String>>,
+) {
+    loop {
+        let bundle = lock(&index, |index| controller::ca_bundle(index, &system_namespace, secret));
+        sender.send_if_modified(|old| {
+            let news = *old != bundle;
+            *old = bundle;
+            news
+        });
+        if changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
