@@ -10,3 +10,4 @@ pub mod manifest;
 pub mod master_secret;
 pub mod output;
 pub mod plan;
+pub mod webhook;
