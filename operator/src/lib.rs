@@ -4,6 +4,7 @@
 //! writes them.
 
 pub mod app;
+pub mod certificates;
 pub mod cli;
 pub mod config_map;
 pub mod manifest;
