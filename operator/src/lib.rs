@@ -4,6 +4,7 @@
 //! writes them. In a cluster, [`watches`] keep the [`index`], and the [`controller`] writes what the plan comes to.
 
 pub mod app;
+pub mod certificates;
 pub mod cli;
 pub mod conditions;
 pub mod config_map;
@@ -19,3 +20,4 @@ pub mod plan;
 pub mod run;
 pub mod run_args;
 pub mod watches;
+pub mod webhook;
