@@ -58,8 +58,9 @@ bench: release $(BENCH_VENV)/installed ## Speed and memory beside the peers, int
 fuzz: ## Fuzz FUZZ_TARGETS (default all) for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@tests/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
 
-generate: ## Write crds/*.yaml anew from the API types
+generate: ## Write crds/*.yaml anew from the API types, and the chart's copies and docs/values.md
 	@cargo run --quiet --package snmp-operator -- crds -o crds
+	@charts/generate
 
 setup: $(DENY) $(VENV)/installed ## Install what the tests need, once
 	@tests/setup test

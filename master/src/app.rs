@@ -40,6 +40,7 @@ use crate::{
     dispatch::Dispatcher,
     engine_store::EngineStore,
     listener::Bound,
+    probe,
     snmp::{Engine, EngineIdentity, SystemObjects},
     statistics::Statistics,
     status::Status,
@@ -64,6 +65,7 @@ const COMMANDS: usize = 16;
 pub fn start(invocation: Invocation) -> anyhow::Result<ExitCode> {
     match invocation {
         Invocation::Check(args) => check(&args.config),
+        Invocation::Probe(args) => answered(&probe::probe(&args)?),
         Invocation::Run(args) => {
             daemon::logging::init(&args.log)?;
             let runtime = runtime()?;
@@ -80,10 +82,7 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let contents = config::read(path).with_context(|| path.display().to_string())?;
     match master_config::parse_strict(&contents) {
         Ok(_) => {
-            let said = writeln!(io::stdout(), "the document is valid");
-            // A reader that has seen enough is no error.
-            said.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
-            Ok(ExitCode::SUCCESS)
+            say("the document is valid")
         }
         Err(ParseError::Invalid(violations)) => {
             for violation in violations {
@@ -96,6 +95,19 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Prints a line, and that all is well.
+fn say(line: &str) -> anyhow::Result<ExitCode> {
+    match writeln!(io::stdout(), "{line}") {
+        // A reader that has seen enough is no error.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn answered(probe::Answer { description, up_time }: &probe::Answer) -> anyhow::Result<ExitCode> {
+    say(&format!("{description}, up for {}.{:02} s", up_time / 100, up_time % 100))
 }
 
 fn runtime() -> io::Result<Runtime> {

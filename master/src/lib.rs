@@ -17,6 +17,7 @@ pub mod latency;
 pub mod listener;
 pub mod metrics;
 pub mod own_objects;
+pub mod probe;
 pub mod registry;
 pub mod snmp;
 pub mod standing;
