@@ -14,7 +14,7 @@ STATIC += -C link-arg=-Wl,--icf=all
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit interop soak lint release bench fuzz generate setup clean
+.PHONY: help demo test unit chart interop soak lint release bench fuzz generate setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,10 +26,13 @@ demo: ## From SnmpSubtree files to an SNMP walk, on this machine, in front of yo
 	@target/debug/demo
 
 test: setup ## All checks and tests, with one summary at the end
-	@tests/run lint unit interop
+	@tests/run lint unit chart interop
 
 unit: ## Tests of pure code: properties, snapshots, fuzz corpora, the codec against the agentx crate
 	@tests/run unit
+
+chart: ## Tests of the Helm chart: what it renders and refuses, and what its programs may do
+	@tests/run chart
 
 interop: setup ## Tests across processes: sidecar and master, with net-snmp, FRRouting, pysnmp and real exporters
 	@tests/run interop

@@ -81,9 +81,7 @@ pub fn start(invocation: Invocation) -> anyhow::Result<ExitCode> {
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let contents = config::read(path).with_context(|| path.display().to_string())?;
     match master_config::parse_strict(&contents) {
-        Ok(_) => {
-            say("the document is valid")
-        }
+        Ok(_) => say("the document is valid"),
         Err(ParseError::Invalid(violations)) => {
             for violation in violations {
                 eprintln!("{}: {violation}", path.display());

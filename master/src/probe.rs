@@ -273,7 +273,13 @@ mod tests {
                 first = response(question, Vec::new(), (0, 0));
                 return Vec::new();
             }
-            vec![b"nonsense".to_vec(), Vec::new(), question.to_vec(), first.clone(), response(question, system(), (0, 0))]
+            vec![
+                b"nonsense".to_vec(),
+                Vec::new(),
+                question.to_vec(),
+                first.clone(),
+                response(question, system(), (0, 0)),
+            ]
         });
         assert_eq!(answer.unwrap().up_time, 4_200);
     }

@@ -23,7 +23,11 @@ pub(crate) fn chart() -> PathBuf {
 fn program() -> Result<PathBuf> {
     let folder = env::var_os("CLUSTER_BIN").map_or_else(|| repository().join("target/cluster/bin"), PathBuf::from);
     let helm = folder.join("helm");
-    ensure!(helm.is_file(), "{} is missing: run tests/cluster/build, or let CLUSTER_BIN name its folder", helm.display());
+    ensure!(
+        helm.is_file(),
+        "{} is missing: run tests/cluster/build, or let CLUSTER_BIN name its folder",
+        helm.display()
+    );
     Ok(helm)
 }
 
@@ -109,7 +113,8 @@ pub(crate) fn leaves(json: &Json) -> BTreeMap<String, Json> {
 
 /// How one rendering differs from another: objects that came, went, or changed, and each change.
 pub(crate) fn difference(before: &[Json], after: &[Json]) -> String {
-    let by_id = |objects: &[Json]| objects.iter().map(|object| (id(object), leaves(object))).collect::<BTreeMap<_, _>>();
+    let by_id =
+        |objects: &[Json]| objects.iter().map(|object| (id(object), leaves(object))).collect::<BTreeMap<_, _>>();
     let (before, after) = (by_id(before), by_id(after));
     let none = BTreeMap::new();
     let mut lines = Vec::new();
@@ -126,8 +131,12 @@ pub(crate) fn difference(before: &[Json], after: &[Json]) -> String {
             continue;
         }
         let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
-        lines.extend(old.iter().filter(|(path, value)| new.get(*path) != Some(value)).map(|(p, v)| format!("  - {p}: {v}")));
-        lines.extend(new.iter().filter(|(path, value)| old.get(*path) != Some(value)).map(|(p, v)| format!("  + {p}: {v}")));
+        lines.extend(
+            old.iter().filter(|(path, value)| new.get(*path) != Some(value)).map(|(p, v)| format!("  - {p}: {v}")),
+        );
+        lines.extend(
+            new.iter().filter(|(path, value)| old.get(*path) != Some(value)).map(|(p, v)| format!("  + {p}: {v}")),
+        );
     }
     lines.join("\n")
 }

@@ -87,7 +87,8 @@ fn nothing_of_an_object_is_unknown_to_its_type(#[case] values: &[&str]) -> Resul
 
 #[test]
 fn an_unknown_field_would_be_found() -> Result<()> {
-    let object = serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"typo": 1}});
+    let object =
+        serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"typo": 1}});
     assert!(!leaves(&typed(&object)?).contains_key(".spec.typo"));
     Ok(())
 }

@@ -23,7 +23,8 @@ fn rules(objects: &[Json]) -> impl Iterator<Item = (String, &Json)> {
 #[rstest]
 fn no_role_has_a_wildcard_or_a_way_to_more(#[values(&[], ALL)] values: &[&str]) -> Result<()> {
     let never = ["*", "escalate", "bind", "impersonate", "deletecollection"];
-    let resources = ["*", "pods/exec", "serviceaccounts", "serviceaccounts/token", "roles", "clusterroles", "nodes/proxy"];
+    let resources =
+        ["*", "pods/exec", "serviceaccounts", "serviceaccounts/token", "roles", "clusterroles", "nodes/proxy"];
     for (role, rule) in rules(&objects(values)?) {
         let (verbs, of) = (texts(&rule["verbs"]), texts(&rule["resources"]));
         assert!(never.iter().all(|verb| !verbs.contains(verb)), "{role}: {rule}");
@@ -46,7 +47,8 @@ fn on_all_secrets(objects: &[Json]) -> Vec<(String, String)> {
 
 #[test]
 fn secrets_of_tenants_are_readable_only_while_that_is_on() -> Result<()> {
-    let own = ["create", "get", "list", "watch"].map(|verb| ("snmp-system/snmp-operator-system".to_owned(), verb.to_owned()));
+    let own =
+        ["create", "get", "list", "watch"].map(|verb| ("snmp-system/snmp-operator-system".to_owned(), verb.to_owned()));
     let tenants = |role: &str| ["list", "watch"].map(|verb| (role.to_owned(), verb.to_owned()));
     let sorted = |mut found: Vec<_>| {
         found.sort();
@@ -66,7 +68,13 @@ fn in_some_namespaces_alone_no_cluster_role_reaches_tenants() -> Result<()> {
     let role = find(&objects, "ClusterRole", "snmp-operator")?;
     let resources: BTreeSet<_> =
         role["rules"].as_array().context("rules")?.iter().flat_map(|rule| texts(&rule["resources"])).collect();
-    let cluster = ["mutatingwebhookconfigurations", "namespaces", "snmpcontexts", "snmpcontexts/status", "validatingwebhookconfigurations"];
+    let cluster = [
+        "mutatingwebhookconfigurations",
+        "namespaces",
+        "snmpcontexts",
+        "snmpcontexts/status",
+        "validatingwebhookconfigurations",
+    ];
     assert_eq!(resources, BTreeSet::from(cluster));
     Ok(())
 }
@@ -114,7 +122,10 @@ fn webhooks_keep_no_pod_from_starting_and_leave_the_bundle_to_the_operator() -> 
     let objects = objects(&[])?;
     let inject = &find(&objects, "MutatingWebhookConfiguration", "snmp-operator")?["webhooks"][0];
     assert_eq!((&inject["failurePolicy"], &inject["timeoutSeconds"]), (&"Ignore".into(), &5.into()));
-    assert_eq!(texts(&inject["namespaceSelector"]["matchExpressions"][0]["values"]), BTreeSet::from(["kube-system", "snmp-system"]));
+    assert_eq!(
+        texts(&inject["namespaceSelector"]["matchExpressions"][0]["values"]),
+        BTreeSet::from(["kube-system", "snmp-system"])
+    );
     let validate = &find(&objects, "ValidatingWebhookConfiguration", "snmp-operator")?["webhooks"][0];
     assert_eq!(validate["failurePolicy"], "Fail");
     for webhook in [inject, validate] {
