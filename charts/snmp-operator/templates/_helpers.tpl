@@ -18,7 +18,7 @@ app.kubernetes.io/component: {{ . }}
 
 {{- define "snmp-operator.image" -}}
 {{- $tag := .image.tag -}}
-{{- if not (or $tag .image.digest) }}{{ $tag = .root.Chart.AppVersion }}{{ end -}}
+{{- if not (or $tag .image.digest) }}{{ $tag = .root.Values.image.tag | default .root.Chart.AppVersion }}{{ end -}}
 {{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}
 {{- with $tag }}:{{ . }}{{ end }}
 {{- with .image.digest }}@{{ . }}{{ end }}
