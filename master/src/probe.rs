@@ -207,7 +207,7 @@ fn read(agent: &str, answered: Answered) -> Result<Answer, ProbeError> {
 mod tests {
     use std::io::Write as _;
 
-    use async_snmp::{Pdu, PduBody};
+    use async_snmp::{Pdu, PduBody, StandardPduType};
     use tempfile::NamedTempFile;
 
     use super::*;
@@ -223,7 +223,8 @@ mod tests {
         let message = CommunityMessage::decode(Bytes::copy_from_slice(question), DecodeConfig::STRICT).unwrap().value;
         let (_, community, pdu) = message.into_parts();
         assert_eq!(community.as_bytes(), b"public");
-        let body = PduBody::Response { error_status: error.0, error_index: error.1 };
+        let body =
+            PduBody::Standard { pdu_type: StandardPduType::Response, error_status: error.0, error_index: error.1 };
         let pdu = Pdu::from_raw_parts(pdu.standard().unwrap().request_id(), body, varbinds);
         CommunityMessage::v2c(community, pdu).unwrap().encode().unwrap().to_vec()
     }
