@@ -9,12 +9,17 @@ use tempfile::TempDir;
 
 use crate::helm::objects;
 
+/// The YAML files of a folder, by name.
 fn texts(folder: &Path) -> Result<BTreeMap<String, String>> {
-    let file = |entry: fs::DirEntry| -> Result<_> {
-        let name = entry.file_name().into_string().ok().context("a name that is no text")?;
-        Ok((name, fs::read_to_string(entry.path())?))
-    };
-    fs::read_dir(folder).with_context(|| folder.display().to_string())?.map(|entry| file(entry?)).collect()
+    let mut texts = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
+            texts.insert(name.to_owned(), fs::read_to_string(&path)?);
+        }
+    }
+    Ok(texts)
 }
 
 #[test]
@@ -38,8 +43,8 @@ fn the_definitions_are_rendered_as_they_are_but_for_labels_and_the_policy_to_kee
             .filter(|object| object["kind"] == "CustomResourceDefinition")
             .map(|object| (object["metadata"]["name"].as_str().unwrap_or_default().to_owned(), object))
             .collect();
-        for yaml in texts(&repository().join("crds"))?.into_iter().filter(|(name, _)| name.ends_with(".yaml")) {
-            let definition: Json = serde_saphyr::from_str(&yaml.1)?;
+        for yaml in texts(&repository().join("crds"))?.into_values() {
+            let definition: Json = serde_saphyr::from_str(&yaml)?;
             let name = definition["metadata"]["name"].as_str().context("a name")?;
             let found = rendered.remove(name).with_context(|| format!("no {name}"))?;
             assert_eq!(found["spec"], definition["spec"], "{name}");

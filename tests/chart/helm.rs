@@ -111,32 +111,50 @@ pub(crate) fn leaves(json: &Json) -> BTreeMap<String, Json> {
     all
 }
 
+/// What an object says, a line for each value. Items of a list go by their name, or by what they say: their order and
+/// number tell nothing here.
+fn lines(object: &Json) -> BTreeSet<String> {
+    fn walk(path: &str, json: &Json, lines: &mut BTreeSet<String>) {
+        match json {
+            Json::Object(fields) if !fields.is_empty() => {
+                fields.iter().for_each(|(name, value)| walk(&format!("{path}.{name}"), value, lines));
+            }
+            Json::Array(items) if !items.is_empty() => {
+                for item in items {
+                    match item["name"].as_str() {
+                        Some(name) => walk(&format!("{path}[{name}]"), item, lines),
+                        None => drop(lines.insert(format!("{path}[]: {item}"))),
+                    }
+                }
+            }
+            _ => drop(lines.insert(format!("{path}: {json}"))),
+        }
+    }
+    let mut all = BTreeSet::new();
+    walk("", object, &mut all);
+    all
+}
+
 /// How one rendering differs from another: objects that came, went, or changed, and each change.
 pub(crate) fn difference(before: &[Json], after: &[Json]) -> String {
-    let by_id =
-        |objects: &[Json]| objects.iter().map(|object| (id(object), leaves(object))).collect::<BTreeMap<_, _>>();
+    let by_id = |objects: &[Json]| objects.iter().map(|object| (id(object), lines(object))).collect::<BTreeMap<_, _>>();
     let (before, after) = (by_id(before), by_id(after));
-    let none = BTreeMap::new();
-    let mut lines = Vec::new();
+    let none = BTreeSet::new();
+    let mut said = Vec::new();
     for id in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
         let (old, new) = (before.get(id), after.get(id));
-        let mark = match (old, new) {
+        match (old, new) {
             (Some(old), Some(new)) if old == new => continue,
-            (Some(_), Some(_)) => ' ',
-            (None, _) => '+',
-            (_, None) => '-',
-        };
-        lines.push(format!("{mark} {id}"));
-        if mark == '-' {
-            continue;
+            (Some(_), Some(_)) => said.push(format!("  {id}")),
+            (None, _) => said.push(format!("+ {id}")),
+            (_, None) => {
+                said.push(format!("- {id}"));
+                continue;
+            }
         }
         let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
-        lines.extend(
-            old.iter().filter(|(path, value)| new.get(*path) != Some(value)).map(|(p, v)| format!("  - {p}: {v}")),
-        );
-        lines.extend(
-            new.iter().filter(|(path, value)| old.get(*path) != Some(value)).map(|(p, v)| format!("  + {p}: {v}")),
-        );
+        said.extend(old.difference(new).map(|line| format!("  - {line}")));
+        said.extend(new.difference(old).map(|line| format!("  + {line}")));
     }
-    lines.join("\n")
+    said.join("\n")
 }
