@@ -57,7 +57,7 @@ fn another_rendering(#[case] name: &str, #[case] values: &[&str]) -> Result<()> 
 #[rstest]
 #[case("cluster_ip", &[])]
 #[case("load_balancer", &["master.service.type=LoadBalancer"])]
-#[case("node_port", &["master.service.type=NodePort", "defaultContext.enabled=false", "secrets.read=false", "certificates.mode=given"])]
+#[case("node_port", &["master.service.type=NodePort", "defaultContext.enabled=false", "secrets.read=false", "certificates.mode=given", "certificates.caBundle=-----BEGIN CERTIFICATE-----"])]
 fn the_notes(#[case] name: &str, #[case] values: &[&str]) -> Result<()> {
     insta::assert_snapshot!(format!("notes_{name}"), crate::helm::notes(values)?);
     Ok(())

@@ -20,6 +20,7 @@ fn the_chart_passes_lint() -> Result<()> {
 #[case("operator.replicas=two", "/operator/replicas")]
 #[case("certificates.mode=Operator", "/certificates/mode")]
 #[case("certificates.caLifetime=1y", "/certificates/caLifetime")]
+#[case("certificates.mode=given", "/certificates/caBundle")]
 #[case("certificates.caBundle=LS0t", "/certificates/caBundle")]
 #[case("certificates.certManager.issuerRef.nam=a", "'nam'")]
 #[case("image.tag=1.0:2", "/image/tag")]
