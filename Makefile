@@ -14,7 +14,7 @@ STATIC += -C link-arg=-Wl,--icf=all
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit interop e2e cluster-up cluster-down cluster-shell soak lint release bench fuzz generate setup clean
+.PHONY: help demo test unit chart interop e2e cluster-up cluster-down cluster-shell soak lint release bench fuzz generate setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,10 +26,13 @@ demo: ## From SnmpSubtree files to an SNMP walk, on this machine, in front of yo
 	@target/debug/demo
 
 test: setup ## All checks and tests, with one summary at the end
-	@tests/run lint unit interop e2e
+	@tests/run lint unit chart interop e2e
 
 unit: ## Tests of pure code: properties, snapshots, fuzz corpora, the codec against the agentx crate
 	@tests/run unit
+
+chart: ## Tests of the Helm chart: what it renders and refuses, and what its programs may do
+	@tests/run chart
 
 interop: setup ## Tests across processes: sidecar and master, with net-snmp, FRRouting, pysnmp and real exporters
 	@tests/run interop
@@ -75,8 +78,9 @@ bench: release $(BENCH_VENV)/installed ## Speed and memory beside the peers, int
 fuzz: ## Fuzz FUZZ_TARGETS (default all) for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@tests/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
 
-generate: ## Write crds/*.yaml anew from the API types
+generate: ## Write crds/*.yaml anew from the API types, and the chart's copies and docs/values.md
 	@cargo run --quiet --package snmp-operator -- crds -o crds
+	@charts/generate
 
 setup: $(DENY) $(VENV)/installed ## Install what the tests need, once
 	@tests/setup test

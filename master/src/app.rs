@@ -45,6 +45,8 @@ use crate::{
         Arrival, Bound,
         tls::{BoundTls, Front, Outward, Settings},
     },
+    listener::Bound,
+    probe,
     snmp::{Engine, EngineIdentity, SystemObjects},
     statistics::Statistics,
     status::Status,
@@ -69,6 +71,7 @@ const COMMANDS: usize = 16;
 pub fn start(invocation: Invocation) -> anyhow::Result<ExitCode> {
     match invocation {
         Invocation::Check(args) => check(&args.config),
+        Invocation::Probe(args) => answered(&probe::probe(&args)?),
         Invocation::Run(args) => {
             daemon::logging::init(&args.log)?;
             let runtime = runtime()?;
@@ -84,12 +87,7 @@ pub fn start(invocation: Invocation) -> anyhow::Result<ExitCode> {
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let contents = config::read(path).with_context(|| path.display().to_string())?;
     match master_config::parse_strict(&contents) {
-        Ok(_) => {
-            let said = writeln!(io::stdout(), "the document is valid");
-            // A reader that has seen enough is no error.
-            said.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Ok(_) => say("the document is valid"),
         Err(ParseError::Invalid(violations)) => {
             for violation in violations {
                 eprintln!("{}: {violation}", path.display());
@@ -101,6 +99,19 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Prints a line, and that all is well.
+fn say(line: &str) -> anyhow::Result<ExitCode> {
+    match writeln!(io::stdout(), "{line}") {
+        // A reader that has seen enough is no error.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn answered(probe::Answer { description, up_time }: &probe::Answer) -> anyhow::Result<ExitCode> {
+    say(&format!("{description}, up for {}.{:02} s", up_time / 100, up_time % 100))
 }
 
 fn runtime() -> io::Result<Runtime> {

@@ -6,6 +6,7 @@ use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
 use crate::listener::tls::ServiceAccount;
+use crate::probe::ProbeArgs;
 
 /// Each flag's environment variable begins with this.
 const ENV_PREFIX: &str = "SNMP_MASTER";
@@ -17,6 +18,8 @@ pub enum Invocation {
     Run(RunArgs),
     /// Check a document.
     Check(CheckArgs),
+    /// Ask an agent whether it answers.
+    Probe(ProbeArgs),
 }
 
 /// Flags of the master as it serves.
@@ -61,6 +64,11 @@ enum Subcommands {
     ///
     /// Each fault is printed with its file and field. The exit status is 1 if there is any.
     Check(CheckArgs),
+    /// Ask an agent for sysDescr and sysUpTime by SNMPv2c, as an NMS does
+    ///
+    /// It asks each second until there is an answer. The exit status is 1 if there is none in time. A community that the
+    /// agent does not know is not answered at all.
+    Probe(ProbeArgs),
 }
 
 /// The whole command line.
@@ -84,8 +92,10 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Res
     if matches.subcommand().is_none() {
         return RunArgs::from_arg_matches(&matches).map(Invocation::Run);
     }
-    let Subcommands::Check(args) = Subcommands::from_arg_matches(&matches)?;
-    Ok(Invocation::Check(args))
+    Ok(match Subcommands::from_arg_matches(&matches)? {
+        Subcommands::Check(args) => Invocation::Check(args),
+        Subcommands::Probe(args) => Invocation::Probe(args),
+    })
 }
 
 fn loopback(address: &str) -> Result<SocketAddr, String> {
@@ -122,7 +132,16 @@ mod tests {
         assert_eq!(args.config, PathBuf::from("/c"));
     }
 
+    #[test]
+    fn probe_takes_the_community_from_a_file_alone() {
+        let Ok(Invocation::Probe(args)) = of("probe --community-file /c --timeout 9 master:161") else { panic!() };
+        assert_eq!((args.community_file, args.timeout, args.agent.as_str()), (PathBuf::from("/c"), 9, "master:161"));
+    }
+
     #[rstest]
+    #[case("probe master:161", "--community-file")]
+    #[case("probe --community-file /c --timeout 0 master:161", "--timeout")]
+    #[case("probe --community-file /c", "HOST:PORT")]
     #[case("", "--config")]
     #[case("--config /c", "--state")]
     #[case("--config /c --state /s --local-listen 0.0.0.0:7702", "not a loopback address")]

@@ -19,6 +19,7 @@ pub mod listener;
 pub mod metrics;
 pub mod own_objects;
 pub mod places;
+pub mod probe;
 pub mod registry;
 pub mod snmp;
 pub mod standing;

@@ -7,6 +7,7 @@ mod churn;
 mod faults;
 mod live_changes;
 mod nms;
+mod probe;
 mod pysnmp;
 mod sizes;
 mod user_security;
