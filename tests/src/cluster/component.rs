@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::Signal;
 
 use super::{
@@ -172,9 +172,9 @@ impl Cluster {
         }
         let signal = if signal == Signal::KILL { "-KILL" } else { "-TERM" };
         run(self.node_command("kill")?.args([signal, &process]))?;
-        patiently("a component to end", || match self.runs(component)? {
-            true => bail!("{} runs", component.name()),
-            false => Ok(()),
+        patiently("a component to end", || {
+            ensure!(!self.runs(component)?, "{} runs", component.name());
+            Ok(())
         })
     }
 
