@@ -34,7 +34,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["config", "state"])]
     pub secret: Option<Names>,
     /// With --secret: name of this replica's pod, by default that of the environment variable POD_NAME, or the host's
-    #[arg(long, value_name = "NAME", requires = "secret")]
+    #[arg(long, value_name = "NAME", requires = "secret", conflicts_with_all = ["config", "state"])]
     pub pod_name: Option<String>,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7701")]
@@ -139,7 +139,7 @@ mod tests {
     #[case("--secret snmp-master", "NAMESPACE/NAME")]
     #[case("--secret a/b --config /c", "--config")]
     #[case("--secret a/b --state /s", "--state")]
-    #[case("--config /c --state /s --pod-name m-0", "--secret")]
+    #[case("--config /c --state /s --pod-name m-0", "--pod-name")]
     #[case("--config /c --state /s --lisen [::]:7701", "--listen")]
     #[case("--config /c --state /s check /c", "check")]
     #[case("check", "FILE")]

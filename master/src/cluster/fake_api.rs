@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{channel::mpsc, stream};
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Bytes, Frame};
 use k8s_openapi::ByteString;
 use kube::{Client, client::Body};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 type Key = (String, String);
+type Answer = http::Response<UnsyncBoxBody<Bytes, io::Error>>;
 type Events = mpsc::UnboundedSender<Result<Frame<Bytes>, io::Error>>;
 
 /// The API server. Clones are the same one.
@@ -130,11 +131,11 @@ impl State {
     }
 
     fn announce(&mut self, key: &Key, event: &str, object: &Value) {
-        let told = line(&json!({"type": event, "object": object}));
-        self.watches.retain(|(watched, events)| watched != key || events.unbounded_send(Ok(told.clone())).is_ok());
+        let told = json!({"type": event, "object": object});
+        self.watches.retain(|(watched, events)| watched != key || events.unbounded_send(Ok(line(&told))).is_ok());
     }
 
-    fn serve(&mut self, method: &http::Method, uri: &http::Uri, body: &[u8]) -> io::Result<http::Response<Body>> {
+    fn serve(&mut self, method: &http::Method, uri: &http::Uri, body: &[u8]) -> io::Result<Answer> {
         self.calls += 1;
         if self.is_gone {
             return Err(io::ErrorKind::ConnectionRefused.into());
@@ -147,7 +148,7 @@ impl State {
             ("GET", None) if query.contains("watch=true") => {
                 let (events, told) = mpsc::unbounded();
                 self.watches.push(((kind, selected.expect("a name").to_owned()), events));
-                Ok(http::Response::new(Body::wrap_body(StreamBody::new(told))))
+                Ok(http::Response::new(StreamBody::new(told).boxed_unsync()))
             }
             ("GET", None) => {
                 let of_kind = self
@@ -219,12 +220,12 @@ fn line(event: &Value) -> Frame<Bytes> {
     Frame::data(Bytes::from(format!("{event}\n")))
 }
 
-fn answer(code: u16, body: &Value) -> http::Response<Body> {
+fn answer(code: u16, body: &Value) -> Answer {
     let body = stream::iter([Ok::<_, io::Error>(Frame::data(Bytes::from(body.to_string())))]);
-    http::Response::builder().status(code).body(Body::wrap_body(StreamBody::new(body))).unwrap()
+    http::Response::builder().status(code).body(StreamBody::new(body).boxed_unsync()).unwrap()
 }
 
-fn failure(code: u16, reason: &str) -> http::Response<Body> {
+fn failure(code: u16, reason: &str) -> Answer {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
         "message": format!("it is {reason}"),
