@@ -7,7 +7,6 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io,
-    os::fd::OwnedFd,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -24,10 +23,10 @@ use tokio::{
 
 use crate::{
     alarm::Alarm,
-    authority::Peer,
+    authority::Grants,
     connection::{self, Connection},
-    dispatch::{ConnectionId, Dispatcher, Token},
-    listener::{Batch, Bound, Doors, Udp},
+    dispatch::{ConnectionId, Dispatcher, Published, Token},
+    listener::{Arrival, Batch, Bound, Doors, Udp},
     snmp::{Datagram, Engine, Received, Source, SystemObjects},
     standing::{Sessions, Standing},
     traffic::Traffic,
@@ -49,12 +48,21 @@ const FRAMERS: usize = 4;
 pub enum Command {
     /// Other limits hold from now on.
     Limit(Box<Limits>),
+    /// Namespaces may publish something else from now on.
+    Grant(Box<Grants>),
     /// How do the sessions stand?
     Sessions(oneshot::Sender<Sessions>),
     /// Answer managers from now on.
     Activate(Box<Active>),
     /// Leave managers to another replica. What was asked before is not answered any more.
     Deactivate(oneshot::Sender<()>),
+    /// What is published over TLS, unless nothing has changed since this revision?
+    Published {
+        /// What the asker knows already.
+        known: Option<u64>,
+        /// The revision, and all registrations if it is another.
+        reply: oneshot::Sender<(u64, Option<Vec<Published>>)>,
+    },
 }
 
 /// What answers managers, while this replica is the active one.
@@ -76,6 +84,8 @@ pub struct Parts {
     pub dispatcher: Dispatcher<SystemObjects>,
     /// Where both come in.
     pub bound: Bound,
+    /// Connections by TLS that have shaken hands, if there are any.
+    pub arrivals: Option<mpsc::Receiver<Arrival>>,
     /// What the main thread asks.
     pub commands: mpsc::Receiver<Command>,
     /// Counted here.
@@ -265,6 +275,11 @@ impl Agent {
                 // What they hold back was measured by the old limits.
                 self.framers.borrow_mut().clear();
             }
+            Command::Grant(grants) => {
+                let now = Instant::now();
+                state.dispatcher.grant(*grants, now);
+                self.settle(&mut state, now);
+            }
             // Who does not wait for the answer any more does not need it.
             Command::Sessions(reply) => _ = reply.send(Sessions::of(&state.dispatcher, Instant::now())),
             Command::Activate(active) => {
@@ -277,6 +292,11 @@ impl Agent {
                 state.retire();
                 _ = done.send(());
             }
+            Command::Published { known, reply } => {
+                let revision = state.dispatcher.revision();
+                let published = (known != Some(revision)).then(|| state.dispatcher.published().collect());
+                _ = reply.send((revision, published));
+            }
         }
     }
 
@@ -284,7 +304,8 @@ impl Agent {
     ///
     /// # Errors
     /// The system's.
-    fn connect(&self, socket: OwnedFd, peer: Peer) -> io::Result<Option<(ConnectionId, Rc<Connection>)>> {
+    fn connect(&self, arrival: Arrival) -> io::Result<Option<(ConnectionId, Rc<Connection>)>> {
+        let peer = arrival.peer.clone();
         let mut connections = self.connections.borrow_mut();
         let dispatcher = &mut self.state.borrow_mut().dispatcher;
         if connections.len() as u64 >= u64::from(dispatcher.limits().sessions) {
@@ -292,7 +313,7 @@ impl Agent {
             tracing::debug!(%peer, "a connection is refused: there are as many as there may be");
             return Ok(None);
         }
-        let connection = Rc::new(Connection::new(socket)?);
+        let connection = Rc::new(Connection::new(arrival)?);
         self.traffic.connections.increment();
         let id = dispatcher.connect(peer, Instant::now());
         connections.insert(id, Rc::clone(&connection));
@@ -321,8 +342,8 @@ pub async fn run(parts: Parts, drain: Watcher) -> io::Result<()> {
 }
 
 async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
-    let Parts { engine, dispatcher, bound, mut commands, traffic, standing, heartbeat } = parts;
-    let doors = Doors::open(bound.agentx_unix, bound.agentx_tcp)?;
+    let Parts { engine, dispatcher, bound, arrivals, mut commands, traffic, standing, heartbeat } = parts;
+    let mut doors = Doors::open(bound.agentx_unix, bound.agentx_tcp, arrivals)?;
     let agent = Rc::new(Agent {
         state: RefCell::new(State { engine, last_token: Token::default(), dispatcher }),
         udp: bound.snmp.into_iter().map(Udp::new).collect::<io::Result<_>>()?,
@@ -350,7 +371,7 @@ async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
                 }
             }
             Some(command) = commands.recv() => agent.command(command),
-            accepted = doors.accept() => match accepted.and_then(|(socket, peer)| agent.connect(socket, peer)) {
+            accepted = doors.accept() => match accepted.and_then(|arrival| agent.connect(arrival)) {
                 Ok(connected) => {
                     accepts_failed = false;
                     if let Some((id, connection)) = connected {

@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     thread,
     time::Duration,
 };
@@ -39,13 +39,18 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     admin,
     agent::{self, Active, Command, Parts},
+    authority::Grants,
     cli::{Invocation, RunArgs},
     cluster::{Replica, Turn},
     config::{self, Configuration, Loaded},
     desk::Desk,
     dispatch::Dispatcher,
     home::Home,
-    listener::Bound,
+    identity::KubeReviewer,
+    listener::{
+        Bound,
+        tls::{Front, Outward, Settings},
+    },
     snmp::EngineIdentity,
     statistics::Statistics,
     status::Status,
@@ -113,6 +118,7 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
+    daemon::install_crypto_provider()?;
     let mut signals = Signals::install().context("cannot catch signals")?;
     let (trigger, watcher) = drain::channel();
     if let Err(error) = raise_descriptors() {
@@ -151,13 +157,33 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         begun = begun => begun,
     };
     let access = Arc::new(ArcSwap::from_pointee(access));
-    let desk = Desk { access, statistics, commander, status: status.clone() };
-    let Active { engine: first, objects, started } = desk.engine(&engine).context("cannot be an SNMP engine")?;
     let is_alone = matches!(home, Home::Alone(..));
+    let active = Arc::new(AtomicBool::new(is_alone));
+    let desk = Desk { access, statistics, commander, active: Arc::clone(&active), status: status.clone() };
+    let Active { engine: first, objects, started } = desk.engine(&engine).context("cannot be an SNMP engine")?;
+    let mut bound = Bound::bind(&document.listeners)?;
+    let (front, arrivals) = match bound.agentx_tls.take() {
+        None => (None, None),
+        Some(bound) => {
+            let directory = args.tls.context("listeners.agentxTls needs --tls, the folder of its certificate")?;
+            let (operator, replica) = (args.operator_service_account, home.name());
+            let settings = Settings { directory, operator, replica, active };
+            let client =
+                home.client().await.context("listeners.agentxTls needs the Kubernetes API, to review tokens")?;
+            let reviewer = Box::new(KubeReviewer::new(client));
+            let (commander, traffic) = (desk.commander.clone(), Arc::clone(&traffic));
+            let outward = Outward { reviewer, commander, traffic };
+            let (front, arrivals) = Front::start(bound, settings, &document.limits, outward, watcher.clone());
+            (Some(front), Some(arrivals))
+        }
+    };
+    let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
+    dispatcher.grant(Grants::new(&document.contexts), started);
     let parts = Parts {
         engine: is_alone.then_some(first),
-        dispatcher: Dispatcher::new(objects, &document.limits, started),
-        bound: Bound::bind(&document.listeners)?,
+        dispatcher,
+        bound,
+        arrivals,
         commands,
         traffic,
         standing,
@@ -192,6 +218,10 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
                 desk.access.store(Arc::new(access));
                 // The agent thread is gone only if it has ended, which is told above.
                 _ = desk.commander.send(Command::Limit(Box::new(document.limits.clone()))).await;
+                _ = desk.commander.send(Command::Grant(Box::new(Grants::new(&document.contexts)))).await;
+                if let Some(front) = &front {
+                    front.limit(&document.limits);
+                }
                 status.loaded(&document);
                 if let Some(engine) = awaited.take() {
                     activate(&desk, replica.as_ref(), &engine).await?;

@@ -1,10 +1,17 @@
 //! Who may do what towards the master: the one place where that is decided.
 
-use std::{fmt, net::SocketAddr};
+mod grants;
+mod notification;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, net::SocketAddr, sync::Arc, time::Instant};
 
 use agentx::{DisplayArcs, Oid, Range, ResponseError, SubId, VarBind};
 
-use crate::registry::reaches_into;
+pub use self::grants::Grants;
+pub(crate) use self::notification::is_notification;
+use crate::{identity::Identity, registry::reaches_into};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +35,25 @@ pub enum Transport {
         /// From where.
         address: SocketAddr,
     },
+    /// By TLS, with a token.
+    Tls {
+        /// From where.
+        address: SocketAddr,
+        /// Whose token it is.
+        identity: Arc<Identity>,
+        /// When the token ends, and the connection with it.
+        expires: Instant,
+    },
+}
+
+impl Peer {
+    /// Whose token it came with; none if it needed none.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        match &self.transport {
+            Transport::Tls { identity, .. } => Some(identity),
+            Transport::Unix { .. } | Transport::Tcp { .. } => None,
+        }
+    }
 }
 
 /// What a peer asks for.
@@ -65,6 +91,11 @@ pub enum Act<'a> {
         /// The notification.
         varbinds: &'a [VarBind],
     },
+    /// To take something of its own back, or to ask whether the master is there.
+    Refer {
+        /// In this context.
+        context: &'a [u8],
+    },
 }
 
 /// Why a peer may not.
@@ -73,29 +104,45 @@ pub enum Denial {
     /// These are objects of the master's own.
     #[error("what is under {0} is the master's own")]
     Reserved(Oid),
+    /// The namespace is granted nothing in this context, whether it is there or not.
+    #[error("the namespace is granted nothing in this context")]
+    Context,
+    /// This does not lie in what the namespace is granted.
+    #[error("{0} does not lie in what the namespace is granted in this context")]
+    Outside(Oid),
 }
 
 impl From<&Denial> for ResponseError {
     fn from(denial: &Denial) -> Self {
         match denial {
-            Denial::Reserved(_) => Self::RequestDenied,
+            Denial::Reserved(_) | Denial::Outside(_) => Self::RequestDenied,
+            Denial::Context => Self::UnsupportedContext,
         }
     }
 }
 
 /// Decides what peers may do.
 ///
-/// A peer on the Unix socket or on TCP is the platform team's, and may do anything but answer in the master's place.
+/// A peer on the Unix socket or on TCP is the platform team's, and may do anything but answer in the master's place. One over
+/// TLS is a tenant's, and may do what its namespace is granted.
 #[derive(Debug, Clone)]
 pub struct Authority {
     /// The master's own subtrees.
     reserved: Vec<Oid>,
+    grants: Grants,
 }
 
 impl Authority {
-    /// `own` are the master's own subtrees.
+    /// `own` are the master's own subtrees. Nothing is granted yet.
     pub fn new(own: &[Oid]) -> Self {
-        Self { reserved: own.to_vec() }
+        Self { reserved: own.to_vec(), grants: Grants::default() }
+    }
+
+    /// Other grants from now on; the answer is the namespaces for which they differ.
+    pub fn grant(&mut self, grants: Grants) -> Vec<Arc<str>> {
+        let changed = self.grants.differing(&grants);
+        self.grants = grants;
+        changed
     }
 
     /// Whether `peer` may do this.
@@ -103,14 +150,39 @@ impl Authority {
     /// # Errors
     /// Why it may not.
     pub fn decide(&self, peer: &Peer, act: Act<'_>) -> Result<(), Denial> {
-        match peer.transport {
+        match &peer.transport {
             Transport::Unix { .. } | Transport::Tcp { .. } => match act {
                 Act::Register { context: _, subtree, range } => self.unreserved(subtree, range),
                 Act::AllocateIndexes { context: _, varbinds } => {
                     varbinds.iter().try_for_each(|varbind| self.unreserved(&varbind.name, None))
                 }
-                Act::Open | Act::AddCapabilities { .. } | Act::Notify { .. } => Ok(()),
+                Act::Open | Act::AddCapabilities { .. } | Act::Notify { .. } | Act::Refer { .. } => Ok(()),
             },
+            Transport::Tls { identity, .. } => self.decide_for(&identity.namespace, act),
+        }
+    }
+
+    fn decide_for(&self, namespace: &str, act: Act<'_>) -> Result<(), Denial> {
+        let granted = |context: &[u8]| self.grants.of(namespace, context).ok_or(Denial::Context);
+        match act {
+            Act::Open => Ok(()),
+            // The default context is the one that is not named: a Ping is of none.
+            Act::Refer { context: b"" } => Ok(()),
+            Act::Refer { context } => granted(context).map(drop),
+            Act::Register { context, subtree, range } => {
+                let granted = granted(context)?;
+                self.unreserved(subtree, range)?;
+                granted.hold(subtree, range)
+            }
+            Act::AllocateIndexes { context, varbinds } => {
+                let granted = granted(context)?;
+                varbinds.iter().try_for_each(|varbind| {
+                    self.unreserved(&varbind.name, None)?;
+                    granted.hold(&varbind.name, None)
+                })
+            }
+            Act::AddCapabilities { context, id } => granted(context)?.hold(id, None),
+            Act::Notify { context, varbinds } => notification::decide(granted(context)?, varbinds),
         }
     }
 
@@ -131,6 +203,7 @@ impl fmt::Display for Peer {
                 uid.map_or(Ok(()), |uid| write!(f, " uid {uid}"))
             }
             Transport::Tcp { address } => write!(f, "tcp {address}"),
+            Transport::Tls { address, identity, .. } => write!(f, "tls {identity} {address}"),
         }
     }
 }
@@ -143,45 +216,7 @@ impl fmt::Display for Act<'_> {
             Self::AllocateIndexes { .. } => f.write_str("allocate indexes"),
             Self::AddCapabilities { id, .. } => write!(f, "add capabilities {}", DisplayArcs(id)),
             Self::Notify { .. } => f.write_str("notify"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn oid(text: &str) -> Oid {
-        text.parse().expect("an OID")
-    }
-
-    #[rstest]
-    #[case::elsewhere("1.3.6.1.4.1.99999", None, true)]
-    #[case::an_own_subtree("1.3.6.1.2.1.1", None, false)]
-    #[case::in_an_own_subtree("1.3.6.1.2.1.1.9.1", None, false)]
-    #[case::above_an_own_subtree("1.3.6.1.2.1", None, true)]
-    #[case::a_range_over_an_own_subtree("1.3.6.1.2.1.0", Some((7, 5)), false)]
-    #[case::a_range_beside_an_own_subtree("1.3.6.1.2.1.2", Some((7, 5)), true)]
-    #[case::a_range_below_an_own_subtree("1.3.6.1.2.1.1.3", Some((8, 5)), false)]
-    #[case::a_range_above_and_a_part_that_differs("1.3.6.1.1.1.2", Some((5, 5)), true)]
-    #[case::in_another_own_subtree("1.3.6.1.4.1.8072.9999.9999.2741.1", None, false)]
-    #[case::beside_it("1.3.6.1.4.1.8072.9999.9999.1", None, true)]
-    fn the_masters_own_objects_are_nobody_elses(
-        #[case] subtree: &str,
-        #[case] range: Option<(u8, SubId)>,
-        #[case] allowed: bool,
-    ) {
-        let authority = Authority::new(&["1.3.6.1.2.1.1", "1.3.6.1.4.1.8072.9999.9999.2741"].map(oid));
-        let range = range.map(|(position, upper_bound)| Range { position, upper_bound });
-        for transport in [
-            Transport::Unix { pid: Some(7), uid: None },
-            Transport::Tcp { address: SocketAddr::from(([127, 0, 0, 1], 705)) },
-        ] {
-            let act = Act::Register { context: b"", subtree: &oid(subtree), range };
-            let decided = authority.decide(&Peer { transport }, act);
-            assert_eq!(decided.is_ok(), allowed, "{decided:?}");
+            Self::Refer { .. } => f.write_str("refer to a context"),
         }
     }
 }

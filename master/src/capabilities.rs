@@ -155,6 +155,18 @@ impl Capabilities {
         Ok(())
     }
 
+    /// The rows of a session, each with its context.
+    pub fn of_session(&self, session: SessionId) -> Vec<(Arc<[u8]>, AddAgentCaps)> {
+        let mut contexts = self.sessions.get(&session).cloned().unwrap_or_default();
+        contexts.sort_unstable();
+        contexts.dedup();
+        let rows = contexts.into_iter().flat_map(|context| {
+            let rows = self.contexts.get(&context).into_iter().flat_map(move |rows| rows.of(session));
+            rows.map(move |row| (Arc::clone(&context), row))
+        });
+        rows.collect()
+    }
+
     /// Removes all rows of a session.
     pub fn withdraw(&mut self, session: SessionId, now: Instant) {
         let mut contexts = self.sessions.remove(&session).unwrap_or_default();
@@ -194,6 +206,11 @@ impl Rows {
 
     fn new(now: Instant) -> Self {
         Self { announced: Vec::new(), sessions: Vec::new(), last_index: 0, changed: now }
+    }
+
+    fn of(&self, session: SessionId) -> impl Iterator<Item = AddAgentCaps> {
+        let rows = self.announced.iter().zip(&self.sessions).filter(move |(_, of)| **of == session);
+        rows.map(|(row, _)| AddAgentCaps { id: row.id.clone(), description: row.description.clone() })
     }
 
     fn add(&mut self, session: SessionId, id: Oid, description: Vec<u8>, now: Instant) -> Result<(), Refused> {

@@ -6,6 +6,7 @@ use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
 use crate::cluster::Names;
+use crate::listener::tls::ServiceAccount;
 
 /// Each flag's environment variable begins with this.
 const ENV_PREFIX: &str = "SNMP_MASTER";
@@ -36,6 +37,13 @@ pub struct RunArgs {
     /// With --secret: name of this replica's pod, by default that of the environment variable POD_NAME, or the host's
     #[arg(long, value_name = "NAME", requires = "secret", conflicts_with_all = ["config", "state"])]
     pub pod_name: Option<String>,
+    /// Folder of the certificate and key that AgentX over TLS is served with, tls.crt and tls.key; looked at every second.
+    /// Tokens are reviewed by the API server of KUBECONFIG or, without one, of the cluster
+    #[arg(long, value_name = "DIR")]
+    pub tls: Option<PathBuf>,
+    /// The ServiceAccount that may see what is published over TLS
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "snmp-system/snmp-operator")]
+    pub operator_service_account: ServiceAccount,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7701")]
     pub listen: SocketAddr,

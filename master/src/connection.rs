@@ -7,14 +7,13 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io,
-    os::fd::{AsRawFd, OwnedFd},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Poll, Waker},
 };
 
 use agentx::Framer;
-use nix::sys::socket::{MsgFlags, recv, send};
 use tokio::{
     task::yield_now,
     time::{Sleep, sleep_until},
@@ -23,7 +22,10 @@ use tokio::{
 use crate::{
     agent::Agent,
     dispatch::{ConnectionId, Output},
+    listener::Arrival,
+    places::Place,
     watched_socket::WatchedSocket,
+    wire::{Received, Wire},
 };
 
 /// How often in a row one connection is read before the others have their turn.
@@ -34,6 +36,9 @@ const READS: usize = 4;
 pub(crate) struct Connection {
     /// Watched for what can be read.
     socket: WatchedSocket,
+    wire: Wire,
+    /// Its place among those of its namespace.
+    _place: Option<Place<Arc<str>>>,
     /// The same, watched for room while there is something to send that it did not take.
     room: RefCell<Option<WatchedSocket>>,
     /// It failed, or everything was sent and that was the end.
@@ -61,13 +66,16 @@ enum Reading {
 }
 
 impl Connection {
-    /// Of a socket that does not block. Runs inside a runtime.
+    /// Of one that has come. Runs inside a runtime.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(arrival: Arrival) -> io::Result<Self> {
+        let Arrival { socket, peer: _, wire, place } = arrival;
         Ok(Self {
             socket: WatchedSocket::readable(socket)?,
+            wire,
+            _place: place,
             room: RefCell::default(),
             ended: Cell::new(false),
             waker: RefCell::default(),
@@ -78,17 +86,18 @@ impl Connection {
     pub(crate) fn send(&self, output: &mut Output) {
         if self.room.borrow().is_none() {
             self.send_on(output);
+        } else if output.is_empty() && output.closes() {
+            // It did not read, and what it was to read is given up.
+            self.end();
         }
     }
 
     /// The same when there is room again.
     pub(crate) fn send_on(&self, output: &mut Output) {
-        while !output.is_empty() {
-            match send(self.socket.as_raw_fd(), output.pending(), MsgFlags::MSG_NOSIGNAL).map_err(io::Error::from) {
-                Ok(sent) => output.advance(sent),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.await_room(),
-                Err(_) => return self.end(),
-            }
+        match self.wire.send(&self.socket, output) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.await_room(),
+            Err(_) => return self.end(),
         }
         self.room.take();
         if output.closes() {
@@ -123,22 +132,6 @@ impl Connection {
         }
     }
 
-    /// Reads once; 0 octets if there is nothing.
-    fn receive(&self, space: &mut [u8]) -> io::Result<usize> {
-        let size = space.len();
-        match self.socket.try_io(|socket| recv(socket, space, MsgFlags::empty())) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(len) => {
-                if len < size {
-                    self.socket.is_drained();
-                }
-                Ok(len)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(error),
-        }
-    }
-
     async fn event(&self, reading: &mut Reading) -> Event {
         poll_fn(|cx| {
             if self.ended.get() {
@@ -149,6 +142,7 @@ impl Connection {
                 return Poll::Ready(Event::Writable);
             }
             let event = match reading {
+                Reading::Go if self.wire.has_more() => Poll::Ready(Event::Readable),
                 Reading::Go => self.socket.poll_ready(cx).map(|_| Event::Readable),
                 Reading::Pause(sleep) => sleep.as_mut().poll(cx).map(|()| Event::Paused),
                 Reading::Stop => Poll::Pending,
@@ -200,9 +194,7 @@ fn read(
 ) -> io::Result<(Reading, bool)> {
     for _ in 0..READS {
         let mut framer = partial.take().unwrap_or_else(|| agent.lend_framer());
-        let space = framer.space();
-        let room = space.len();
-        let len = connection.receive(space)?;
+        let Received { len, all } = connection.wire.receive(&connection.socket, framer.space())?;
         framer.filled(len);
         let sound = len == 0 || agent.received(id, &mut framer);
         if framer.is_empty() {
@@ -213,7 +205,6 @@ fn read(
         if !sound {
             return Ok((Reading::Stop, true));
         }
-        let all = len < room;
         if let Some(until) = agent.read_after(id) {
             return Ok((Reading::Pause(Box::pin(sleep_until(until.into()))), true));
         }

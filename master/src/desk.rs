@@ -1,7 +1,10 @@
 //! Where managers are answered, opened and closed from the main thread.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,8 @@ pub struct Desk {
     pub statistics: Arc<Statistics>,
     /// The agent thread.
     pub commander: mpsc::Sender<Command>,
+    /// Whether it is open, for others to see.
+    pub active: Arc<AtomicBool>,
     /// What can be seen of it.
     pub status: Status,
 }
@@ -55,6 +60,7 @@ impl Desk {
         let active = self.engine(identity)?;
         // The agent thread is gone only if it has ended, and then so does the program.
         _ = self.commander.send(Command::Activate(Box::new(active))).await;
+        self.active.store(true, Ordering::Relaxed);
         self.status.activated(identity);
         Ok(())
     }
@@ -70,6 +76,7 @@ impl Desk {
         if timeout(CLOSING, close).await.is_err() {
             tracing::warn!("the agent thread does not say that it answers no more");
         }
+        self.active.store(false, Ordering::Relaxed);
         self.status.deactivated();
     }
 }

@@ -3,6 +3,7 @@
 mod administration;
 mod connection;
 mod fuzz;
+mod granting;
 mod memory;
 mod packet;
 mod read;
@@ -10,6 +11,7 @@ mod reading;
 mod request;
 mod session;
 mod status;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -27,18 +29,20 @@ use agentx::{
 #[doc(hidden)]
 pub use self::fuzz::fuzz;
 use self::{
-    connection::{Connection, Connections},
+    connection::{Connection, Connections, Pace},
+    granting::Withdrawn,
     memory::give_back,
     packet::{Asked, AskedRead, Packet, Packets},
     read::Read,
     reading::Ask,
     session::{OUTSTANDING, Sessions},
+    tenants::Tenants,
     write::Write,
 };
 pub use self::{
     connection::{ConnectionId, Output},
     request::{Answer, Operation, Request, Token},
-    status::{SessionCounts, SessionStatus, Totals},
+    status::{Published, SessionCounts, SessionStatus, Totals},
 };
 use crate::{
     authority::{Authority, Peer},
@@ -62,6 +66,10 @@ pub struct Dispatcher<O> {
     registry: Registry,
     indexes: IndexAllocations,
     capabilities: Capabilities,
+    withdrawn: Withdrawn,
+    tenants: Tenants,
+    /// How fast the log may be told of what is denied.
+    denials: Pace,
     limits: master_config::Limits,
     /// What is accepted from a subagent.
     pdu_limits: Limits,
@@ -124,6 +132,9 @@ impl<O: OwnObjects> Dispatcher<O> {
             registry,
             indexes: IndexAllocations::default(),
             capabilities: Capabilities::default(),
+            withdrawn: Withdrawn::default(),
+            tenants: Tenants::default(),
+            denials: Pace::new(started),
             limits: limits.clone(),
             pdu_limits: Limits { payload: 0, varbinds: PDU_VARBINDS, octets: 65_535 },
             patience: Duration::ZERO,
@@ -166,6 +177,9 @@ impl<O: OwnObjects> Dispatcher<O> {
 
     /// A peer has connected.
     pub fn connect(&mut self, peer: Peer, now: Instant) -> ConnectionId {
+        if let Some(identity) = peer.identity() {
+            self.tenants.connected(&identity.namespace, now);
+        }
         self.connections.add(peer, now)
     }
 
@@ -174,6 +188,9 @@ impl<O: OwnObjects> Dispatcher<O> {
         let Some(connection) = self.connections.remove(connection) else { return };
         self.totals.sessions_disconnected += connection.sessions.len() as u64;
         self.end_sessions(&connection.sessions, now);
+        if let Some(identity) = connection.peer.identity() {
+            self.tenants.disconnected(&identity.namespace);
+        }
     }
 
     /// A whole frame has come, as [`agentx::Framer`] cuts them.
@@ -185,11 +202,11 @@ impl<O: OwnObjects> Dispatcher<O> {
             Err(_) => self.malformed(connection, now),
             Ok(header) if header.pdu_type == PduType::Response => {
                 if !self.receive_response(connection, header.header, frame, now) {
-                    self.connections.pace(connection, self.limits.agentx_pdus_per_second, now);
+                    self.pace(connection, now);
                 }
             }
             Ok(header) => {
-                self.connections.pace(connection, self.limits.agentx_pdus_per_second, now);
+                self.pace(connection, now);
                 self.administer(connection, header, frame, now);
             }
         }
@@ -197,16 +214,31 @@ impl<O: OwnObjects> Dispatcher<O> {
 
     /// What comes on a connection is no AgentX: its sessions are closed and it is left.
     pub fn malformed(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(sessions) = self.connections.get(connection).map(|connection| connection.sessions.clone()) else {
-            return;
-        };
         self.totals.connections_malformed += 1;
-        for session in &sessions {
-            self.say_close(*session, CloseReason::ParseError, now);
+        self.totals.sessions_malformed += self.leave(connection, Some(CloseReason::ParseError), now);
+    }
+
+    /// Leaves a connection, and says why if there is a reason to say. How many sessions end with it.
+    fn leave(&mut self, connection: ConnectionId, reason: Option<CloseReason>, now: Instant) -> u64 {
+        let sessions = self.connections.get(connection).map(|connection| connection.sessions.clone());
+        let sessions = sessions.unwrap_or_default();
+        if let Some(reason) = reason {
+            for session in &sessions {
+                self.say_close(*session, reason, now);
+            }
         }
-        self.totals.sessions_malformed += sessions.len() as u64;
         self.connections.close(connection, now);
         self.end_sessions(&sessions, now);
+        sessions.len() as u64
+    }
+
+    /// Counts a PDU that is no answer.
+    fn pace(&mut self, connection: ConnectionId, now: Instant) {
+        self.connections.pace(connection, self.limits.agentx_pdus_per_second, now);
+        if let Some(identity) = self.connections.get(connection).and_then(|connection| connection.peer.identity()) {
+            let per_second = self.limits.agentx_pdus_per_second_per_namespace;
+            self.tenants.pace(&identity.namespace, per_second, now);
+        }
     }
 
     /// An NMS asks. The answer may be there at once.
@@ -232,11 +264,10 @@ impl<O: OwnObjects> Dispatcher<O> {
         }
         for connection in self.connections.stalled(now) {
             self.totals.connections_stalled += 1;
-            let sessions = self.connections.get(connection).map(|connection| connection.sessions.clone());
-            let sessions = sessions.unwrap_or_default();
-            self.totals.sessions_stalled += sessions.len() as u64;
-            self.connections.close(connection, now);
-            self.end_sessions(&sessions, now);
+            self.totals.sessions_stalled += self.leave(connection, None, now);
+        }
+        while let Some(connection) = self.connections.expired(now) {
+            self.totals.sessions_expired += self.leave(connection, Some(CloseReason::Other), now);
         }
     }
 
@@ -273,9 +304,12 @@ impl<O: OwnObjects> Dispatcher<O> {
     }
 
     /// Until when a connection is not to be read: its peer sends more PDUs than
-    /// [`master_config::Limits::agentx_pdus_per_second`]. They wait in its socket, and so does it once that is full.
+    /// [`master_config::Limits::agentx_pdus_per_second`], or its namespace more than
+    /// [`master_config::Limits::agentx_pdus_per_second_per_namespace`]. They wait in its socket, and so does it once that is full.
     pub fn read_after(&self, connection: ConnectionId, now: Instant) -> Option<Instant> {
-        self.connections.read_after(connection, now)
+        let identity = self.connections.get(connection)?.peer.identity();
+        let of_namespace = identity.and_then(|identity| self.tenants.read_after(&identity.namespace, now));
+        self.connections.read_after(connection, now).max(of_namespace)
     }
 
     fn next_transaction(&mut self) -> u32 {
@@ -376,6 +410,10 @@ impl<O: OwnObjects> Dispatcher<O> {
         for id in ended {
             self.registry.withdraw(*id);
             let Some(session) = self.sessions.remove(*id) else { continue };
+            if let Some(member) = &session.member {
+                self.tenants.ended(&member.namespace);
+                self.withdrawn.end(*id);
+            }
             self.indexes.release(*id);
             self.capabilities.withdraw(*id, now);
             if let Some(connection) = self.connections.get_mut(session.connection) {

@@ -5,7 +5,7 @@ use kube::Client;
 
 use crate::{
     cli::RunArgs,
-    cluster::{self, EngineSecret, Names, Replica, SecretSource},
+    cluster::{self, ClientError, EngineSecret, Names, Replica, SecretSource},
     config::{FileSource, Source},
     engine_record,
     engine_store::EngineStore,
@@ -72,6 +72,26 @@ impl Home {
             Self::Cluster(cluster) => {
                 Source::Secrets(Box::new(SecretSource::new(&cluster.client, &cluster.names, status.clone())))
             }
+        }
+    }
+
+    /// What this master is called: its pod's name, else its host's.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Alone(..) => cluster::pod_name().unwrap_or_default(),
+            Self::Cluster(cluster) => cluster.me.clone(),
+        }
+    }
+
+    /// A client of the API server, which alone is that of the environment. Runs inside a runtime.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn client(&self) -> Result<Client, ClientError> {
+        match self {
+            Self::Alone(..) => cluster::connect().await,
+            Self::Cluster(cluster) => Ok(cluster.client.clone()),
         }
     }
 

@@ -196,6 +196,12 @@ impl IndexAllocations {
         Ok(())
     }
 
+    /// Whether a session has reserved a value of an index, of a context and a name, like this.
+    pub fn any_of(&self, session: SessionId, is: impl Fn(&[u8], &Oid) -> bool) -> bool {
+        let values = self.sessions.get(&session);
+        values.is_some_and(|values| values.iter().any(|(IndexName(name), _)| is(&name.0, &name.1)))
+    }
+
     /// Releases all that a session has reserved, in time proportional to it. It is remembered.
     pub fn release(&mut self, session: SessionId) {
         for (name, value) in self.sessions.remove(&session).unwrap_or_default() {

@@ -3,6 +3,7 @@
 
 mod doors;
 mod tcp;
+pub mod tls;
 mod udp;
 mod unix;
 
@@ -22,6 +23,7 @@ use nix::{
     },
 };
 
+pub use doors::Arrival;
 pub(crate) use doors::Doors;
 pub use udp::{Batch, Udp};
 pub use unix::UnixPath;
@@ -38,6 +40,8 @@ pub struct Bound {
     pub agentx_unix: Option<(std::os::unix::net::UnixListener, UnixPath)>,
     /// AgentX over TCP.
     pub agentx_tcp: Option<std::net::TcpListener>,
+    /// AgentX over TLS. It does not listen before there is a certificate.
+    pub agentx_tls: Option<tls::BoundTls>,
 }
 
 /// Why a listener cannot be had. Each names it.
@@ -96,7 +100,8 @@ impl Bound {
         let snmp = listeners.snmp.iter().map(|address| udp::bind(*address)).collect::<Result<_, _>>()?;
         let agentx_unix = listeners.agentx_unix.as_ref().map(unix::bind).transpose()?;
         let agentx_tcp = listeners.agentx_tcp.map(tcp::bind).transpose()?;
-        Ok(Self { snmp, agentx_unix, agentx_tcp })
+        let agentx_tls = listeners.agentx_tls.map(tls::bind).transpose()?;
+        Ok(Self { snmp, agentx_unix, agentx_tcp, agentx_tls })
     }
 }
 

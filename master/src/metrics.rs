@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::SystemTime,
 };
 
@@ -48,7 +48,8 @@ impl Collector for Metrics {
         self.role(&mut page)?;
         self.snmp(&mut page)?;
         self.datagrams(&mut page)?;
-        self.agentx(&mut page)
+        self.agentx(&mut page)?;
+        self.tls(&mut page)
     }
 }
 
@@ -135,12 +136,49 @@ impl Metrics {
         page.counters("agentx_connections_refused", "Connections that were not taken on.", reasons(refused))
     }
 
+    fn tls(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
+        let tls = &self.traffic.tls;
+        page.counters("tls_connections", "Connections by TLS.", one(tls.connections.get()))?;
+        page.counters("tls_upgrades", "Connections by TLS that became AgentX.", one(tls.upgrades.get()))?;
+        let refused = [
+            ("too_many", &tls.too_many),
+            ("handshake", &tls.handshake_failures),
+            ("no_request", &tls.http_failures),
+            ("timeout", &tls.timeouts),
+            ("unauthorized", &tls.unauthorized),
+            ("forbidden", &tls.forbidden),
+            ("too_many_requests", &tls.too_many_requests),
+            ("unavailable", &tls.unavailable),
+            ("other", &tls.other_errors),
+        ];
+        page.counters("tls_refused", "Connections by TLS that did not become AgentX.", reasons(refused))?;
+        let reviews = [
+            ("judged_bad", &tls.reviews.judged),
+            ("accepted", &tls.reviews.accepted),
+            ("remembered", &tls.reviews.remembered),
+            ("refused", &tls.reviews.refused),
+            ("unreachable", &tls.reviews.unreachable),
+            ("too_many", &tls.reviews.too_many),
+        ];
+        let reviews = reviews.map(|(outcome, count)| (labels(&[("outcome", outcome)]), count.get()));
+        page.counters("tokens", "Tokens of subagents, and what came of them.", reviews)?;
+        page.counters("tls_certificate_reloads", "Certificates put to use.", one(tls.certificates.get()))?;
+        page.counters("tls_certificate_errors", "Certificates of no use.", one(tls.certificate_errors.get()))?;
+        let expires = tls.certificate_expires.load(Ordering::Relaxed);
+        let expires = Some(number(expires)).filter(|expires| *expires > 0).map(|expires| (Labels::new(), expires));
+        page.gauges("tls_certificate_expiry_timestamp", "When the one in use ends.", Some(&Unit::Seconds), expires)
+    }
+
     fn agentx(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
-        let Standing { connections, sessions, registrations, contexts, requests, outstanding, totals } =
-            *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Standing { connections, sessions, registrations, contexts, requests, outstanding, totals, .. } = standing;
         page.gauges("agentx_connections", "Connections of subagents.", None, one(number(connections as u64)))?;
         page.gauges("agentx_sessions", "Open AgentX sessions.", None, one(number(sessions as u64)))?;
         page.gauges("agentx_registrations", "Subtrees that are registered.", None, one(number(registrations)))?;
+        let standing_by = "Registrations that stand by behind others of the same region and namespace.";
+        page.gauges("agentx_standing_by", standing_by, None, one(number(standing.standing_by)))?;
+        let namespaces = "Namespaces with connections over TLS.";
+        page.gauges("agentx_namespaces", namespaces, None, one(number(standing.namespaces as u64)))?;
         page.gauges("agentx_contexts", "Contexts with registrations.", None, one(number(contexts as u64)))?;
         page.gauges("requests_pending", "SNMP requests being answered.", None, one(number(requests as u64)))?;
         let asked = "PDUs that subagents have not answered yet.";
@@ -152,11 +190,13 @@ impl Metrics {
             ("silent", totals.sessions_silent),
             ("stalled", totals.sessions_stalled),
             ("malformed", totals.sessions_malformed),
+            ("expired", totals.sessions_expired),
+            ("withdrawn", totals.sessions_withdrawn),
         ];
         page.counters("agentx_sessions_ended", "Sessions that ended, and why.", counted("reason", ended))?;
         let refused = [
             ("open", totals.opens_refused),
-            ("denied", totals.denied),
+            ("denied", totals.denied_reserved + totals.denied_context + totals.denied_outside),
             ("registration", totals.registrations_refused),
             ("pdu", totals.pdus_refused),
             ("not_open", totals.not_open),
@@ -164,6 +204,14 @@ impl Metrics {
             ("request", totals.requests_refused),
         ];
         page.counters("agentx_refused", "What was refused.", counted("what", refused))?;
+        let denied = [
+            ("reserved", totals.denied_reserved),
+            ("context", totals.denied_context),
+            ("outside_grant", totals.denied_outside),
+        ];
+        page.counters("agentx_denied", "What peers may not, and why.", counted("reason", denied))?;
+        let withdrawn = "Registrations that were withdrawn because they are granted no more.";
+        page.counters("agentx_registrations_withdrawn", withdrawn, one(totals.registrations_withdrawn))?;
         page.counters("agentx_timeouts", "PDUs that subagents did not answer in time.", one(totals.timeouts))?;
         let dropped = [("wrong", totals.dropped), ("unexpected", totals.unexpected)];
         page.counters("agentx_answers_dropped", "Answers of subagents not used.", counted("reason", dropped))?;

@@ -5,6 +5,9 @@
 //! context, and the longest one that knows a name has the most specific region: registering a region above or below any
 //! number of others costs as much as registering it alone, and a lookup is a search or two for each length in use.
 //! Neighbours with the same holders are kept as one, and what is withdrawn leaves nothing behind.
+//!
+//! Of the same region at the same priority there is one registration alone (RFC 2741 section 7.1.4), but for those of one
+//! namespace: they queue, and whoever is first serves.
 
 mod level;
 mod levels;
@@ -15,11 +18,15 @@ mod stretch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+    sync::Arc,
+};
 
 use agentx::{Oid, Range, SubId};
 
+use crate::identity::Identity;
 use level::Holder;
 use levels::Levels;
 use own::OwnSubtrees;
@@ -56,6 +63,23 @@ pub struct Registration {
     pub timeout_s: u8,
     /// Whether the subtree is one whole instance name: the INSTANCE_REGISTRATION flag.
     pub instance: bool,
+    /// Whose it is; none if nobody had to say. It stands by behind others of its namespace, of its own pod's directly.
+    pub member: Option<Arc<Identity>>,
+}
+
+/// What a session has registered, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered<'a> {
+    /// In which context.
+    pub context: &'a Arc<[u8]>,
+    /// The region, or its first subtree if there is a range.
+    pub subtree: Oid,
+    /// The range, if the region is several subtrees.
+    pub range: Option<Range>,
+    /// Its priority.
+    pub priority: u8,
+    /// Whether it stands by, for all of its region or a part, behind another registration of the same.
+    pub stands_by: bool,
 }
 
 /// Who serves a stretch of names: all from `start`, before `end`.
@@ -80,6 +104,8 @@ pub struct Limits {
     pub registrations: u64,
     /// Subtrees of one session.
     pub registrations_per_session: u64,
+    /// Subtrees of one namespace.
+    pub registrations_per_namespace: u64,
 }
 
 impl From<&master_config::Limits> for Limits {
@@ -87,6 +113,7 @@ impl From<&master_config::Limits> for Limits {
         Self {
             registrations: limits.registrations.into(),
             registrations_per_session: limits.registrations_per_session.into(),
+            registrations_per_namespace: limits.registrations_per_namespace.into(),
         }
     }
 }
@@ -103,21 +130,35 @@ pub struct Registry {
     contexts: HashMap<Arc<[u8]>, Levels>,
     /// Sessions that have registered something.
     sessions: HashMap<SessionId, Holdings>,
+    /// Subtrees of each namespace that has any.
+    namespaces: HashMap<Arc<str>, u64>,
+    /// How many registrations of a region came when it had one of the same namespace already, where any did.
+    queued: HashMap<Held, u64>,
     /// Subtrees in all.
     len: u64,
+    /// How often anything has changed.
+    revision: u64,
 }
 
 /// What a session has registered.
 #[derive(Debug, Default)]
 struct Holdings {
-    registered: HashSet<Registered>,
+    registered: HashMap<Held, Details>,
     /// Subtrees in all.
     len: u64,
 }
 
+/// What else there is to a registration, so that it can be made again.
+#[derive(Debug)]
+struct Details {
+    timeout_s: u8,
+    instance: bool,
+    member: Option<Arc<Identity>>,
+}
+
 /// What names a registration of a session (RFC 2741 section 7.1.5).
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Registered {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Held {
     context: Arc<[u8]>,
     priority: u8,
     region: Region,
@@ -132,7 +173,16 @@ impl Registry {
     /// A registry without registrations. `own` are the master's own subtrees, disjoint: it serves them in every
     /// context, also in those that no session has named.
     pub fn new(own: &[Oid], limits: Limits) -> Self {
-        Self { own: OwnSubtrees::new(own), limits, contexts: HashMap::new(), sessions: HashMap::new(), len: 0 }
+        Self {
+            own: OwnSubtrees::new(own),
+            limits,
+            contexts: HashMap::new(),
+            sessions: HashMap::new(),
+            namespaces: HashMap::new(),
+            queued: HashMap::new(),
+            len: 0,
+            revision: 0,
+        }
     }
 
     /// Changes what may be registered from now on. What is there stays.
@@ -144,10 +194,13 @@ impl Registry {
     /// serves, then the lowest priority (section 7.1.4.1). Above the master's own subtrees it may lie, though those are
     /// not served by it.
     ///
+    /// Where another of the same namespace holds some of it at this priority, it stands by there: behind the last of its own
+    /// pod, or else of all. So a pod that brings a new session before it ends the old one keeps its place.
+    ///
     /// # Errors
     /// [`Refused`] says why; nothing has changed.
     pub fn register(&mut self, context: &[u8], registration: Registration) -> Result<(), Refused> {
-        let Registration { session, subtree, range, priority, timeout_s, instance } = registration;
+        let Registration { session, subtree, range, priority, timeout_s, instance, member } = registration;
         if context.len() > Self::MAX_CONTEXT_LEN {
             return Err(Refused::ContextTooLong { len: context.len() });
         }
@@ -155,30 +208,44 @@ impl Registry {
         if let Some(own) = self.own.met_by(&subtree, range) {
             return Err(Refused::Own { subtree: own.clone() });
         }
+        let holder = Holder { priority, session, timeout_s, row: instance || range.is_some(), member: member.clone() };
         let levels = self.contexts.get(context);
-        if levels.is_some_and(|levels| levels.has(&region, priority)) {
+        if levels.is_some_and(|levels| levels.any(&region, |other| other.excludes(&holder))) {
             return Err(Refused::Duplicate);
         }
+        let queues =
+            member.is_some() && levels.is_some_and(|levels| levels.any(&region, |other| other.queues(&holder)));
         let subtrees = region.subtrees();
         let of_session = self.sessions.get(&session).map_or(0, |holdings| holdings.len);
         if of_session + subtrees > self.limits.registrations_per_session {
             return Err(Refused::TooManyOfSession { limit: self.limits.registrations_per_session });
+        }
+        let of_namespace = member.as_ref().and_then(|member| self.namespaces.get(&member.namespace)).copied();
+        if member.is_some() && of_namespace.unwrap_or(0) + subtrees > self.limits.registrations_per_namespace {
+            return Err(Refused::TooManyOfNamespace { limit: self.limits.registrations_per_namespace });
         }
         if self.len + subtrees > self.limits.registrations {
             return Err(Refused::TooMany { limit: self.limits.registrations });
         }
 
         let context = self.contexts.get_key_value(context).map_or_else(|| Arc::from(context), |(name, _)| name.clone());
-        let holder = Holder { priority, session, timeout_s, row: instance || range.is_some() };
-        self.contexts.entry(context.clone()).or_default().add(&region, holder);
+        self.contexts.entry(context.clone()).or_default().add(&region, &holder);
+        let held = Held { context, priority, region };
+        if queues {
+            *self.queued.entry(held.clone()).or_insert(0) += 1;
+        }
+        if let Some(member) = &member {
+            *self.namespaces.entry(Arc::clone(&member.namespace)).or_insert(0) += subtrees;
+        }
         let holdings = self.sessions.entry(session).or_default();
-        holdings.registered.insert(Registered { context, priority, region });
+        holdings.registered.insert(held, Details { timeout_s, instance, member });
         holdings.len += subtrees;
         self.len += subtrees;
+        self.revision += 1;
         Ok(())
     }
 
-    /// Takes back a registration of this very session (RFC 2741 section 7.1.5).
+    /// Takes back a registration of this very session (RFC 2741 section 7.1.5), and gives it.
     ///
     /// # Errors
     /// [`Refused::Unknown`] where this session has not registered this region in this context at this priority.
@@ -189,37 +256,63 @@ impl Registry {
         priority: u8,
         subtree: &Oid,
         range: Option<Range>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Registration, Refused> {
         let region = Region::new(subtree, range).map_err(|_| Refused::Unknown)?;
         let (context, _) = self.contexts.get_key_value(context).ok_or(Refused::Unknown)?;
-        let registered = Registered { context: context.clone(), priority, region };
+        let held = Held { context: context.clone(), priority, region };
         let Entry::Occupied(mut holdings) = self.sessions.entry(session) else { return Err(Refused::Unknown) };
-        if !holdings.get_mut().registered.remove(&registered) {
-            return Err(Refused::Unknown);
-        }
-        holdings.get_mut().len -= registered.region.subtrees();
+        let details = holdings.get_mut().registered.remove(&held).ok_or(Refused::Unknown)?;
+        holdings.get_mut().len -= held.region.subtrees();
         if holdings.get().registered.is_empty() {
             holdings.remove();
         }
-        self.remove(session, &registered);
-        Ok(())
+        self.remove(session, &held, details.member.as_ref());
+        let Details { timeout_s, instance, member } = details;
+        Ok(Registration { session, subtree: subtree.clone(), range, priority, timeout_s, instance, member })
     }
 
     /// Takes back all that a session has registered, in time proportional to it.
     pub fn withdraw(&mut self, session: SessionId) {
-        for registered in self.sessions.remove(&session).unwrap_or_default().registered {
-            self.remove(session, &registered);
+        for (held, details) in self.sessions.remove(&session).unwrap_or_default().registered {
+            self.remove(session, &held, details.member.as_ref());
         }
     }
 
-    fn remove(&mut self, session: SessionId, registered: &Registered) {
-        self.len -= registered.region.subtrees();
-        if let Some(levels) = self.contexts.get_mut(&registered.context) {
-            levels.remove(&registered.region, session, registered.priority);
+    fn remove(&mut self, session: SessionId, held: &Held, member: Option<&Arc<Identity>>) {
+        let subtrees = held.region.subtrees();
+        self.len -= subtrees;
+        self.revision += 1;
+        if let Some(levels) = self.contexts.get_mut(&held.context) {
+            levels.remove(&held.region, session, held.priority);
             if levels.is_empty() {
-                self.contexts.remove(&registered.context);
+                self.contexts.remove(&held.context);
             }
         }
+        let Some(member) = member else { return };
+        take_off(&mut self.namespaces, &member.namespace, subtrees);
+        take_off(&mut self.queued, held, 1);
+    }
+
+    /// All that a session has registered, in no order.
+    pub fn registered(&self, session: SessionId) -> impl Iterator<Item = Registered<'_>> {
+        let held = self.sessions.get(&session).into_iter().flat_map(|holdings| holdings.registered.keys());
+        held.map(move |Held { context, priority, region }| {
+            let is_ours = |other: &Holder| other.session == session && other.priority == *priority;
+            let leads = self.contexts.get(context).is_some_and(|levels| levels.is_led(region, is_ours));
+            let (subtree, range) = region.written();
+            Registered { context, subtree, range, priority: *priority, stands_by: !leads }
+        })
+    }
+
+    /// Registrations that came when their region had one of the same namespace and priority already, less those that have
+    /// moved up: about how many stand by.
+    pub fn queued(&self) -> u64 {
+        self.queued.values().sum()
+    }
+
+    /// How often anything has changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Who serves this very name, and the stretch around it that is served alike.
@@ -266,5 +359,15 @@ impl Registry {
     /// The names of the contexts in which something is registered, in no order.
     pub fn contexts(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.contexts.keys().map(|name| &**name)
+    }
+}
+
+/// Takes so many off a count, which is forgotten when none is left.
+fn take_off<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: &K, many: u64) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(many);
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }

@@ -16,6 +16,10 @@ pub struct Standing {
     pub sessions: usize,
     /// Subtrees that are registered.
     pub registrations: u64,
+    /// About how many registrations stand by behind others of their namespaces.
+    pub standing_by: u64,
+    /// Namespaces with connections over TLS.
+    pub namespaces: usize,
     /// Contexts in which something is registered.
     pub contexts: usize,
     /// SNMP requests that are being answered.
@@ -46,6 +50,8 @@ struct Shown {
     oid: String,
     age_seconds: f64,
     registrations: u64,
+    standing_by: usize,
+    withdrawn: usize,
     outstanding: usize,
     requests: u64,
     timeouts: u64,
@@ -61,6 +67,8 @@ impl Standing {
             connections: dispatcher.connection_count(),
             sessions: dispatcher.session_count(),
             registrations: dispatcher.registration_count(),
+            standing_by: dispatcher.queued(),
+            namespaces: dispatcher.namespace_count(),
             contexts: dispatcher.context_count(),
             requests: dispatcher.request_count(),
             outstanding: dispatcher.outstanding(),
@@ -95,6 +103,8 @@ impl Shown {
             oid: session.oid.to_string(),
             age_seconds: at.saturating_duration_since(session.opened).as_secs_f64(),
             registrations: session.registrations,
+            standing_by: session.standing_by,
+            withdrawn: session.withdrawn,
             outstanding: session.outstanding,
             requests: counts.requests,
             timeouts: counts.timeouts,

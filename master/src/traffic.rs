@@ -21,4 +21,6 @@ pub struct Traffic {
     pub connections_refused: Counter,
     /// Connections that could not be accepted, as for want of file descriptors.
     pub accept_failures: Counter,
+    /// What comes by TLS.
+    pub tls: crate::listener::tls::TlsTraffic,
 }

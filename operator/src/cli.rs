@@ -101,7 +101,7 @@ impl From<MasterListeners> for Listeners {
     fn from(listeners: MasterListeners) -> Self {
         let MasterListeners { snmp_listen, agentx_unix, agentx_tcp, agentx_tcp_exposed } = listeners;
         let agentx_unix = agentx_unix.map(|path| UnixSocket { path, mode: None, group: None });
-        Self { snmp: snmp_listen, agentx_unix, agentx_tcp, agentx_tcp_exposed }
+        Self { snmp: snmp_listen, agentx_unix, agentx_tcp, agentx_tcp_exposed, ..Self::default() }
     }
 }
 

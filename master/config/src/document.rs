@@ -50,6 +50,10 @@ pub struct Listeners {
     /// context. So that no one opens it by a slip, an address by itself does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub agentx_tcp_exposed: bool,
+    /// AgentX over TLS: for subagents that say who they are by a ServiceAccount's token, and may do what their namespace is
+    /// granted ([`Context::grants`]). Any address, since nobody is trusted for reaching it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agentx_tls: Option<SocketAddr>,
 }
 
 /// A Unix socket.
@@ -88,6 +92,13 @@ pub struct Limits {
     pub snmp_message_octets: u32,
     /// How long a subagent that names no timeout has to answer.
     pub subagent_timeout_ms: u32,
+    /// Connections over TLS, and AgentX sessions on them, of one namespace. A sidecar has two for a moment when it brings a
+    /// new token.
+    pub sessions_per_namespace: u32,
+    /// Regions registered over TLS by one namespace; a range counts as the subtrees that it stands for.
+    pub registrations_per_namespace: u32,
+    /// AgentX PDUs other than Responses that all connections over TLS of one namespace may send in a second.
+    pub agentx_pdus_per_second_per_namespace: u32,
 }
 
 /// A tenant: an SNMP context (RFC 3411 section 3.3.1), who publishes in it, and who reads it.
@@ -287,6 +298,7 @@ impl Default for Listeners {
             agentx_unix: None,
             agentx_tcp: None,
             agentx_tcp_exposed: false,
+            agentx_tls: None,
         }
     }
 }
@@ -303,6 +315,9 @@ impl Default for Limits {
             snmp_requests: 4_096,
             snmp_message_octets: 65_507,
             subagent_timeout_ms: 5_000,
+            sessions_per_namespace: 5_000,
+            registrations_per_namespace: 50_000,
+            agentx_pdus_per_second_per_namespace: 20_000,
         }
     }
 }

@@ -338,6 +338,15 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
             vec![("/listeners/agentxTcp", Json::Null)],
             vec!["listeners.agentxTcpExposed: has no effect without agentxTcp"],
         ),
+        (vec![("/listeners/agentxTls", json!("0.0.0.0:7705"))], vec![]),
+        (
+            vec![("/listeners/agentxTcp", json!("127.0.0.1:7705")), ("/listeners/agentxTls", json!("127.0.0.1:7705"))],
+            vec!["listeners.agentxTls: is agentxTcp's already"],
+        ),
+        (
+            vec![("/limits/sessionsPerNamespace", json!(0))],
+            vec!["limits.sessionsPerNamespace: is not between 1 and 1000000"],
+        ),
         (
             vec![("/listeners/agentxUnix/path", json!("agentx.sock"))],
             vec!["listeners.agentxUnix.path: is not an absolute path of at most 107 octets"],

@@ -3,25 +3,23 @@
 use std::time::Instant;
 
 use agentx::{
-    Body, CloseReason, Context, FrameHeader, Header, Oid, Open, Pdu, PduType, Register, Response, ResponseError, SubId,
-    Value, VarBind, decode, encode,
+    Body, CloseReason, Context, FrameHeader, Header, Open, Pdu, PduType, Register, Response, ResponseError, Unregister,
+    VarBind, decode, encode,
 };
 
 use super::{ConnectionId, Dispatcher, session::Session};
 use crate::{
-    authority::Act,
+    authority::{Act, Denial, is_notification},
     index_allocation,
     own_objects::OwnObjects,
     registry::{Registration, SessionId},
     time_ticks::time_ticks,
 };
 
-/// sysUpTime.0 and snmpTrapOID.0 (RFC 3418): what a notification may and must begin with.
-const SYS_UP_TIME: [SubId; 9] = [1, 3, 6, 1, 2, 1, 1, 3, 0];
-const SNMP_TRAP_OID: [SubId; 11] = [1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0];
-
 /// Octets that are kept of a session's description, a DisplayString (RFC 2741 section 6.2.1).
 const DESCRIPTION_OCTETS: usize = 255;
+/// How much that was denied the log is told of in a second.
+const DENIALS_TOLD: u32 = 10;
 
 /// What a PDU is answered with: the varbinds of those that have some, or what is wrong.
 type Done = Result<Vec<VarBind>, Failure>;
@@ -72,30 +70,36 @@ impl<O: OwnObjects> Dispatcher<O> {
                 self.totals.sessions_closed += 1;
                 self.end_sessions(&[session], now);
             }
-            Body::Register(register) => self.register(connection, session, &context, register)?,
-            Body::Unregister(unregister) => {
-                let (priority, range) = (unregister.priority, unregister.range);
-                let unregistered = self.registry.unregister(&context, session, priority, &unregister.subtree, range);
-                unregistered.map_err(ResponseError::from)?;
+            Body::Register(register) => self.register(connection, session, &context, register, now)?,
+            Body::Unregister(Unregister { priority, subtree, range }) => {
+                if !self.withdrawn.unregister(session, &context, priority, &subtree, range) {
+                    self.may(connection, Act::Refer { context: &context }, now)?;
+                    let unregistered = self.registry.unregister(&context, session, priority, &subtree, range);
+                    unregistered.map_err(ResponseError::from)?;
+                }
             }
-            Body::Ping => {}
-            Body::Notify(varbinds) => self.notify(connection, &context, &varbinds)?,
+            Body::Ping => self.may(connection, Act::Refer { context: &context }, now)?,
+            Body::Notify(varbinds) => self.notify(connection, &context, &varbinds, now)?,
             Body::IndexAllocate(request) => {
-                self.may(connection, Act::AllocateIndexes { context: &context, varbinds: &request.varbinds })?;
+                self.may(connection, Act::AllocateIndexes { context: &context, varbinds: &request.varbinds }, now)?;
                 return self.indexes.allocate(&context, session, &request).map_err(|refused| self.refuse(refused));
             }
             Body::IndexDeallocate(varbinds) => {
+                self.may(connection, Act::Refer { context: &context }, now)?;
                 let deallocated = self.indexes.deallocate(&context, session, &varbinds);
                 return deallocated.map(|()| varbinds).map_err(|refused| self.refuse(refused));
             }
             Body::AddAgentCaps(capabilities) => {
-                self.may(connection, Act::AddCapabilities { context: &context, id: &capabilities.id })?;
+                self.may(connection, Act::AddCapabilities { context: &context, id: &capabilities.id }, now)?;
                 let added = self.capabilities.add(&context, session, capabilities, now);
                 added.map_err(ResponseError::from)?;
             }
             Body::RemoveAgentCaps(capabilities) => {
-                let removed = self.capabilities.remove(&context, session, &capabilities.id, now);
-                removed.map_err(ResponseError::from)?;
+                if !self.withdrawn.remove_capability(session, &context, &capabilities.id) {
+                    self.may(connection, Act::Refer { context: &context }, now)?;
+                    let removed = self.capabilities.remove(&context, session, &capabilities.id, now);
+                    removed.map_err(ResponseError::from)?;
+                }
             }
             Body::Get(_)
             | Body::GetNext(_)
@@ -125,18 +129,24 @@ impl<O: OwnObjects> Dispatcher<O> {
         mut open: Open,
         now: Instant,
     ) -> Result<SessionId, ResponseError> {
-        self.may(connection, Act::Open)?;
+        self.may(connection, Act::Open, now)?;
         let on_connection = self.connections.get(connection).map_or(0, |connection| connection.sessions.len());
+        let member = self.connections.get(connection).and_then(|connection| connection.peer.identity()).cloned();
+        let of_namespace = member.as_ref().map_or(0, |member| self.tenants.sessions(&member.namespace));
         let is_over = |count: usize, limit: u32| usize::try_from(limit).is_ok_and(|limit| count >= limit);
         if is_over(self.sessions.len(), self.limits.sessions)
             || is_over(on_connection, self.limits.sessions_per_connection)
+            || is_over(of_namespace, self.limits.sessions_per_namespace)
         {
             self.totals.opens_refused += 1;
             return Err(ResponseError::OpenFailed);
         }
         open.description.truncate(DESCRIPTION_OCTETS);
         let description = String::from_utf8_lossy(&open.description).into_owned();
-        let id = self.sessions.add(Session::new(connection, header.byte_order, open, now));
+        if let Some(member) = &member {
+            self.tenants.opened(&member.namespace);
+        }
+        let id = self.sessions.add(Session::new(connection, member, header.byte_order, open, now));
         if let Some(connection) = self.connections.get_mut(connection) {
             connection.sessions.push(id);
             tracing::info!(session = id.0, peer = %connection.peer, description, "a session is open");
@@ -151,10 +161,12 @@ impl<O: OwnObjects> Dispatcher<O> {
         session: SessionId,
         context: &[u8],
         register: Register,
+        now: Instant,
     ) -> Result<(), ResponseError> {
         let Register { timeout_s, priority, subtree, range, instance } = register;
-        self.may(connection, Act::Register { context, subtree: &subtree, range })?;
-        let registration = Registration { session, subtree, range, priority, timeout_s, instance };
+        self.may(connection, Act::Register { context, subtree: &subtree, range }, now)?;
+        let member = self.sessions.get(session).and_then(|session| session.member.clone());
+        let registration = Registration { session, subtree, range, priority, timeout_s, instance, member };
         self.registry.register(context, registration).map_err(|refused| {
             tracing::debug!(session = session.0, %refused, "a registration is refused");
             self.totals.registrations_refused += 1;
@@ -162,26 +174,37 @@ impl<O: OwnObjects> Dispatcher<O> {
         })
     }
 
-    fn notify(&mut self, connection: ConnectionId, context: &[u8], varbinds: &[VarBind]) -> Result<(), ResponseError> {
+    fn notify(
+        &mut self,
+        connection: ConnectionId,
+        context: &[u8],
+        varbinds: &[VarBind],
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         if !is_notification(varbinds) {
             self.totals.notifications_refused += 1;
             return Err(ResponseError::ProcessingError);
         }
-        self.may(connection, Act::Notify { context, varbinds })?;
+        self.may(connection, Act::Notify { context, varbinds }, now)?;
         self.totals.notifications += 1;
         Ok(())
     }
 
     /// Whether the peer may.
-    pub(super) fn may(&mut self, connection: ConnectionId, act: Act<'_>) -> Result<(), ResponseError> {
+    pub(super) fn may(&mut self, connection: ConnectionId, act: Act<'_>, now: Instant) -> Result<(), ResponseError> {
         let Some(connection) = self.connections.get_mut(connection) else { return Err(ResponseError::NotOpen) };
         self.authority.decide(&connection.peer, act).map_err(|denial| {
             connection.denials = connection.denials.saturating_add(1);
-            // Who goes on asking does not fill the log.
-            if connection.denials.is_power_of_two() {
+            // Neither who goes on asking nor who connects again and again fills the log.
+            if connection.denials.is_power_of_two() && self.denials.read_after(now).is_none() {
+                self.denials.take(DENIALS_TOLD, now);
                 tracing::warn!(peer = %connection.peer, %act, %denial, denials = connection.denials, "denied");
             }
-            self.totals.denied += 1;
+            match denial {
+                Denial::Reserved(_) => self.totals.denied_reserved += 1,
+                Denial::Context => self.totals.denied_context += 1,
+                Denial::Outside(_) => self.totals.denied_outside += 1,
+            }
             ResponseError::from(&denial)
         })
     }
@@ -206,14 +229,4 @@ impl<O: OwnObjects> Dispatcher<O> {
         let pdu = Pdu { header, context: Context::default(), body };
         self.connections.write(connection, now, |buf| encode(&pdu, buf));
     }
-}
-
-/// Whether snmpTrapOID.0 comes first, or second after sysUpTime.0 (RFC 2741 section 7.1.11).
-fn is_notification(varbinds: &[VarBind]) -> bool {
-    let after_time = match varbinds {
-        [VarBind { name, value: Value::TimeTicks(_) }, rest @ ..] if name.as_slice() == SYS_UP_TIME => rest,
-        varbinds => varbinds,
-    };
-    let is_trap_oid = |name: &Oid| name.as_slice() == SNMP_TRAP_OID;
-    matches!(after_time, [VarBind { name, value: Value::ObjectIdentifier(_) }, ..] if is_trap_oid(name))
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::memory::give_back;
-use crate::{authority::Peer, registry::SessionId};
+use crate::{
+    authority::{Peer, Transport},
+    registry::SessionId,
+};
 
 /// With this much to be sent, in octets, a peer is asked nothing more until it reads.
 pub(super) const OUTPUT_FULL: usize = 1 << 20;
@@ -78,7 +81,7 @@ impl Connection {
 
 /// How fast a peer sends, kept to a rate by not reading on: its PDUs wait with it and none is lost.
 #[derive(Debug)]
-struct Pace {
+pub(super) struct Pace {
     /// When what has come would have come at just the rate.
     due: Instant,
 }
@@ -87,11 +90,15 @@ impl Pace {
     /// As much as comes at the rate in this time may come at once.
     const BURST: Duration = Duration::from_secs(1);
 
-    fn take(&mut self, per_second: u32, now: Instant) {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { due: now }
+    }
+
+    pub(super) fn take(&mut self, per_second: u32, now: Instant) {
         self.due = self.due.max(now) + Duration::from_secs(1) / per_second.max(1);
     }
 
-    fn read_after(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn read_after(&self, now: Instant) -> Option<Instant> {
         self.due.checked_sub(Self::BURST).filter(|after| *after > now)
     }
 }
@@ -104,21 +111,29 @@ pub(super) struct Connections {
     ready: VecDeque<ConnectionId>,
     /// Connections that should make progress, and when they are looked at.
     watched: BTreeSet<(Instant, ConnectionId)>,
+    /// Connections that end with their peers' tokens, and when that is.
+    expiring: BTreeSet<(Instant, ConnectionId)>,
 }
 
 impl Connections {
     pub(super) fn add(&mut self, peer: Peer, now: Instant) -> ConnectionId {
         self.last += 1;
         let id = ConnectionId(self.last);
-        let (output, sessions, pace) = (Output::new(), Vec::new(), Pace { due: now });
+        if let Transport::Tls { expires, .. } = peer.transport {
+            self.expiring.insert((expires, id));
+        }
+        let (output, sessions, pace) = (Output::new(), Vec::new(), Pace::new(now));
         self.open.insert(id, Connection { peer, output, sessions, denials: 0, is_ready: false, pace, watched: None });
         id
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        let connection = self.open.remove(&id);
+        let connection = self.open.remove(&id)?;
         give_back(&mut self.open);
-        connection
+        if let Transport::Tls { expires, .. } = connection.peer.transport {
+            self.expiring.remove(&(expires, id));
+        }
+        Some(connection)
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
@@ -195,8 +210,15 @@ impl Connections {
         stalled
     }
 
+    /// The next connection whose peer's token has ended.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<ConnectionId> {
+        let (at, id) = *self.expiring.first().filter(|(at, _)| *at <= now)?;
+        self.expiring.remove(&(at, id));
+        Some(id)
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.watched.first().map(|(at, _)| *at)
+        self.watched.first().into_iter().chain(self.expiring.first()).map(|(at, _)| *at).min()
     }
 
     pub(super) fn next_ready(&mut self) -> Option<ConnectionId> {

@@ -6,6 +6,7 @@ mod script;
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,8 @@ use agentx::{
 use self::script::Script;
 use super::{ConnectionId, Dispatcher, Request, Token};
 use crate::{
-    authority::{Peer, Transport},
+    authority::{Grants, Peer, Transport},
+    identity::Identity,
     own_objects::{Asked, OwnObjects},
 };
 
@@ -98,7 +100,9 @@ impl Trial {
         let now = Instant::now();
         let own = Own([Oid::new(vec![1, 3, 6, 1, 2, 1]).unwrap_or_default()]);
         let (wires, requests) = (BTreeMap::new(), HashMap::new());
-        Self { master: Dispatcher::new(own, &limits, now), now, wires, requests, last: 0 }
+        let mut trial = Self { master: Dispatcher::new(own, &limits, now), now, wires, requests, last: 0 };
+        trial.grant(0b10_1011);
+        trial
     }
 
     fn connection(&self, script: &mut Script<'_>) -> Option<ConnectionId> {
@@ -136,15 +140,45 @@ impl Trial {
                 self.now += Duration::from_millis(script.pick(&TIMES));
                 self.master.tick(self.now);
             }
+            24 if script.rarely() => self.grant(script.octet()),
             _ => self.request(script),
         }
     }
 
+    /// Peers of two namespaces and of nobody, so that they queue and do not.
     fn connect(&mut self) {
-        let peer = Peer { transport: Transport::Tcp { address: SocketAddr::from(([127, 0, 0, 1], 1)) } };
-        let connection = self.master.connect(peer, self.now);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let namespace = [None, Some("acme"), Some("acme"), Some("globex")].get(self.wires.len() % 4).copied().flatten();
+        let transport = namespace.map_or(Transport::Tcp { address }, |namespace| {
+            let pod = Arc::from(self.wires.len().to_string());
+            let (service_account, pod_uid) = ("default".into(), Arc::clone(&pod));
+            let identity = Arc::new(Identity { namespace: namespace.into(), service_account, pod, pod_uid });
+            Transport::Tls { address, identity, expires: self.now + Duration::from_mins(5) }
+        });
+        let connection = self.master.connect(Peer { transport }, self.now);
         let (sessions, asked, questions) = (Vec::new(), Vec::new(), BTreeMap::new());
         self.wires.insert(connection, Wire { framer: Framer::new(Limits::default()), sessions, asked, questions });
+    }
+
+    /// Other grants, one of each kind for each bit.
+    fn grant(&mut self, bits: u8) {
+        let subtrees = |from: u8| {
+            let granted = [0, 1, 3].into_iter().zip(0..).filter(|(_, bit)| bits & (1 << (from + bit)) != 0);
+            granted.filter_map(|(arc, _)| Oid::new(vec![1, 3, 6, 1, arc]).ok()).collect::<Vec<_>>()
+        };
+        let (acme, mut globex) = (subtrees(0), subtrees(3));
+        globex.retain(|subtree| !acme.contains(subtree));
+        let grants = [("acme", acme), ("globex", globex)]
+            .map(|(namespace, subtrees)| master_config::Grant { namespace: namespace.to_owned(), subtrees });
+        let context = master_config::Context {
+            name: String::new(),
+            system: master_config::System::default(),
+            grants: grants.to_vec(),
+            communities: Vec::new(),
+            users: Vec::new(),
+            allowed_targets: Vec::new(),
+        };
+        self.master.grant(Grants::new(&[context]), self.now);
     }
 
     /// A PDU of a session of the connection, or rarely of another.

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use agentx::{ByteOrder, Open};
 
 use super::{Outcome, connection::ConnectionId, memory::give_back, packet::AskedRead, status::SessionCounts};
-use crate::registry::SessionId;
+use crate::{identity::Identity, registry::SessionId};
 
 /// So many timeouts in a row close a session.
 pub(super) const TIMEOUTS: u32 = 3;
@@ -33,6 +34,8 @@ pub(super) enum Bulk {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: ConnectionId,
+    /// Whose it is; none if nobody had to say.
+    pub(super) member: Option<Arc<Identity>>,
     /// As in the Open: what it is asked in.
     pub(super) byte_order: ByteOrder,
     pub(super) open: Open,
@@ -47,9 +50,16 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(connection: ConnectionId, byte_order: ByteOrder, open: Open, now: Instant) -> Self {
+    pub(super) fn new(
+        connection: ConnectionId,
+        member: Option<Arc<Identity>>,
+        byte_order: ByteOrder,
+        open: Open,
+        now: Instant,
+    ) -> Self {
         Self {
             connection,
+            member,
             byte_order,
             open,
             opened: now,

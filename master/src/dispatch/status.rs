@@ -1,11 +1,11 @@
 //! What there is to say of sessions and of what was asked, for people and for metrics.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use agentx::Oid;
+use agentx::{Oid, Range};
 
-use super::{ConnectionId, Dispatcher};
-use crate::{authority::Peer, own_objects::OwnObjects, registry::SessionId};
+use super::{ConnectionId, Dispatcher, session::Session};
+use crate::{authority::Peer, identity::Identity, own_objects::OwnObjects, registry::SessionId};
 
 /// What has happened in a session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub struct SessionStatus {
     pub opened: Instant,
     /// Subtrees that it has registered, in all contexts.
     pub registrations: u64,
+    /// Registrations of which it serves nothing or not all, because others of its namespace were there before.
+    pub standing_by: usize,
+    /// What it had registered or announced and is granted no more.
+    pub withdrawn: usize,
     /// PDUs that it has been asked and has not answered.
     pub outstanding: usize,
     /// What has happened in it.
@@ -60,14 +64,24 @@ pub struct Totals {
     pub sessions_stalled: u64,
     /// Sessions whose peers sent what is no AgentX.
     pub sessions_malformed: u64,
+    /// Sessions that ended with their peers' tokens.
+    pub sessions_expired: u64,
+    /// Sessions that were closed because more was withdrawn from them than is remembered.
+    pub sessions_withdrawn: u64,
+    /// Registrations that were withdrawn because they are granted no more.
+    pub registrations_withdrawn: u64,
     /// Connections whose peers did not read.
     pub connections_stalled: u64,
     /// Connections whose peers sent what is no AgentX.
     pub connections_malformed: u64,
     /// Sessions that were refused because there are too many.
     pub opens_refused: u64,
-    /// What was refused because the peer may not do it.
-    pub denied: u64,
+    /// What was refused because these are objects of the master's own.
+    pub denied_reserved: u64,
+    /// What was refused because the namespace is granted nothing in that context.
+    pub denied_context: u64,
+    /// What was refused because it lies outside of what the namespace is granted.
+    pub denied_outside: u64,
     /// Registrations that were refused for another reason.
     pub registrations_refused: u64,
     /// Reservations and releases of index values that were refused for another reason.
@@ -96,7 +110,51 @@ pub struct Totals {
     pub requests_refused: u64,
 }
 
+/// A registration over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Whose.
+    pub identity: Arc<Identity>,
+    /// In which context.
+    pub context: Arc<[u8]>,
+    /// The region, or its first subtree if there is a range.
+    pub subtree: Oid,
+    /// The range, if the region is several subtrees.
+    pub range: Option<Range>,
+    /// Whether it serves all of its region, behind no other registration of the same.
+    pub serving: bool,
+}
+
 impl<O: OwnObjects> Dispatcher<O> {
+    /// All registrations over TLS, in no order.
+    pub fn published(&self) -> impl Iterator<Item = Published> {
+        let sessions = self.sessions.iter().filter_map(|(id, session)| Some((id, session.member.as_ref()?)));
+        sessions.flat_map(|(id, member)| {
+            self.registry.registered(id).map(|registered| Published {
+                identity: Arc::clone(member),
+                context: Arc::clone(registered.context),
+                subtree: registered.subtree,
+                range: registered.range,
+                serving: !registered.stands_by,
+            })
+        })
+    }
+
+    /// How often registrations have changed.
+    pub fn revision(&self) -> u64 {
+        self.registry.revision()
+    }
+
+    /// About how many registrations stand by behind others, see [`crate::registry::Registry::queued`].
+    pub fn queued(&self) -> u64 {
+        self.registry.queued()
+    }
+
+    /// How many namespaces have connections over TLS.
+    pub fn namespace_count(&self) -> usize {
+        self.tenants.len()
+    }
+
     /// What has happened in all.
     pub fn totals(&self) -> Totals {
         self.totals
@@ -113,10 +171,18 @@ impl<O: OwnObjects> Dispatcher<O> {
                 oid: session.open.id.clone(),
                 opened: session.opened,
                 registrations: self.registry.len_of(id),
+                standing_by: self.standing_by(id, session),
+                withdrawn: self.withdrawn.len_of(id),
                 outstanding: session.packets.len(),
                 counts: session.counts,
             })
         })
+    }
+
+    /// Those of others than namespaces are not looked at: there may be very many, and none of them queues.
+    fn standing_by(&self, id: SessionId, session: &Session) -> usize {
+        let is_member = session.member.is_some();
+        self.registry.registered(id).take_while(|_| is_member).filter(|registered| registered.stands_by).count()
     }
 
     /// How many sessions are open.

@@ -8,6 +8,7 @@ mod hostile;
 mod model;
 mod next;
 mod rig;
+mod tenants;
 mod time;
 mod walks;
 mod writing;

@@ -1,8 +1,10 @@
 //! The subtrees of one length in one context, and who holds them.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use agentx::SubId;
+
+use crate::identity::Identity;
 
 use super::{
     Owner, SessionId,
@@ -20,17 +22,43 @@ pub(super) struct Level(BTreeMap<Box<[SubId]>, Segment>);
 struct Segment {
     /// The first name after it; empty: there is none.
     end: Box<[SubId]>,
-    /// Whoever registered it, the lowest priority first: at least one.
+    /// Whoever registered it, the lowest priority first, and of one priority those of a namespace in their queue: at least
+    /// one.
     holders: Vec<Holder>,
 }
 
 /// Who registered a subtree, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) priority: u8,
     pub(super) session: SessionId,
     pub(super) timeout_s: u8,
     pub(super) row: bool,
+    pub(super) member: Option<Arc<Identity>>,
+}
+
+impl Holder {
+    /// Whether the other may not hold the same subtree.
+    pub(super) fn excludes(&self, other: &Self) -> bool {
+        self.priority == other.priority && (self.session == other.session || !self.is_of_namespace_of(other))
+    }
+
+    /// Whether the two stand in one queue.
+    pub(super) fn queues(&self, other: &Self) -> bool {
+        self.priority == other.priority && self.is_of_namespace_of(other)
+    }
+
+    fn is_of_namespace_of(&self, other: &Self) -> bool {
+        let members = self.member.as_ref().zip(other.member.as_ref());
+        members.is_some_and(|(one, other)| one.namespace == other.namespace)
+    }
+
+    fn is_of_pod_of(&self, other: &Self) -> bool {
+        let members = self.member.as_ref().zip(other.member.as_ref());
+        members.is_some_and(|(one, other)| {
+            one.namespace == other.namespace && !one.pod_uid.is_empty() && one.pod_uid == other.pod_uid
+        })
+    }
 }
 
 /// Where a name is in a level.
@@ -65,23 +93,32 @@ impl Level {
         Found::Between { after: until.map(|(_, segment)| &*segment.end), before: next.map(|(start, _)| &**start) }
     }
 
-    /// Whether a part of the interval has a holder of this priority.
-    pub(super) fn has(&self, interval: &Interval, priority: u8) -> bool {
-        let within = (Bound::Excluded(&*interval.start), upper(&interval.end));
-        let first = self.0.range::<[SubId], _>((Bound::Unbounded, Bound::Included(&*interval.start))).next_back();
-        first
-            .filter(|(_, segment)| is_before(&interval.start, &segment.end))
-            .into_iter()
-            .chain(self.0.range::<[SubId], _>(within))
-            .any(|(_, segment)| segment.holders.iter().any(|holder| holder.priority == priority))
+    /// Whether a part of the interval has a holder like this.
+    pub(super) fn any(&self, interval: &Interval, is: impl Fn(&Holder) -> bool) -> bool {
+        self.within(interval).any(|segment| segment.holders.iter().any(&is))
     }
 
-    /// Adds a holder to all of the interval.
-    pub(super) fn add(&mut self, interval: &Interval, holder: Holder) {
+    /// Whether all segments of the interval have a first holder like this.
+    pub(super) fn is_led(&self, interval: &Interval, is: impl Fn(&Holder) -> bool) -> bool {
+        self.within(interval).all(|segment| segment.holders.first().is_some_and(&is))
+    }
+
+    /// The segments of which a part lies in the interval.
+    fn within(&self, interval: &Interval) -> impl Iterator<Item = &Segment> {
+        let within = (Bound::Excluded(&*interval.start), upper(&interval.end));
+        let first = self.0.range::<[SubId], _>((Bound::Unbounded, Bound::Included(&*interval.start))).next_back();
+        let first = first.filter(|(_, segment)| is_before(&interval.start, &segment.end));
+        first.into_iter().chain(self.0.range::<[SubId], _>(within)).map(|(_, segment)| segment)
+    }
+
+    /// Adds a holder to all of the interval: behind the last of its pod at its priority, or else of all.
+    pub(super) fn add(&mut self, interval: &Interval, holder: &Holder) {
         self.edit(interval, |holders| {
-            let at = holders.partition_point(|other| other.priority <= holder.priority);
+            let of_pod = |other: &Holder| other.priority == holder.priority && other.is_of_pod_of(holder);
+            let last = || holders.partition_point(|other| other.priority <= holder.priority);
+            let at = holders.iter().rposition(of_pod).map_or_else(last, |at| at + 1);
             holders.reserve_exact(1);
-            holders.insert(at, holder);
+            holders.insert(at, holder.clone());
         });
     }
 

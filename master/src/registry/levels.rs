@@ -18,16 +18,18 @@ impl Levels {
         self.0.is_empty()
     }
 
-    /// Whether one of the region's subtrees is registered at this priority.
-    pub(super) fn has(&self, region: &Region, priority: u8) -> bool {
-        self.find(region.depth())
-            .ok()
-            .and_then(|at| self.0.get(at))
-            .is_some_and(|(_, level)| region.intervals().any(|interval| level.has(&interval, priority)))
+    /// Whether one of the region's subtrees has a holder like this.
+    pub(super) fn any(&self, region: &Region, is: impl Fn(&Holder) -> bool) -> bool {
+        self.of(region).is_some_and(|level| region.intervals().any(|interval| level.any(&interval, &is)))
     }
 
-    /// Adds a holder of all subtrees of the region; none of them has one of this priority.
-    pub(super) fn add(&mut self, region: &Region, holder: Holder) {
+    /// Whether the first holder of each of the region's subtrees is like this.
+    pub(super) fn is_led(&self, region: &Region, is: impl Fn(&Holder) -> bool) -> bool {
+        self.of(region).is_some_and(|level| region.intervals().all(|interval| level.is_led(&interval, &is)))
+    }
+
+    /// Adds a holder of all subtrees of the region; none of them has one that excludes it.
+    pub(super) fn add(&mut self, region: &Region, holder: &Holder) {
         let at = self.find(region.depth()).unwrap_or_else(|at| {
             self.0.insert(at, (region.depth(), Level::default()));
             at
@@ -46,6 +48,10 @@ impl Levels {
                 self.0.remove(at);
             }
         }
+    }
+
+    fn of(&self, region: &Region) -> Option<&Level> {
+        self.find(region.depth()).ok().and_then(|at| self.0.get(at)).map(|(_, level)| level)
     }
 
     fn find(&self, depth: usize) -> Result<usize, usize> {

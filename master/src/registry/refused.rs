@@ -59,6 +59,12 @@ pub enum Refused {
         /// [`super::Limits::registrations_per_session`].
         limit: u64,
     },
+    /// The namespace has as many registrations as it may.
+    #[error("there would be more than {limit} registrations of the namespace")]
+    TooManyOfNamespace {
+        /// [`super::Limits::registrations_per_namespace`].
+        limit: u64,
+    },
     /// The session has not registered this.
     #[error("the session has not registered this region at this priority in this context")]
     Unknown,
@@ -75,7 +81,8 @@ impl From<&Refused> for ResponseError {
             | Refused::RangeTooWide { .. }
             | Refused::Own { .. }
             | Refused::TooMany { .. }
-            | Refused::TooManyOfSession { .. } => Self::RequestDenied,
+            | Refused::TooManyOfSession { .. }
+            | Refused::TooManyOfNamespace { .. } => Self::RequestDenied,
             Refused::Duplicate => Self::DuplicateRegistration,
             Refused::Unknown => Self::UnknownRegistration,
         }

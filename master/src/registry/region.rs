@@ -7,7 +7,7 @@ use agentx::{Oid, Range, SubId};
 use super::{Refused, Registry};
 
 /// A region. Those of the same subtrees are equal, however they were written: a range of one arc is no range.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Region {
     /// The first subtree.
     subtree: Box<[SubId]>,
@@ -46,6 +46,15 @@ impl Region {
             return Err(Refused::RangeTooWide { subtrees: region.subtrees() });
         }
         Ok(region)
+    }
+
+    /// The first subtree, and the range where it is several.
+    pub(super) fn written(&self) -> (Oid, Option<Range>) {
+        // It was one.
+        let subtree = Oid::new(self.subtree.to_vec()).unwrap_or_default();
+        let position = u8::try_from(self.position + 1).unwrap_or(u8::MAX);
+        let range = Range { position, upper_bound: *self.arcs.end() };
+        (subtree, Some(range).filter(|_| self.arcs.start() < self.arcs.end()))
     }
 
     /// How many arcs its subtrees have.

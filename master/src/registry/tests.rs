@@ -1,12 +1,18 @@
 mod cases;
 mod model;
 mod properties;
+mod queues;
+
+use std::sync::Arc;
 
 use agentx::{Oid, Range, SubId};
 
-use super::{Limits, Owner, Refused, Registration, Registry, Serving, SessionId};
+use crate::identity::Identity;
 
-const PLENTY: Limits = Limits { registrations: 200_000, registrations_per_session: 100_000 };
+use super::{Limits, Owner, Refused, Registered, Registration, Registry, Serving, SessionId};
+
+const PLENTY: Limits =
+    Limits { registrations: 200_000, registrations_per_session: 100_000, registrations_per_namespace: 100_000 };
 
 fn oid(text: &str) -> Oid {
     if text.is_empty() { Oid::default() } else { text.parse().expect("test OIDs are right") }
@@ -29,7 +35,14 @@ fn region(text: &str) -> (Oid, Option<Range>) {
 
 fn registration(session: u32, text: &str, priority: u8) -> Registration {
     let (subtree, range) = region(text);
-    Registration { session: SessionId(session), subtree, range, priority, timeout_s: 0, instance: false }
+    Registration { session: SessionId(session), subtree, range, priority, timeout_s: 0, instance: false, member: None }
+}
+
+/// A member of a namespace, as `namespace/pod`; the pod may be empty.
+fn member(text: &str) -> Option<Arc<Identity>> {
+    let (namespace, pod) = text.split_once('/')?;
+    let (namespace, pod) = (namespace.into(), Arc::from(pod));
+    Some(Arc::new(Identity { namespace, service_account: "default".into(), pod: Arc::clone(&pod), pod_uid: pod }))
 }
 
 fn registry(own: &[&str]) -> Registry {
@@ -41,7 +54,7 @@ impl Registry {
         self.register(b"", registration(session, text, priority))
     }
 
-    fn take(&mut self, session: u32, text: &str, priority: u8) -> Result<(), Refused> {
+    fn take(&mut self, session: u32, text: &str, priority: u8) -> Result<Registration, Refused> {
         let (subtree, range) = region(text);
         self.unregister(b"", SessionId(session), priority, &subtree, range)
     }
@@ -61,6 +74,11 @@ impl Registry {
             next = if serving.end.is_empty() { None } else { self.serving_next(context, serving.end, true) };
         }
         stretches
+    }
+
+    /// The same for a session of a namespace.
+    fn add_of(&mut self, session: u32, of: &str, text: &str, priority: u8) -> Result<(), Refused> {
+        self.register(b"", Registration { member: member(of), ..registration(session, text, priority) })
     }
 
     /// Contexts, sessions, registrations and segments: what takes memory.

@@ -93,6 +93,7 @@ impl Master {
             engine: Some(Engine::new(identity, Arc::clone(&access), Arc::clone(&statistics), started).unwrap()),
             dispatcher: Dispatcher::new(objects, &document.limits, started),
             bound,
+            arrivals: None,
             commands,
             traffic: Arc::clone(&traffic),
             standing: Arc::clone(&standing),

@@ -11,7 +11,7 @@ pub const MAX_SOCKET_PATH: usize = 107;
 
 impl Checks {
     pub(super) fn listeners(&mut self, listeners: &Listeners) {
-        let Listeners { snmp, agentx_unix, agentx_tcp, agentx_tcp_exposed } = listeners;
+        let Listeners { snmp, agentx_unix, agentx_tcp, agentx_tcp_exposed, agentx_tls } = listeners;
         self.count("listeners.snmp", snmp.len(), 1, MAX_LISTENERS);
         let mut seen = HashSet::new();
         for (i, address) in snmp.iter().enumerate() {
@@ -29,6 +29,10 @@ impl Checks {
             self.refuse_unless(holds, path, message);
         } else {
             self.refuse_unless(!agentx_tcp_exposed, format!("{path}Exposed"), "has no effect without agentxTcp");
+        }
+        if let Some(address) = agentx_tls {
+            let holds = address.port() == 0 || *agentx_tcp != Some(*address);
+            self.refuse_unless(holds, "listeners.agentxTls", "is agentxTcp's already");
         }
     }
 
@@ -55,8 +59,11 @@ impl Checks {
             snmp_requests,
             snmp_message_octets,
             subagent_timeout_ms,
+            sessions_per_namespace,
+            registrations_per_namespace,
+            agentx_pdus_per_second_per_namespace,
         } = *limits;
-        let ranges: [(&str, u32, RangeInclusive<u32>); 9] = [
+        let ranges: [(&str, u32, RangeInclusive<u32>); 12] = [
             ("sessions", sessions, 1..=1_000_000),
             ("sessionsPerConnection", sessions_per_connection, 1..=10_000),
             ("registrations", registrations, 1..=10_000_000),
@@ -68,6 +75,9 @@ impl Checks {
             ("snmpMessageOctets", snmp_message_octets, 484..=65_507),
             // AgentX counts timeouts in seconds, in one octet.
             ("subagentTimeoutMs", subagent_timeout_ms, 10..=255_000),
+            ("sessionsPerNamespace", sessions_per_namespace, 1..=1_000_000),
+            ("registrationsPerNamespace", registrations_per_namespace, 1..=10_000_000),
+            ("agentxPdusPerSecondPerNamespace", agentx_pdus_per_second_per_namespace, 1..=1_000_000),
         ];
         for (field, value, range) in ranges {
             let message = format!("is not between {} and {}", range.start(), range.end());

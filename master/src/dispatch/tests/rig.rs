@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use agentx::{
 use crate::{
     authority::{Peer, Transport},
     dispatch::{Answer, ConnectionId, Dispatcher, Operation, Request, Token},
+    identity::Identity,
     own_objects::{Asked, OwnObjects},
     varbind_list::VarBindList,
 };
@@ -114,6 +116,21 @@ impl Rig {
 
     pub(super) fn connect(&mut self) -> ConnectionId {
         let connection = self.master.connect(Peer { transport: Transport::Unix { pid: None, uid: None } }, self.now);
+        self.framers.insert(connection, Framer::new(Limits::default()));
+        connection
+    }
+
+    /// A connection over TLS with a token that ends after `life`. The pod's uid is its name.
+    pub(super) fn connect_as(&mut self, namespace: &str, pod: &str, life: Duration) -> ConnectionId {
+        let identity = Identity {
+            namespace: namespace.into(),
+            service_account: "default".into(),
+            pod: pod.into(),
+            pod_uid: pod.into(),
+        };
+        let (address, expires) = (([10, 0, 0, 1], 40_000).into(), self.now + life);
+        let transport = Transport::Tls { address, identity: Arc::new(identity), expires };
+        let connection = self.master.connect(Peer { transport }, self.now);
         self.framers.insert(connection, Framer::new(Limits::default()));
         connection
     }

@@ -226,14 +226,14 @@ fn rows_of_a_session_that_follow_each_other_are_one_stretch() {
 
 #[test]
 fn registrations_are_counted_by_subtree_and_limited() {
-    let mut registry = Registry::new(&[], Limits { registrations: 10, registrations_per_session: 6 });
+    let mut registry = Registry::new(&[], Limits { registrations: 10, registrations_per_session: 6, ..PLENTY });
     assert_eq!(registry.add(1, "1.{1-6}", 127), Ok(()));
     assert_eq!(registry.add(1, "1.7", 127), Err(Refused::TooManyOfSession { limit: 6 }));
     assert_eq!(registry.add(1, "1.6", 127), Err(Refused::Duplicate), "the better reason");
     assert_eq!(registry.add(2, "2.{1-5}.1", 127), Err(Refused::TooMany { limit: 10 }));
     assert_eq!(registry.add(2, "2.{1-4}.1", 127), Ok(()));
     assert_eq!((registry.len(), registry.len_of(SessionId(1)), registry.len_of(SessionId(2))), (10, 6, 4));
-    registry.limit(Limits { registrations: 9, registrations_per_session: 4 });
+    registry.limit(Limits { registrations: 9, registrations_per_session: 4, ..PLENTY });
     assert_eq!(registry.len(), 10, "what is there stays");
     registry.take(1, "1.{1-6}", 127).expect("it is registered");
     assert_eq!((registry.len(), registry.len_of(SessionId(1))), (4, 0));

@@ -1,4 +1,7 @@
-//! The same by brute force: a list of registrations, each asked whether it knows a name.
+//! The same by brute force: a list of registrations, each asked whether it knows a name, and a list of who waits for each
+//! subtree.
+
+use std::collections::BTreeMap;
 
 use super::*;
 
@@ -6,6 +9,17 @@ use super::*;
 pub(super) struct Model {
     pub(super) own: Vec<Oid>,
     pub(super) registered: Vec<(Vec<u8>, Registration)>,
+    /// By context, subtree and priority: whoever registered it, the first of which serves.
+    queues: BTreeMap<(Vec<u8>, Vec<SubId>, u8), Vec<Registration>>,
+}
+
+fn of_namespace(registration: &Registration) -> Option<&str> {
+    registration.member.as_ref().map(|member| &*member.namespace)
+}
+
+fn of_pod(registration: &Registration) -> Option<(&str, &str)> {
+    let member = registration.member.as_ref()?;
+    Some((&*member.namespace, &*member.pod_uid)).filter(|(_, pod)| !pod.is_empty())
 }
 
 /// Who serves a name, its timeout, and whether it is a row.
@@ -45,9 +59,18 @@ impl Model {
             || self.registered.iter().any(|(other_context, other)| {
                 other_context == context
                     && other.priority == new.priority
+                    && (other.session == new.session
+                        || of_namespace(other).is_none()
+                        || of_namespace(other) != of_namespace(&new))
                     && subtrees(other).iter().any(|subtree| subtrees_of_new.contains(subtree))
             });
         if !denied {
+            for subtree in subtrees_of_new {
+                let queue = self.queues.entry((context.to_vec(), subtree, new.priority)).or_default();
+                let of_same_pod =
+                    queue.iter().rposition(|other| of_pod(&new).is_some() && of_pod(other) == of_pod(&new));
+                queue.insert(of_same_pod.map_or(queue.len(), |at| at + 1), new.clone());
+            }
             self.registered.push((context.to_vec(), new));
         }
         !denied
@@ -56,6 +79,17 @@ impl Model {
     /// Whether there was one; if so it is gone.
     pub(super) fn unregister(&mut self, context: &[u8], old: &Registration) -> bool {
         let before = self.registered.len();
+        let goes = |(of, other): &(Vec<u8>, Registration)| {
+            of == context
+                && (other.session, other.priority) == (old.session, old.priority)
+                && subtrees(other) == subtrees(old)
+        };
+        if self.registered.iter().any(goes) {
+            for subtree in subtrees(old) {
+                let queue = self.queues.get_mut(&(context.to_vec(), subtree, old.priority)).expect("it is there");
+                queue.retain(|other| other.session != old.session);
+            }
+        }
         self.registered.retain(|(other_context, other)| {
             other_context != context
                 || (other.session, other.priority) != (old.session, old.priority)
@@ -66,6 +100,25 @@ impl Model {
 
     pub(super) fn withdraw(&mut self, session: SessionId) {
         self.registered.retain(|(_, registration)| registration.session != session);
+        self.queues.values_mut().for_each(|queue| queue.retain(|other| other.session != session));
+    }
+
+    /// Whether another is before this registration for a subtree of its region.
+    pub(super) fn stands_by(&self, session: u32, registered: &Registered<'_>) -> bool {
+        let Registered { context, subtree, range, priority, .. } = registered;
+        let alike = |(of, other): &&(Vec<u8>, Registration)| {
+            **of == ***context
+                && (other.session, other.priority) == (SessionId(session), *priority)
+                && other.subtree == *subtree
+                && subtrees(other) == subtrees(&Registration { range: *range, ..other.clone() })
+        };
+        let (_, registration) = self.registered.iter().find(alike).expect("it was registered");
+        subtrees(registration).into_iter().any(|subtree| {
+            let best = (0..=u8::MAX)
+                .find_map(|priority| self.queues.get(&(context.to_vec(), subtree.clone(), priority))?.first());
+            best.expect("it is there").session != registration.session
+                || best.expect("it is there").priority != registration.priority
+        })
     }
 
     pub(super) fn serving(&self, context: &[u8], name: &[SubId]) -> Option<Served> {
@@ -76,6 +129,8 @@ impl Model {
         let best = here
             .filter(|registration| covers(registration, name))
             .min_by_key(|registration| (usize::MAX - registration.subtree.len(), registration.priority))?;
+        let subtree = name[..best.subtree.len()].to_vec();
+        let best = self.queues[&(context.to_vec(), subtree, best.priority)].first().expect("it is there");
         Some((Owner::Session(best.session), best.timeout_s, best.instance || best.range.is_some()))
     }
 

@@ -21,9 +21,14 @@ fn arcs_of_a_name() -> impl Strategy<Value = Vec<SubId>> {
     vec(select(&ARCS[..]), 0..5)
 }
 
+/// Whose a session is: of nobody, two of one pod, others of the same namespace, one of another.
+fn member_of(session: u32) -> Option<Arc<Identity>> {
+    member(["", "", "a/x", "a/x", "a/y", "b/z", "a/", ""][session as usize % 8])
+}
+
 prop_compose! {
     fn any_registration()(
-        session in 1..5_u32,
+        session in 1..7_u32,
         subtree in vec(select(&ARCS[..]), 1..5),
         range in prop::option::weighted(0.5, (0..4_usize, 0..4_u32)),
         priority in 126..129_u8,
@@ -36,7 +41,8 @@ prop_compose! {
             Range { position, upper_bound: subtree[at].saturating_add(wide) }
         });
         let subtree = Oid::new(subtree).expect("it is short");
-        Registration { session: SessionId(session), subtree, range, priority, timeout_s, instance }
+        let member = member_of(session);
+        Registration { session: SessionId(session), subtree, range, priority, timeout_s, instance, member }
     }
 }
 
@@ -44,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..2_usize, any_registration()).prop_map(|(context, registration)| Step::Register(context, registration)),
         2 => (any::<usize>(), prop::option::weighted(0.2, 0..3_u8)).prop_map(|(at, change)| Step::Unregister(at, change)),
-        1 => (1..5_u32).prop_map(|session| Step::Withdraw(SessionId(session))),
+        1 => (1..7_u32).prop_map(|session| Step::Withdraw(SessionId(session))),
     ]
 }
 
@@ -139,9 +145,16 @@ proptest! {
 
         let counted: usize = model.registered.iter().map(|(_, registration)| model::subtrees(registration).len()).sum();
         prop_assert_eq!(registry.len(), counted as u64);
-        for session in 1..6 {
+        for session in 1..8 {
+            for registered in registry.registered(SessionId(session)) {
+                let stands_by = model.stands_by(session, &registered);
+                prop_assert_eq!(registered.stands_by, stands_by, "{:?}", registered);
+            }
+        }
+        for session in 1..8 {
             registry.withdraw(SessionId(session));
         }
+        prop_assert_eq!((registry.namespaces.len(), registry.queued.len()), (0, 0));
         prop_assert_eq!((registry.sizes(), registry.len()), ([0; 4], 0));
     }
 
@@ -152,7 +165,7 @@ proptest! {
         let before = format!("{:?}", (&registry.contexts.get(CONTEXTS[0]), registry.sizes(), registry.len()));
         for registration in gone {
             // Those that are refused are so for what was kept, or for one another.
-            let _ = registry.register(CONTEXTS[0], Registration { session: SessionId(9), ..registration });
+            let _ = registry.register(CONTEXTS[0], Registration { session: SessionId(9), member: None, ..registration });
         }
         registry.withdraw(SessionId(9));
         let after = format!("{:?}", (&registry.contexts.get(CONTEXTS[0]), registry.sizes(), registry.len()));
