@@ -64,12 +64,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::engine_store::EngineStore;
+    use crate::snmp::EngineIdentity;
 
     /// What the server answers, while the agent thread does as `commands` does.
     async fn get(face: Face, target: &str) -> (String, String) {
-        let dir = tempfile::tempdir().unwrap();
-        let status = Status::new(&EngineStore::open(dir.path()).unwrap());
+        let status = Status::default();
+        status.engine(&EngineIdentity { engine_id: vec![0x80, 0, 0, 0, 1], boots: 1 });
         let (commander, mut commands) = mpsc::channel(1);
         tokio::spawn(async move {
             while let Some(command) = commands.recv().await {
@@ -110,6 +110,8 @@ mod tests {
             "snmp_master_requests_total{version=\"2c\",outcome=\"answer\"} 0",
             "snmp_master_request_latency_seconds_bucket{le=\"+Inf\"} 0",
             "snmp_master_agentx_sessions 0",
+            "snmp_master_active 0",
+            "snmp_master_trouble{what=\"lease\"} 0",
         ] {
             assert!(metrics.lines().any(|there| there == line), "{line} is missing in {metrics}");
         }

@@ -25,7 +25,7 @@ use crate::{
     alarm::Alarm,
     authority::Grants,
     connection::{self, Connection},
-    dispatch::{ConnectionId, Dispatcher, Published},
+    dispatch::{ConnectionId, Dispatcher, Published, Token},
     listener::{Arrival, Batch, Bound, Doors, Udp},
     snmp::{Datagram, Engine, Received, Source, SystemObjects},
     standing::{Sessions, Standing},
@@ -52,6 +52,10 @@ pub enum Command {
     Grant(Box<Grants>),
     /// How do the sessions stand?
     Sessions(oneshot::Sender<Sessions>),
+    /// Answer managers from now on.
+    Activate(Box<Active>),
+    /// Leave managers to another replica. What was asked before is not answered any more.
+    Deactivate(oneshot::Sender<()>),
     /// What is published over TLS, unless nothing has changed since this revision?
     Published {
         /// What the asker knows already.
@@ -61,10 +65,21 @@ pub enum Command {
     },
 }
 
+/// What answers managers, while this replica is the active one.
+#[derive(Debug)]
+pub struct Active {
+    /// The engine, in this boot.
+    pub engine: Engine,
+    /// What it says of itself.
+    pub objects: SystemObjects,
+    /// When it started.
+    pub started: Instant,
+}
+
 /// What the agent thread is made of.
 pub struct Parts {
-    /// Answers managers.
-    pub engine: Engine,
+    /// Answers managers; `None`: another replica does, until [`Command::Activate`].
+    pub engine: Option<Engine>,
     /// Asks subagents.
     pub dispatcher: Dispatcher<SystemObjects>,
     /// Where both come in.
@@ -83,8 +98,19 @@ pub struct Parts {
 
 /// What answers requests.
 struct State {
-    engine: Engine,
+    /// None while another replica is active.
+    engine: Option<Engine>,
+    /// The last that an engine before this one gave.
+    last_token: Token,
     dispatcher: Dispatcher<SystemObjects>,
+}
+
+impl State {
+    fn retire(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            self.last_token = engine.last_token();
+        }
+    }
 }
 
 /// The agent, shared by the tasks of its thread. Nothing is borrowed while something is waited for.
@@ -163,7 +189,7 @@ impl Agent {
             }
         }
         while let Some(answer) = state.dispatcher.next_answer() {
-            if let Some(datagram) = state.engine.answer(answer, now) {
+            if let Some(datagram) = state.engine.as_mut().and_then(|engine| engine.answer(answer, now)) {
                 self.send_datagram(&datagram);
             }
         }
@@ -211,9 +237,10 @@ impl Agent {
     fn receive_batch(&self, udp: &Udp, listener: usize, batch: &mut Batch) -> io::Result<()> {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
-        let State { engine, dispatcher } = &mut *state;
+        let State { engine, dispatcher, .. } = &mut *state;
         let more = udp.receive(batch, |datagram| {
             self.traffic.datagrams_in.increment();
+            let Some(engine) = engine else { return self.traffic.datagrams_standby.increment() };
             let from = Source { address: datagram.from, listener, local: datagram.to };
             match engine.receive(from, datagram.octets, now) {
                 Received::Request(request) => dispatcher.request(request, now),
@@ -255,6 +282,16 @@ impl Agent {
             }
             // Who does not wait for the answer any more does not need it.
             Command::Sessions(reply) => _ = reply.send(Sessions::of(&state.dispatcher, Instant::now())),
+            Command::Activate(active) => {
+                let Active { engine, objects, started } = *active;
+                state.retire();
+                state.engine = Some(engine.after(state.last_token));
+                state.dispatcher.restart(objects, started);
+            }
+            Command::Deactivate(done) => {
+                state.retire();
+                _ = done.send(());
+            }
             Command::Published { known, reply } => {
                 let revision = state.dispatcher.revision();
                 let published = (known != Some(revision)).then(|| state.dispatcher.published().collect());
@@ -308,7 +345,7 @@ async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
     let Parts { engine, dispatcher, bound, arrivals, mut commands, traffic, standing, heartbeat } = parts;
     let mut doors = Doors::open(bound.agentx_unix, bound.agentx_tcp, arrivals)?;
     let agent = Rc::new(Agent {
-        state: RefCell::new(State { engine, dispatcher }),
+        state: RefCell::new(State { engine, last_token: Token::default(), dispatcher }),
         udp: bound.snmp.into_iter().map(Udp::new).collect::<io::Result<_>>()?,
         connections: RefCell::default(),
         framers: RefCell::default(),

@@ -1,5 +1,7 @@
 //! The master as it serves: everything wired up, and nothing else.
 //!
+//! In a cluster the same is done by each replica, and the one that holds the Lease answers managers.
+//!
 //! Two threads work. The `agent` thread answers managers and does nothing else, so that neither a new document nor the
 //! keys of its users delay an answer. The main thread does all the rest. A third watches over both.
 
@@ -9,15 +11,16 @@ use std::{
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use daemon::{
     admin::Face,
-    drain::{self, Watcher},
+    drain::{self, Trigger, Watcher},
     heartbeat::Heartbeat,
+    logging::LogArgs,
     readiness::Readiness,
     signals::Signals,
     watchdog::{self, Watched},
@@ -29,25 +32,27 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
     task::LocalSet,
-    time::interval,
+    time::{interval, timeout},
 };
+use tracing::level_filters::LevelFilter;
 
 use crate::{
     admin,
-    agent::{self, Command, Parts},
+    agent::{self, Active, Command, Parts},
     authority::Grants,
     cli::{Invocation, RunArgs},
+    cluster::{Replica, Turn},
     config::{self, Configuration, Loaded},
+    desk::Desk,
     dispatch::Dispatcher,
-    engine_store::EngineStore,
+    home::Home,
     identity::KubeReviewer,
     listener::{
-        Arrival, Bound,
-        tls::{BoundTls, Front, Outward, Settings},
+        Bound,
+        tls::{Front, Outward, Settings},
     },
-    listener::Bound,
     probe,
-    snmp::{Engine, EngineIdentity, SystemObjects},
+    snmp::EngineIdentity,
     statistics::Statistics,
     status::Status,
     traffic::Traffic,
@@ -57,6 +62,10 @@ use crate::{
 const BEAT: Duration = Duration::from_secs(1);
 /// How long ending may take in all.
 const DRAIN: Duration = Duration::from_millis(970);
+/// The longest of it that goes to giving the Lease up: the API server may be gone.
+const GIVE_UP: Duration = Duration::from_millis(700);
+/// Libraries that tell each failed call in the log; what comes of it is told here, once.
+const TALKATIVE: [&str; 2] = ["kube_client", "kube_runtime"];
 /// The longest time without a sign of life from the agent thread: managers give an answer about that long.
 const AGENT_LIMIT: Duration = Duration::from_secs(3);
 /// The same from the main thread, where a large document takes its time.
@@ -73,7 +82,7 @@ pub fn start(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Invocation::Check(args) => check(&args.config),
         Invocation::Probe(args) => answered(&probe::probe(&args)?),
         Invocation::Run(args) => {
-            daemon::logging::init(&args.log)?;
+            daemon::logging::init(&quiet(&args.log))?;
             let runtime = runtime()?;
             let ended = runtime.block_on(run(args));
             // Keys that are being derived must not hold up the end.
@@ -125,17 +134,16 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     if let Err(error) = raise_descriptors() {
         tracing::warn!(%error, "the limit of open files cannot be raised");
     }
-    let store = EngineStore::open(&args.state).context("cannot keep the SNMP engine's identity")?;
-    if store.is_worn_out() {
-        tracing::error!("the engine has no boots left: without another engine id SNMPv3 cannot be served");
-    }
+    let status = Status::default();
+    let mut home = Home::open(&args).await?;
     let (statistics, traffic) = (Arc::new(Statistics::default()), Arc::new(Traffic::default()));
     let standing = Arc::default();
     let (commander, commands) = mpsc::channel(COMMANDS);
     let (main_heartbeat, agent_heartbeat) = (Heartbeat::new(), Heartbeat::new());
-    let (status, readiness) = (Status::new(&store), Readiness::new());
+    let readiness = Readiness::new();
     let unconfigured = readiness.block("configuration");
-    let admin = Arc::new(admin::server(readiness, &status, &statistics, &traffic, &standing, commander.clone()));
+    let admin =
+        Arc::new(admin::server(readiness.clone(), &status, &statistics, &traffic, &standing, commander.clone()));
     for (address, face) in [(args.listen, Face::Public), (args.local_listen, Face::Local)] {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
         tracing::info!(%address, ?face, "listening");
@@ -143,35 +151,46 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
     tokio::spawn(beat(main_heartbeat.clone()));
 
-    let (door, operator) = (args.tls, args.operator_service_account);
-    let mut configuration = Configuration::new(args.config, store.engine_id(), status.clone());
-    let Loaded { document, access } = tokio::select! {
+    let begun = async {
+        let unknown = readiness.block("engine");
+        let engine = home.engine(&status).await;
+        drop(unknown);
+        let mut configuration = Configuration::new(home.source(&status), &engine.engine_id, status.clone());
+        let loaded = configuration.next().await;
+        (engine, configuration, loaded)
+    };
+    let (engine, mut configuration, Loaded { document, access }) = tokio::select! {
         signal = signals.received() => {
             tracing::info!(signal, "ending without ever having been configured");
             return Ok(());
         }
-        loaded = configuration.next() => loaded,
+        begun = begun => begun,
     };
     let access = Arc::new(ArcSwap::from_pointee(access));
-    let started = Instant::now();
-    let identity = EngineIdentity { engine_id: store.engine_id().into(), boots: store.boots() };
-    let objects = SystemObjects::new(identity.clone(), started, Arc::clone(&access), Arc::clone(&statistics));
+    let is_alone = matches!(home, Home::Alone(..));
+    let active = Arc::new(AtomicBool::new(is_alone));
+    let desk = Desk { access, statistics, commander, active: Arc::clone(&active), status: status.clone() };
+    let Active { engine: first, objects, started } = desk.engine(&engine).context("cannot be an SNMP engine")?;
     let mut bound = Bound::bind(&document.listeners)?;
     let (front, arrivals) = match bound.agentx_tls.take() {
         None => (None, None),
         Some(bound) => {
-            let directory = door.context("listeners.agentxTls needs --tls, the folder of its certificate")?;
-            let (replica, active) = (replica(), Arc::new(AtomicBool::new(true)));
+            let directory = args.tls.context("listeners.agentxTls needs --tls, the folder of its certificate")?;
+            let (operator, replica) = (args.operator_service_account, home.name());
             let settings = Settings { directory, operator, replica, active };
-            let outward = (commander.clone(), Arc::clone(&traffic), watcher.clone());
-            let (front, arrivals) = open_front(bound, settings, &document.limits, outward).await?;
+            let client =
+                home.client().await.context("listeners.agentxTls needs the Kubernetes API, to review tokens")?;
+            let reviewer = Box::new(KubeReviewer::new(client));
+            let (commander, traffic) = (desk.commander.clone(), Arc::clone(&traffic));
+            let outward = Outward { reviewer, commander, traffic };
+            let (front, arrivals) = Front::start(bound, settings, &document.limits, outward, watcher.clone());
             (Some(front), Some(arrivals))
         }
     };
     let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
     dispatcher.grant(Grants::new(&document.contexts), started);
     let parts = Parts {
-        engine: Engine::new(identity, Arc::clone(&access), statistics, started).context("cannot be an SNMP engine")?,
+        engine: is_alone.then_some(first),
         dispatcher,
         bound,
         arrivals,
@@ -186,9 +205,15 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     watchdog::start(vec![thread("agent", AGENT_LIMIT, agent_heartbeat), thread("main", MAIN_LIMIT, main_heartbeat)])
         .context("cannot start the watchdog")?;
     status.loaded(&document);
+    if is_alone {
+        status.activated(&engine);
+    }
+    let mut replica = home.replica(&status);
     drop(unconfigured);
     tracing::info!("ready");
 
+    // A boot whose keys are being derived.
+    let mut awaited: Option<EngineIdentity> = None;
     loop {
         tokio::select! {
             signal = signals.received() => {
@@ -199,42 +224,80 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
                 ended.context("the agent thread has ended by a panic, which is a defect")?.context("cannot serve")?;
                 anyhow::bail!("the agent thread has ended, which is a defect");
             }
-            Loaded { document, access: new } = configuration.next() => {
-                access.store(Arc::new(new));
+            Loaded { document, access } = configuration.next() => {
+                desk.access.store(Arc::new(access));
                 // The agent thread is gone only if it has ended, which is told above.
-                _ = commander.send(Command::Limit(Box::new(document.limits.clone()))).await;
-                _ = commander.send(Command::Grant(Box::new(Grants::new(&document.contexts)))).await;
+                _ = desk.commander.send(Command::Limit(Box::new(document.limits.clone()))).await;
+                _ = desk.commander.send(Command::Grant(Box::new(Grants::new(&document.contexts)))).await;
                 if let Some(front) = &front {
                     front.limit(&document.limits);
                 }
                 status.loaded(&document);
+                if let Some(engine) = awaited.take() {
+                    activate(&desk, replica.as_ref(), &engine).await?;
+                }
             }
+            turn = turn(&mut replica) => match turn {
+                Turn::Activate(engine) if engine.engine_id == configuration.engine_id() => {
+                    activate(&desk, replica.as_ref(), &engine).await?;
+                }
+                Turn::Activate(engine) => {
+                    configuration.rekey(&engine.engine_id);
+                    awaited = Some(engine);
+                }
+                Turn::Deactivate => {
+                    awaited = None;
+                    desk.close().await;
+                    replica.iter().for_each(|replica| replica.label(false));
+                }
+            },
         }
     }
-    if let Err(overdue) = trigger.drain(DRAIN).await {
-        tracing::warn!("{overdue}");
-    }
+    end(trigger, &desk, replica).await;
     Ok(())
 }
 
-/// Opens the door of AgentX over TLS, with the API server that the environment leads to for reviewing tokens: that of
-/// KUBECONFIG or `~/.kube/config`, else that of the cluster.
-async fn open_front(
-    bound: BoundTls,
-    settings: Settings,
-    limits: &master_config::Limits,
-    (commander, traffic, drain): (mpsc::Sender<Command>, Arc<Traffic>, Watcher),
-) -> anyhow::Result<(Front, mpsc::Receiver<Arrival>)> {
-    let client = kube::Client::try_default().await;
-    let client = client.context("listeners.agentxTls needs the Kubernetes API, to review tokens")?;
-    let outward = Outward { reviewer: Box::new(KubeReviewer::new(client)), commander, traffic };
-    Ok(Front::start(bound, settings, limits, outward, drain))
+/// This replica's next turn; there is none for a master that is alone.
+async fn turn(replica: &mut Option<Replica>) -> Turn {
+    match replica {
+        Some(replica) => replica.next().await,
+        None => std::future::pending().await,
+    }
 }
 
-/// What this replica is called: its pod's name, else its host's.
-fn replica() -> String {
-    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim_end().to_owned());
-    std::env::var("POD_NAME").or_else(|_| host()).unwrap_or_default()
+/// Answers managers as this boot of the engine, and has them find this replica.
+async fn activate(desk: &Desk, replica: Option<&Replica>, engine: &EngineIdentity) -> anyhow::Result<()> {
+    desk.open(engine).await.context("cannot be an SNMP engine")?;
+    replica.iter().for_each(|replica| replica.label(true));
+    Ok(())
+}
+
+/// Ends: answers no more, then lets another replica take over while sessions are closed.
+async fn end(trigger: Trigger, desk: &Desk, replica: Option<Replica>) {
+    if replica.is_some() {
+        desk.close().await;
+    }
+    let give_up = async {
+        let Some(replica) = replica else { return };
+        if timeout(GIVE_UP, replica.end()).await.is_err() {
+            tracing::warn!("the Lease could not be given up: it has to run out");
+        }
+    };
+    let (drained, ()) = tokio::join!(trigger.drain(DRAIN), give_up);
+    if let Err(overdue) = drained {
+        tracing::warn!("{overdue}");
+    }
+}
+
+/// The log without what libraries say of each call, unless it is asked for by name.
+fn quiet(log: &LogArgs) -> LogArgs {
+    let mut log = log.clone();
+    for library in TALKATIVE {
+        if !log.log_level.iter().any(|(target, _)| target == library) {
+            log.log_level = log.log_level.with_target(library, LevelFilter::OFF);
+        }
+    }
+    log
 }
 
 /// Allows as many open files as the system grants: each subagent's connection is one.

@@ -5,6 +5,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
+use crate::cluster::Names;
 use crate::listener::tls::ServiceAccount;
 use crate::probe::ProbeArgs;
 
@@ -27,11 +28,18 @@ pub enum Invocation {
 pub struct RunArgs {
     /// The document of contexts, access and listeners, as `snmp-operator render` writes it; looked at every second, and
     /// changes take effect without a restart, but for listeners
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "secret")]
+    pub config: Option<PathBuf>,
     /// Folder to keep the SNMP engine's id and boots in; it has to outlive restarts, and belongs to one master
-    #[arg(long, value_name = "DIR")]
-    pub state: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "secret")]
+    pub state: Option<PathBuf>,
+    /// In a Kubernetes cluster, in place of --config and --state: the document is in the Secrets NAME-0 to NAME-7 of
+    /// this namespace, the engine in NAME-engine, and of several replicas the holder of the Lease NAME is active
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["config", "state"])]
+    pub secret: Option<Names>,
+    /// With --secret: name of this replica's pod, by default that of the environment variable POD_NAME, or the host's
+    #[arg(long, value_name = "NAME", requires = "secret", conflicts_with_all = ["config", "state"])]
+    pub pod_name: Option<String>,
     /// Folder of the certificate and key that AgentX over TLS is served with, tls.crt and tls.key; looked at every second.
     /// Tokens are reviewed by the API server of KUBECONFIG or, without one, of the cluster
     #[arg(long, value_name = "DIR")]
@@ -121,9 +129,17 @@ mod tests {
     #[test]
     fn without_a_subcommand_it_serves() {
         let Ok(Invocation::Run(args)) = of("--config /c --state /s") else { panic!() };
-        assert_eq!((args.config, args.state), (PathBuf::from("/c"), PathBuf::from("/s")));
+        assert_eq!((args.config, args.state), (Some(PathBuf::from("/c")), Some(PathBuf::from("/s"))));
+        assert_eq!(args.secret, None);
         assert_eq!(args.listen, "0.0.0.0:7701".parse().unwrap());
         assert_eq!(args.local_listen, "127.0.0.1:7702".parse().unwrap());
+    }
+
+    #[test]
+    fn in_a_cluster_it_needs_neither_file_nor_folder() {
+        let Ok(Invocation::Run(args)) = of("--secret snmp-system/snmp-master") else { panic!() };
+        assert_eq!((args.config, args.state), (None, None));
+        assert_eq!(args.secret, Some(Names { namespace: "snmp-system".to_owned(), name: "snmp-master".to_owned() }));
     }
 
     #[test]
@@ -146,6 +162,11 @@ mod tests {
     #[case("--config /c", "--state")]
     #[case("--config /c --state /s --local-listen 0.0.0.0:7702", "not a loopback address")]
     #[case("--config /c --state /s --listen 7701", "--listen")]
+    #[case("--state /s", "--config")]
+    #[case("--secret snmp-master", "NAMESPACE/NAME")]
+    #[case("--secret a/b --config /c", "--config")]
+    #[case("--secret a/b --state /s", "--state")]
+    #[case("--config /c --state /s --pod-name m-0", "--pod-name")]
     #[case("--config /c --state /s --lisen [::]:7701", "--listen")]
     #[case("--config /c --state /s check /c", "check")]
     #[case("check", "FILE")]

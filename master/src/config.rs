@@ -1,4 +1,5 @@
-//! The document, watched: read once a second, and put to use if it says something else and is sound.
+//! The document, watched: read once a second, or sent by the API server, and put to use if it says something else and
+//! is sound.
 //!
 //! A volume of Kubernetes changes by a link that is swapped, an editor writes in place: what tells them both is what
 //! the file says. A document that cannot be used changes nothing; the last good one stays in force.
@@ -19,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    cluster::SecretSource,
     snmp::{Access, KeyCache},
     status::Status,
 };
@@ -59,11 +61,26 @@ pub struct Loaded {
     pub access: Access,
 }
 
+/// Where the document comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A file.
+    File(FileSource),
+    /// Secrets of a cluster.
+    Secrets(Box<SecretSource>),
+}
+
+/// A file, looked at each second.
+#[derive(Debug)]
+pub struct FileSource {
+    watch: Watch,
+    ticks: Interval,
+}
+
 /// Watches the document, and makes of each what requests are judged by.
 #[derive(Debug)]
 pub struct Configuration {
-    watch: Watch,
-    ticks: Interval,
+    source: Source,
     engine_id: Arc<[u8]>,
     /// Keys that were derived already; away while more are.
     keys: KeyCache,
@@ -122,20 +139,60 @@ fn fingerprint(contents: &Result<Vec<u8>, Fault>) -> u64 {
     hasher.finish()
 }
 
-impl Configuration {
-    /// Of the file at `path`, for the engine of this id. Runs inside a runtime.
+impl FileSource {
+    /// The file at `path`. Runs inside a runtime.
     #[must_use]
-    pub fn new(path: PathBuf, engine_id: &[u8], status: Status) -> Self {
+    pub fn new(path: PathBuf) -> Self {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            watch: Watch::new(path),
-            ticks,
-            engine_id: engine_id.into(),
-            keys: KeyCache::default(),
-            deriving: None,
-            status,
+        Self { watch: Watch::new(path), ticks }
+    }
+
+    async fn next(&mut self) -> Result<Valid, String> {
+        loop {
+            self.ticks.tick().await;
+            if let Some(told) = self.watch.poll() {
+                return told.map_err(|fault| format!("{}: {fault}", self.watch.path.display()));
+            }
         }
+    }
+}
+
+impl Source {
+    /// Waits for the next document. Cancel safe.
+    async fn next(&mut self) -> Result<Valid, String> {
+        match self {
+            Self::File(file) => file.next().await,
+            Self::Secrets(secrets) => secrets.next().await,
+        }
+    }
+
+    fn tell_again(&mut self) {
+        match self {
+            Self::File(file) => file.watch.told = None,
+            Self::Secrets(secrets) => secrets.tell_again(),
+        }
+    }
+}
+
+impl Configuration {
+    /// Of this source, for the engine of this id.
+    #[must_use]
+    pub fn new(source: Source, engine_id: &[u8], status: Status) -> Self {
+        Self { source, engine_id: engine_id.into(), keys: KeyCache::default(), deriving: None, status }
+    }
+
+    /// The id of the engine that keys are derived for.
+    #[must_use]
+    pub fn engine_id(&self) -> &[u8] {
+        &self.engine_id
+    }
+
+    /// Keys are for an engine of another id from now on: the document comes again, with those.
+    pub fn rekey(&mut self, engine_id: &[u8]) {
+        self.engine_id = engine_id.into();
+        self.deriving = None;
+        self.source.tell_again();
     }
 
     /// Waits for the next document that can be used. Keys are derived on a thread that has nothing else to do. Cancel
@@ -153,11 +210,9 @@ impl Configuration {
                     Err(error) => self.status.refused(format!("its keys cannot be derived: {error}")),
                 }
             }
-            self.ticks.tick().await;
-            match self.watch.poll() {
-                None => {}
-                Some(Err(fault)) => self.status.refused(format!("{}: {fault}", self.watch.path.display())),
-                Some(Ok(document)) => {
+            match self.source.next().await {
+                Err(fault) => self.status.refused(fault),
+                Ok(document) => {
                     let (engine_id, mut keys) = (Arc::clone(&self.engine_id), std::mem::take(&mut self.keys));
                     self.deriving = Some(tokio::task::spawn_blocking(move || {
                         let access = Access::new(&document, &engine_id, &mut keys);
@@ -176,7 +231,6 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::engine_store::EngineStore;
 
     /// Nothing takes longer, unless it never comes.
     async fn within<T>(wait: impl Future<Output = T>) -> T {
@@ -268,8 +322,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.json");
         fs::write(&path, document("first")).unwrap();
-        let status = Status::new(&EngineStore::open(dir.path()).unwrap());
-        let mut configuration = Configuration::new(path.clone(), b"\x80\x00\x00\x00\x01", status.clone());
+        let status = Status::default();
+        let source = Source::File(FileSource::new(path.clone()));
+        let mut configuration = Configuration::new(source, b"\x80\x00\x00\x00\x01", status.clone());
         let loaded = within(configuration.next()).await;
         assert_eq!(community(&loaded.document), "first");
         status.loaded(&loaded.document);
@@ -292,5 +347,18 @@ mod tests {
         status.loaded(&loaded.document);
         assert_eq!((community(&loaded.document), status.errors(), status.reloads()), ("second", 1, 2));
         assert_eq!(status.configuration().error, None);
+    }
+
+    #[tokio::test]
+    async fn for_another_engine_the_document_comes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.json");
+        fs::write(&path, document("first")).unwrap();
+        let source = Source::File(FileSource::new(path));
+        let mut configuration = Configuration::new(source, b"\x80\x00\x00\x00\x01", Status::default());
+        within(configuration.next()).await;
+        configuration.rekey(b"\x80\x00\x00\x00\x02");
+        assert_eq!(community(&within(configuration.next()).await.document), "first");
+        assert_eq!(configuration.engine_id(), b"\x80\x00\x00\x00\x02");
     }
 }

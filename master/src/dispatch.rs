@@ -165,6 +165,11 @@ impl<O: OwnObjects> Dispatcher<O> {
         self.limits = limits.clone();
     }
 
+    /// The engine starts, at `started`: sysUpTime is 0 then, and the master's own objects are these from now on.
+    pub fn restart(&mut self, own: O, started: Instant) {
+        (self.own, self.started) = (own, started);
+    }
+
     /// The limits that hold.
     pub fn limits(&self) -> &master_config::Limits {
         &self.limits

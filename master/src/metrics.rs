@@ -10,6 +10,7 @@ use daemon::metrics::{Labels, Page};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, registry::Unit};
 
 use crate::{
+    role::{Role, Trouble},
     standing::Standing,
     statistics::{Counter, PerVersion, Statistics},
     status::Status,
@@ -44,6 +45,7 @@ impl Collector for Metrics {
         let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         page.gauges("build_info", "The master's version.", None, [(version, 1_i64)])?;
         self.configuration(&mut page)?;
+        self.role(&mut page)?;
         self.snmp(&mut page)?;
         self.datagrams(&mut page)?;
         self.agentx(&mut page)?;
@@ -66,6 +68,17 @@ impl Metrics {
         let restart = one(i64::from(configuration.restart_needed));
         page.gauges("config_restart_needed", "Whether the document names other listeners.", None, restart)?;
         page.gauges("engine_boots", "snmpEngineBoots.", None, one(i64::from(self.status.engine_boots())))
+    }
+
+    fn role(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
+        let Role { active, activations, lease, troubles } = self.status.role();
+        page.gauges("active", "Whether this replica answers managers.", None, one(i64::from(active)))?;
+        page.counters("activations", "How often this replica became the active one.", one(activations))?;
+        let transitions = lease.map(|lease| (Labels::new(), i64::from(lease.transitions)));
+        page.gauges("lease_transitions", "How often the Lease went from one replica to another.", None, transitions)?;
+        let troubles = Trouble::ALL
+            .map(|trouble| (labels(&[("what", trouble.name())]), i64::from(troubles.contains_key(&trouble))));
+        page.gauges("trouble", "Whether this fails now of what has to do with the cluster.", None, troubles)
     }
 
     fn snmp(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
@@ -113,6 +126,8 @@ impl Metrics {
         let ways = [("in", &traffic.datagrams_in), ("out", &traffic.datagrams_out)];
         let datagrams = ways.map(|(way, count)| (labels(&[("direction", way)]), count.get()));
         page.counters("datagrams", "SNMP datagrams.", datagrams)?;
+        let standby = one(traffic.datagrams_standby.get());
+        page.counters("datagrams_standby", "SNMP datagrams dropped because another replica is active.", standby)?;
         let failures = [("in", &traffic.receive_failures), ("out", &traffic.send_failures)];
         let failures = failures.map(|(way, count)| (labels(&[("direction", way)]), count.get()));
         page.counters("datagram_failures", "Datagrams that the system did not take or give.", failures)?;

@@ -10,16 +10,21 @@ use data_encoding::HEXLOWER;
 use master_config::{Listeners, Valid};
 use serde::{Serialize, Serializer};
 
-use crate::{engine_store::EngineStore, standing::Sessions, statistics::Counter};
+use crate::{
+    role::{LeaseStatus, Role, Trouble},
+    snmp::EngineIdentity,
+    standing::Sessions,
+    statistics::Counter,
+};
 
 /// What can be seen of the main thread's work. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Status(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
-    engine_id: String,
-    engine_boots: u32,
+    engine: Mutex<Option<EngineIdentity>>,
+    role: Mutex<Role>,
     configuration: Mutex<ConfigurationStatus>,
     errors: Counter,
     reloads: Counter,
@@ -53,16 +58,45 @@ fn age<S: Serializer>(at: &Option<(Instant, SystemTime)>, serializer: S) -> Resu
 }
 
 impl Status {
-    /// Of the master that is this engine.
+    /// Notes which engine it is, in which boot.
+    pub fn engine(&self, engine: &EngineIdentity) {
+        *lock(&self.0.engine) = Some(engine.clone());
+    }
+
+    /// Notes that managers are answered from now on, as this boot of the engine.
+    pub fn activated(&self, engine: &EngineIdentity) {
+        self.engine(engine);
+        let mut role = lock(&self.0.role);
+        role.active = true;
+        role.activations += 1;
+        tracing::info!(boots = engine.boots, "active: managers are answered");
+    }
+
+    /// Notes that managers are not answered any more.
+    pub fn deactivated(&self) {
+        if std::mem::take(&mut lock(&self.0.role).active) {
+            tracing::info!("standing by: another replica is active");
+        }
+    }
+
+    /// Notes what the Lease says.
+    pub fn lease(&self, lease: LeaseStatus) {
+        let mut role = lock(&self.0.role);
+        if role.lease.as_ref().is_none_or(|before| before.holder != lease.holder) {
+            tracing::info!(holder = lease.holder.as_deref().unwrap_or("nobody"), "the Lease");
+        }
+        role.lease = Some(lease);
+    }
+
+    /// Notes that something does not work, and why; or that it does.
+    pub fn trouble(&self, trouble: Trouble, reason: Option<String>) {
+        lock(&self.0.role).trouble(trouble, reason);
+    }
+
+    /// Which part this replica has.
     #[must_use]
-    pub fn new(engine: &EngineStore) -> Self {
-        Self(Arc::new(Inner {
-            engine_id: HEXLOWER.encode(engine.engine_id()),
-            engine_boots: engine.boots(),
-            configuration: Mutex::default(),
-            errors: Counter::default(),
-            reloads: Counter::default(),
-        }))
+    pub fn role(&self) -> Role {
+        lock(&self.0.role).clone()
     }
 
     /// Notes that `document` is in force.
@@ -110,18 +144,24 @@ impl Status {
         self.0.reloads.get()
     }
 
-    /// snmpEngineBoots.
+    /// snmpEngineBoots; 0 while it is not known.
     #[must_use]
     pub fn engine_boots(&self) -> u32 {
-        self.0.engine_boots
+        lock(&self.0.engine).as_ref().map_or(0, |engine| engine.boots)
     }
 
     /// All of it as JSON, with the sessions, if the agent thread could be asked.
     #[must_use]
     pub fn to_json(&self, sessions: Option<&Sessions>) -> String {
+        let engine = lock(&self.0.engine).clone();
+        let engine = engine.map(|engine| {
+            let EngineIdentity { engine_id, boots } = engine;
+            serde_json::json!({"id": HEXLOWER.encode(&engine_id), "boots": boots})
+        });
         let json = serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "engine": {"id": self.0.engine_id, "boots": self.0.engine_boots},
+            "engine": engine,
+            "role": self.role(),
             "configuration": self.configuration(),
             "sessions": sessions.map(Sessions::to_json),
         });
@@ -129,8 +169,12 @@ impl Status {
     }
 
     fn lock(&self) -> MutexGuard<'_, ConfigurationStatus> {
-        self.0.configuration.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.configuration)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -155,15 +199,15 @@ mod tests {
         master_config::parse(document.to_string().as_bytes()).unwrap()
     }
 
-    fn status() -> (tempfile::TempDir, Status) {
-        let dir = tempfile::tempdir().unwrap();
-        let status = Status::new(&EngineStore::open(dir.path()).unwrap());
-        (dir, status)
+    fn engine() -> EngineIdentity {
+        EngineIdentity { engine_id: vec![0x80, 0, 0, 0, 1], boots: 1 }
     }
 
     #[test]
     fn it_says_what_is_in_force_and_no_secret() {
-        let (_dir, status) = status();
+        let status = Status::default();
+        assert_eq!(status.engine_boots(), 0);
+        status.activated(&engine());
         status.loaded(&document(1161));
         let text = status.to_json(None);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -174,7 +218,7 @@ mod tests {
 
     #[test]
     fn other_listeners_need_a_restart_until_the_document_names_the_old_ones_again() {
-        let (_dir, status) = status();
+        let status = Status::default();
         let needed = [1161, 1161, 2161, 1161].map(|port| {
             status.loaded(&document(port));
             status.configuration().restart_needed
@@ -185,11 +229,28 @@ mod tests {
 
     #[test]
     fn an_error_is_told_until_the_next_document_that_can_be_used() {
-        let (_dir, status) = status();
+        let status = Status::default();
         status.refused("it is broken".to_owned());
         assert_eq!(status.configuration().error.as_deref(), Some("it is broken"));
         assert!(!status.configuration().loaded);
         status.loaded(&document(1161));
         assert_eq!((status.configuration().error, status.errors()), (None, 1));
+    }
+
+    #[test]
+    fn it_says_which_part_the_replica_has() {
+        let status = Status::default();
+        status.lease(LeaseStatus { holder: Some("snmp-master-0".to_owned()), transitions: 4 });
+        let role = |status: &Status| serde_json::to_value(status.role()).unwrap();
+        assert_eq!(
+            (&role(&status)["active"], &role(&status)["lease"]["holder"]),
+            (&false.into(), &"snmp-master-0".into())
+        );
+        for times in 1..=2 {
+            status.activated(&engine());
+            assert_eq!((&role(&status)["active"], &role(&status)["activations"]), (&true.into(), &times.into()));
+            status.deactivated();
+            assert!(!status.role().active);
+        }
     }
 }

@@ -7,6 +7,8 @@ use crate::statistics::Counter;
 pub struct Traffic {
     /// Datagrams that came.
     pub datagrams_in: Counter,
+    /// Datagrams that were dropped because another replica is active.
+    pub datagrams_standby: Counter,
     /// Datagrams that could not be received: an error in place of one.
     pub receive_failures: Counter,
     /// Datagrams that left.

@@ -5,7 +5,7 @@ use agentx::{Oid, ResponseError, VarBind};
 use crate::varbind_list::VarBindList;
 
 /// Names a request while it is being answered. The asker chooses it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
 /// What an NMS asks for. Whether it may is decided already.

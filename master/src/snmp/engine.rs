@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     ber::tag,
-    dispatch::{Answer, Request},
+    dispatch::{Answer, Request, Token},
     statistics::Statistics,
     varbind_list::VarBindList,
 };
@@ -115,6 +115,19 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let usm = Usm::new(identity, started)?;
         Ok(Self { access, statistics, pending: Pending::default(), usm, warned: None })
+    }
+
+    /// The same in the place of an engine whose last request had this token. What it was asked is not answered any more,
+    /// and never taken for an answer to this one's.
+    #[must_use]
+    pub fn after(mut self, last: Token) -> Self {
+        self.pending = Pending::after(last);
+        self
+    }
+
+    /// The token of the last request.
+    pub fn last_token(&self) -> Token {
+        self.pending.last()
     }
 
     /// Takes a datagram.

@@ -50,6 +50,16 @@ impl Pending {
     /// How often it is looked for what took longer, at most.
     const SWEEPS: Duration = Duration::from_secs(10);
 
+    /// Of an engine after another one, whose requests may still be answered: their tokens are not given again.
+    pub(crate) fn after(last: Token) -> Self {
+        Self { last: last.0, ..Self::default() }
+    }
+
+    /// The last token given.
+    pub(crate) fn last(&self) -> Token {
+        Token(self.last)
+    }
+
     /// Takes a request on, if there are fewer than `limit`.
     pub(crate) fn begin(
         &mut self,

@@ -138,3 +138,49 @@ async fn other_access_is_in_force_at_once_and_no_session_is_lost() {
     assert_eq!(master.get_as("other", A).await, Value::OctetString("of a".into()));
     drop(subagent);
 }
+
+#[tokio::test]
+async fn who_stands_by_keeps_its_sessions_and_leaves_managers_to_another() {
+    let master = Master::start();
+    let subagent = Subagent::over_unix(&master).serving(A, b"of a");
+    assert_eq!(master.get(A).await, Value::OctetString("of a".into()));
+    master.deactivate().await;
+    master.ask_and_go(A, 3);
+    assert_eq!(master.dropped_until(3), 3);
+    let mut late = Subagent::over_tcp(&master);
+    late.open();
+    assert_eq!(late.register(B), ResponseError::NoError);
+    let there = master.standing_until(|standing| standing.registrations == 2);
+    assert_eq!((there.sessions, there.requests), (2, 0));
+
+    master.activate(2).await;
+    assert_eq!(master.get(A).await, Value::OctetString("of a".into()));
+    // snmpEngineBoots and snmpEngineTime: another boot, which has just begun.
+    assert_eq!(master.get_instance("1.3.6.1.6.3.10.2.1.2.0").await, Value::Integer(2));
+    let Value::Integer(time) = master.get_instance("1.3.6.1.6.3.10.2.1.3.0").await else { panic!("no snmpEngineTime") };
+    assert!((0..30).contains(&time), "{time}");
+    drop((subagent, late));
+}
+
+#[tokio::test]
+async fn what_was_asked_of_the_engine_before_is_no_answer_of_the_next() {
+    let master = Master::start();
+    let mut slow = Subagent::over_unix(&master);
+    slow.open();
+    assert_eq!(slow.register(A), ResponseError::NoError);
+    master.ask_and_go(A, 1);
+    let there = master.standing_until(|standing| standing.outstanding == 1);
+    assert_eq!(there.outstanding, 1);
+    master.deactivate().await;
+    master.activate(2).await;
+    let other = Subagent::over_tcp(&master).serving(B, b"of b");
+    for _ in 0..3 {
+        assert_eq!(master.get(B).await, Value::OctetString("of b".into()));
+    }
+    // It is asked, and what it would say goes nowhere.
+    slow.read_requests(1);
+    slow.shut_down(Shutdown::Both);
+    assert_eq!(master.standing_until(|standing| standing.requests == 0).requests, 0);
+    assert_eq!(master.get(B).await, Value::OctetString("of b".into()));
+    drop(other);
+}

@@ -15,7 +15,7 @@ use daemon::{
     heartbeat::Heartbeat,
 };
 use master::{
-    agent::{self, Command, Parts},
+    agent::{self, Active, Command, Parts},
     dispatch::Dispatcher,
     listener::Bound,
     snmp::{Access, Engine, EngineIdentity, KeyCache, SystemObjects},
@@ -25,7 +25,11 @@ use master::{
 };
 use master_config::Valid;
 use tempfile::TempDir;
-use tokio::{runtime::Builder, sync::mpsc, task::LocalSet};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, oneshot},
+    task::LocalSet,
+};
 
 /// Nothing takes longer, unless it never comes.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -43,7 +47,8 @@ pub(crate) struct Master {
     traffic: Arc<Traffic>,
     running: Option<(Trigger, JoinHandle<()>)>,
     manager: UdpSocket,
-    _commander: mpsc::Sender<Command>,
+    statistics: Arc<Statistics>,
+    commander: mpsc::Sender<Command>,
     dir: TempDir,
 }
 
@@ -85,7 +90,7 @@ impl Master {
         let tcp = bound.agentx_tcp.as_ref().unwrap().local_addr().unwrap();
         let (commander, commands) = mpsc::channel(1);
         let parts = Parts {
-            engine: Engine::new(identity, Arc::clone(&access), statistics, started).unwrap(),
+            engine: Some(Engine::new(identity, Arc::clone(&access), Arc::clone(&statistics), started).unwrap()),
             dispatcher: Dispatcher::new(objects, &document.limits, started),
             bound,
             arrivals: None,
@@ -101,7 +106,7 @@ impl Master {
         });
         let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
         let running = Some((trigger, thread));
-        Self { snmp, path, tcp, access, standing, traffic, running, manager, _commander: commander, dir }
+        Self { snmp, path, tcp, access, standing, traffic, running, manager, statistics, commander, dir }
     }
 
     /// Ends it in good order, and waits for that.
@@ -122,8 +127,42 @@ impl Master {
         self.access.store(Arc::new(Access::new(&document, ENGINE_ID, &mut KeyCache::default())));
     }
 
+    /// Another replica answers from now on.
+    pub(crate) async fn deactivate(&self) {
+        let (done, closed) = oneshot::channel();
+        self.commander.send(Command::Deactivate(done)).await.unwrap();
+        closed.await.unwrap();
+    }
+
+    /// This one answers from now on, as that boot of the engine.
+    pub(crate) async fn activate(&self, boots: u32) {
+        let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots };
+        let (started, access, statistics) = (Instant::now(), &self.access, &self.statistics);
+        let engine = Engine::new(identity.clone(), Arc::clone(access), Arc::clone(statistics), started).unwrap();
+        let objects = SystemObjects::new(identity, started, Arc::clone(access), Arc::clone(statistics));
+        self.commander.send(Command::Activate(Box::new(Active { engine, objects, started }))).await.unwrap();
+    }
+
+    /// How many datagrams were dropped because another replica answers, once there are so many.
+    pub(crate) fn dropped_until(&self, wanted: u64) -> u64 {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let dropped = self.traffic.datagrams_standby.get();
+            if dropped >= wanted || Instant::now() > deadline {
+                return dropped;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub(crate) async fn get(&self, subtree: &str) -> Value {
         self.get_as("public", subtree).await
+    }
+
+    /// What a manager reads of this instance.
+    pub(crate) async fn get_instance(&self, instance: &str) -> Value {
+        let client = Client::builder(self.snmp.to_string(), Auth::v2c("public")).connect().await.unwrap();
+        client.get(&instance.parse().unwrap()).await.expect("an answer").varbinds[0].value.clone()
     }
 
     /// What a manager reads of an instance in `subtree`.
