@@ -26,7 +26,6 @@ demo: ## From SnmpSubtree files to an SNMP walk, on this machine, in front of yo
 	@target/debug/demo
 
 test: setup ## All checks and tests, with one summary at the end
-	@tests/setup e2e
 	@tests/run lint unit chart interop e2e
 
 unit: ## Tests of pure code: properties, snapshots, fuzz corpora, the codec against the agentx crate
