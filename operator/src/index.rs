@@ -22,7 +22,7 @@ pub struct Index {
     pub contexts: Store<Arc<SnmpContext>>,
     /// SnmpTrapTargets.
     pub trap_targets: Store<Arc<SnmpTrapTarget>>,
-    /// Namespaces.
+    /// Namespaces, each by its name and in itself.
     pub namespaces: Store<Arc<KeptNamespace>>,
     /// Pods that are not finished.
     pub pods: Store<Arc<Pod>>,

@@ -2,7 +2,7 @@
 
 use crds::{Condition, Pods};
 
-use super::{PROGRAMMED, READY, Status, Unresolved, Verdict, accepted, resolved};
+use super::{PROGRAMMED, READY, Status, Unresolved, Verdict, accepted, resolved, word};
 use crate::plan::{Reason, Refusal};
 
 /// Whether configuration is written.
@@ -53,9 +53,10 @@ pub fn subtree(facts: &SubtreeFacts<'_>) -> Vec<Verdict> {
     let missing: Vec<_> = facts.refusals.iter().copied().filter(|r| r.reason == Reason::NoSuchContext).collect();
     let mut verdicts = vec![accepted(facts.refusals), resolved(&missing, facts.unresolved, refused)];
     let not = |kind, reason: &str, message: &str| Verdict::new(kind, Status::False, reason, message);
-    if refused {
+    // The last of the conditions gives the reason of the first that does not hold: one look tells.
+    if let Some(first) = facts.refusals.first() {
         verdicts.push(not(PROGRAMMED, "NotAccepted", "it is not accepted"));
-        verdicts.push(not(READY, "NotAccepted", "it is not accepted"));
+        verdicts.push(not(READY, &word(first.reason), "it is not accepted"));
         return verdicts;
     }
     match &facts.programmed {
@@ -65,7 +66,7 @@ pub fn subtree(facts: &SubtreeFacts<'_>) -> Vec<Verdict> {
         }
         Programmed::No(reason, message) => {
             verdicts.push(not(PROGRAMMED, reason, message));
-            verdicts.push(not(READY, "NotProgrammed", "its configuration is not written"));
+            verdicts.push(not(READY, reason, "its configuration is not written"));
         }
     }
     verdicts
@@ -167,7 +168,7 @@ mod tests {
             "Accepted=False Conflict",
             "ResolvedRefs=Unknown NotAccepted",
             "Programmed=False NotAccepted",
-            "Ready=False NotAccepted",
+            "Ready=False Conflict",
         ];
         assert_eq!(shown(&facts), expected);
         assert_eq!(of(&facts, ACCEPTED).message, "spec.oid: taken by b");
@@ -209,7 +210,7 @@ mod tests {
             (SubtreeFacts { master: Master::Asking, ..SERVED }, "Ready=Unknown Pending"),
             (
                 SubtreeFacts { programmed: Programmed::No("NotOurs", "another's".into()), ..SERVED },
-                "Ready=False NotProgrammed",
+                "Ready=False NotOurs",
             ),
         ];
         for (facts, expected) in cases {

@@ -210,8 +210,7 @@ impl Controllers {
             let mut todo = Vec::new();
             for name in names {
                 let wanted = desired.namespaces.get(&name);
-                let deleting = index.namespaces.get(&Key::new("", &*name)).or_else(|| index.namespaces.get(&Key::new(&*name, &*name)));
-                if deleting.is_some_and(|namespace| namespace.deleting) {
+                if index.namespaces.get(&Key::new(&*name, &*name)).is_some_and(|namespace| namespace.deleting) {
                     continue;
                 }
                 let actions = namespace::actions(index, &name, wanted);
