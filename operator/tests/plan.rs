@@ -236,9 +236,7 @@ fn a_trap_target_is_held_against_its_contexts() {
         "allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": "acme"}}},
         "allowedTargets": ["10.0.0.0/8", "2001:db8::/32"],
     });
-    let v2c = |address: &str| {
-        json!({"address": address, "version": "V2c", "contextRefs": ["tenant"], "communityRef": {"name": "c", "key": "k"}})
-    };
+    let v2c = |address: &str| json!({"address": address, "version": "V2c", "contextRefs": ["tenant"], "communityRef": {"name": "c", "key": "k"}});
     let cases = [
         ("acme", v2c("10.1.2.3:162"), None),
         ("acme", v2c("[2001:db8::1]:162"), None),

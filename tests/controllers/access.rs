@@ -66,7 +66,8 @@ fn a_secret_is_read_when_it_is_labelled_and_no_sooner() -> Result<()> {
     let _operator = world.operator("operator", &[])?;
     namespace.kubectl(&["create", "secret", "generic", "api-key", "--from-literal=token=tell-no-one"])?;
     let mut manifest: serde_json::Value = serde_json::from_str(&subtree("one", "1.3.6.1.4.1.99999.1.1", "tenant"))?;
-    manifest["spec"]["sources"][0]["prometheus"]["authorization"] = json!({"credentials": {"name": "api-key", "key": "token"}});
+    manifest["spec"]["sources"][0]["prometheus"]["authorization"] =
+        json!({"credentials": {"name": "api-key", "key": "token"}});
     namespace.apply(&manifest.to_string())?;
     let message = world.condition(namespace.name(), "snmpsubtree/one", "ResolvedRefs", "False SecretNotReadable")?;
     world.condition(namespace.name(), "snmpsubtree/one", "Programmed", "True Programmed")?;

@@ -59,7 +59,9 @@ fn an_operator_outlives_its_api_server() -> Result<()> {
     world.wait_for("the operator to stop leading", || Ok(ensure!(!operator.leads()?)))?;
     operator.is_alive()?;
     world.cluster().start_component(Component::ApiServer)?;
-    world.wait_for("another subtree to be taken", || namespace.apply(&subtree("two", "1.3.6.1.4.1.99999.1.2", "tenant")))?;
+    world.wait_for("another subtree to be taken", || {
+        namespace.apply(&subtree("two", "1.3.6.1.4.1.99999.1.2", "tenant"))
+    })?;
     world.condition(namespace.name(), "snmpsubtree/two", "Programmed", "True Programmed")?;
     operator.is_alive()
 }

@@ -41,7 +41,7 @@ impl Drop for ControlPlane {
 }
 
 /// One test's: the cluster is its alone until this is dropped.
-pub struct World {
+pub(crate) struct World {
     // Dropped in this order.
     contexts: Vec<String>,
     system: Namespace,
@@ -52,13 +52,13 @@ pub struct World {
 }
 
 /// A running operator.
-pub struct Operator {
+pub(crate) struct Operator {
     process: Process,
     port: u16,
 }
 
 impl World {
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         static TURN: Mutex<()> = Mutex::new(());
         let plane = ControlPlane::shared()?;
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,25 +72,32 @@ impl World {
         Ok(Self { contexts: Vec::new(), system, kubeconfig, sandbox, _turn: turn, plane })
     }
 
-    pub fn cluster(&self) -> &Cluster {
+    pub(crate) fn cluster(&self) -> &Cluster {
         &self.plane.0
     }
 
     /// The operator's own namespace.
-    pub fn system(&self) -> &Namespace {
+    pub(crate) fn system(&self) -> &Namespace {
         &self.system
     }
 
-    pub fn namespace(&self, prefix: &str) -> Result<Namespace> {
+    pub(crate) fn namespace(&self, prefix: &str) -> Result<Namespace> {
         self.cluster().namespace(prefix)
     }
 
     /// Starts an operator, and waits until it leads unless another does.
-    pub fn operator(&self, name: &str, flags: &[&str]) -> Result<Operator> {
+    pub(crate) fn operator(&self, name: &str, flags: &[&str]) -> Result<Operator> {
         let port = free_port()?;
         let mut command = Command::new(built("snmp-operator")?);
         command
-            .args(["run", "--namespace", self.system.name(), "--identity", name, "--log-level=debug,hyper=info,kube=info,tower=info,rustls=info"])
+            .args([
+                "run",
+                "--namespace",
+                self.system.name(),
+                "--identity",
+                name,
+                "--log-level=debug,hyper=info,kube=info,tower=info,rustls=info",
+            ])
             .args(["--listen", &format!("127.0.0.1:{port}"), "--master-token", "/nowhere/token"])
             .args(flags)
             .env("KUBECONFIG", &self.kubeconfig);
@@ -104,7 +111,7 @@ impl World {
     }
 
     /// Applies a context, which goes with this.
-    pub fn context(&mut self, name: &str, spec: &str) -> Result<()> {
+    pub(crate) fn context(&mut self, name: &str, spec: &str) -> Result<()> {
         self.contexts.push(name.to_owned());
         let manifest = format!(
             r#"{{"apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpContext", "metadata": {{"name": "{name}"}}, "spec": {spec}}}"#
@@ -113,18 +120,18 @@ impl World {
     }
 
     /// Asks again and again until it succeeds; at the deadline the error says what was seen last, and how the logs end.
-    pub fn wait_for<T>(&self, what: &str, probe: impl FnMut() -> Result<T>) -> Result<T> {
+    pub(crate) fn wait_for<T>(&self, what: &str, probe: impl FnMut() -> Result<T>) -> Result<T> {
         self.sandbox.wait_for(what, probe)
     }
 
     /// An object, as JSON.
-    pub fn get(&self, namespace: &str, resource: &str) -> Result<Json> {
+    pub(crate) fn get(&self, namespace: &str, resource: &str) -> Result<Json> {
         let text = self.cluster().kubectl(&["get", resource, "--namespace", namespace, "--output=json"])?;
         Ok(serde_json::from_str(&text)?)
     }
 
     /// Waits until a condition of an object has this status and reason, and gives its message.
-    pub fn condition(&self, namespace: &str, object: &str, kind: &str, expected: &str) -> Result<String> {
+    pub(crate) fn condition(&self, namespace: &str, object: &str, kind: &str, expected: &str) -> Result<String> {
         self.wait_for(&format!("{object} to be {kind}={expected}"), || {
             let object = self.get(namespace, object)?;
             let conditions = object["status"]["conditions"].as_array().context("no conditions")?;
@@ -139,7 +146,7 @@ impl World {
     }
 
     /// The document of the masters: contexts and users of all shards.
-    pub fn masters(&self) -> Result<Json> {
+    pub(crate) fn masters(&self) -> Result<Json> {
         let (mut contexts, mut users) = (Vec::new(), Vec::new());
         for shard in 0..8 {
             let secret = self.get(self.system.name(), &format!("secret/snmp-master-{shard}"))?;
@@ -154,10 +161,11 @@ impl World {
     }
 
     /// Namespaces that may publish in a context of the masters, with OIDs.
-    pub fn grants(&self, context: &str) -> Result<Vec<(String, Vec<String>)>> {
+    pub(crate) fn grants(&self, context: &str) -> Result<Vec<(String, Vec<String>)>> {
         let masters = self.masters()?;
         let contexts = masters["contexts"].as_array().cloned().unwrap_or_default();
-        let found = contexts.iter().find(|one| one["name"] == context).with_context(|| format!("no context {context:?}"))?;
+        let found =
+            contexts.iter().find(|one| one["name"] == context).with_context(|| format!("no context {context:?}"))?;
         let text = |json: &Json| json.as_str().unwrap_or_default().to_owned();
         let grants = found["grants"].as_array().cloned().unwrap_or_default();
         Ok(grants
@@ -181,7 +189,7 @@ impl Drop for World {
 
 impl Operator {
     /// The sum of the samples of a metric whose labels contain all of these texts.
-    pub fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
         let page = http::get(self.port, "/metrics")?;
         let mut sum = 0.0;
         for line in page.lines().filter(|line| line.starts_with(name)) {
@@ -193,25 +201,25 @@ impl Operator {
     }
 
     /// Requests to the API server, but for those about the Lease.
-    pub fn requests(&self) -> Result<f64> {
+    pub(crate) fn requests(&self) -> Result<f64> {
         let name = "snmp_operator_api_requests_total";
         Ok(self.metric(name, &[])? - self.metric(name, &["kind=\"Lease\""])?)
     }
 
-    pub fn leads(&self) -> Result<bool> {
+    pub(crate) fn leads(&self) -> Result<bool> {
         Ok(self.metric("snmp_operator_leader", &[])? > 0.5)
     }
 
-    pub fn is_alive(&mut self) -> Result<()> {
+    pub(crate) fn is_alive(&mut self) -> Result<()> {
         self.process.running()?;
         http::get(self.port, "/livez").map(drop)
     }
 
-    pub fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
     }
 
-    pub fn process(&mut self) -> &mut Process {
+    pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 }
@@ -226,7 +234,8 @@ fn with_token(kubeconfig: &str, token: &str) -> Result<String> {
 
 fn base64(text: &str) -> Result<Vec<u8>> {
     let mut command = Command::new("base64");
-    let mut child = command.arg("-d").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn()?;
+    let mut child =
+        command.arg("-d").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn()?;
     std::io::Write::write_all(&mut child.stdin.take().context("no input")?, text.as_bytes())?;
     Ok(child.wait_with_output()?.stdout)
 }

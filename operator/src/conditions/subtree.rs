@@ -155,8 +155,12 @@ mod tests {
 
     #[test]
     fn one_that_is_served_has_all_conditions() {
-        let expected =
-            ["Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs", "Programmed=True Programmed", "Ready=True Serving"];
+        let expected = [
+            "Accepted=True Accepted",
+            "ResolvedRefs=True ResolvedRefs",
+            "Programmed=True Programmed",
+            "Ready=True Serving",
+        ];
         assert_eq!(shown(&SERVED), expected);
     }
 
@@ -185,7 +189,10 @@ mod tests {
     fn what_cannot_be_read_does_not_keep_it_from_being_served() {
         let unresolved = [Unresolved { reason: "SecretNotReadable", message: "label it".to_owned() }];
         let facts = SubtreeFacts { unresolved: &unresolved, ..SERVED };
-        assert_eq!(shown(&facts)[1..], ["ResolvedRefs=False SecretNotReadable", "Programmed=True Programmed", "Ready=True Serving"]);
+        assert_eq!(
+            shown(&facts)[1..],
+            ["ResolvedRefs=False SecretNotReadable", "Programmed=True Programmed", "Ready=True Serving"]
+        );
         assert_eq!(of(&facts, RESOLVED_REFS).message, "label it");
     }
 

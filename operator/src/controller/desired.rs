@@ -223,11 +223,8 @@ fn target_credentials(target: &SnmpTrapTarget, inputs: &Inputs, terms: &Terms) -
     let mut unresolved = Vec::new();
     for (name, keys) in community.into_iter().chain(user) {
         let own = namespace == terms.settings.system_namespace;
-        let data = if own {
-            inputs.system_secrets.get(&**name)
-        } else {
-            readable(&inputs.readable_secrets, namespace, name)
-        };
+        let data =
+            if own { inputs.system_secrets.get(&**name) } else { readable(&inputs.readable_secrets, namespace, name) };
         match data {
             Some(data) => {
                 let missing: BTreeSet<_> = keys.into_iter().filter(|key| !data.data.contains_key(*key)).collect();
@@ -236,10 +233,8 @@ fn target_credentials(target: &SnmpTrapTarget, inputs: &Inputs, terms: &Terms) -
                     message: format!("Secret {namespace}/{name} has no key {key}"),
                 }));
             }
-            None if own => unresolved.push(Unresolved {
-                reason: "NoSuchSecret",
-                message: format!("there is no Secret {namespace}/{name}"),
-            }),
+            None if own => unresolved
+                .push(Unresolved { reason: "NoSuchSecret", message: format!("there is no Secret {namespace}/{name}") }),
             None => {
                 let reference = crds::SecretKey { name: name.clone(), key: "".into() };
                 unresolved.extend(credential(&Origin::Secret(reference), namespace, inputs, terms).err());
@@ -375,7 +370,8 @@ mod tests {
     fn the_youngest_subtrees_that_would_not_fit_into_the_masters_secret_are_refused() {
         // OIDs of 128 arcs and long numbers: some hundred of them fill a shard.
         let long = |i: usize| format!("1.3.6.1.4.1.{i}{}", ".4294967295".repeat(45));
-        let subtrees = (0..2400).map(|i| subtree(&format!("n{}", i % 50), &format!("s{i:05}"), &long(i), &json!({"port": 8080})));
+        let subtrees =
+            (0..2400).map(|i| subtree(&format!("n{}", i % 50), &format!("s{i:05}"), &long(i), &json!({"port": 8080})));
         let inputs = inputs(subtrees.collect());
         let desired = desired(&inputs, &terms());
         let refused: Vec<_> = desired.refusals.values().flatten().collect();

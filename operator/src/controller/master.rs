@@ -3,11 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use data_encoding::BASE64;
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::Secret,
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Api;
 use master_config::Document;
 use serde_json::json;
@@ -64,7 +60,9 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
         .map(|i| {
             let text = texts.get(&i).and_then(Option::as_ref);
             let read = text.and_then(|text| master_config::read(text.as_bytes()).ok());
-            read.or_else(|| new.get(i).map(|shard| Document { contexts: Vec::new(), users: Vec::new(), ..shard.clone() }))
+            read.or_else(|| {
+                new.get(i).map(|shard| Document { contexts: Vec::new(), users: Vec::new(), ..shard.clone() })
+            })
         })
         .collect::<Option<_>>()
         .unwrap_or_default();
@@ -88,10 +86,10 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
 ///
 /// # Errors
 /// The first [`WriteError`]; what follows is not written.
-pub async fn write(writes: Writes, terms: &Terms, writer: &Writer, index: &SharedIndex) -> Result<(), WriteError> {
+pub async fn write(pending: Writes, terms: &Terms, writer: &Writer, index: &SharedIndex) -> Result<(), WriteError> {
     let namespace = &terms.settings.system_namespace;
     let api: Api<Secret> = Api::namespaced(writer.client().clone(), namespace);
-    for (shard, text) in writes.texts {
+    for (shard, text) in pending.texts {
         let name = shards::secret(shard);
         let object = json!({
             "apiVersion": "v1",
@@ -104,8 +102,10 @@ pub async fn write(writes: Writes, terms: &Terms, writer: &Writer, index: &Share
     Ok(())
 }
 
-/// Whether the shards of these names, of contexts or users, are as they should be; else why not.
-#[must_use]
+/// Whether the shards of these names, of contexts or users, are as they should be.
+///
+/// # Errors
+/// They are not: why, in one word and in a sentence.
 pub fn in_place(pending: &Writes, names: &[String]) -> Result<(), (&'static str, String)> {
     let shards = names.iter().map(|name| shards::shard_of(name));
     for shard in shards {
@@ -152,8 +152,7 @@ pub async fn make_once(terms: &Terms, writer: &Writer, index: &SharedIndex) -> R
         put_if_made(index, writer.create(&api, &secret(namespace, DEFAULT_SECRET, data)).await)?;
     }
     let mut context = plan::built_in();
-    context.metadata.labels =
-        Some([(MANAGED_BY.to_owned(), OPERATOR.to_owned())].into());
+    context.metadata.labels = Some([(MANAGED_BY.to_owned(), OPERATOR.to_owned())].into());
     let secret_ref = crds::SecretKey { name: DEFAULT_SECRET.into(), key: COMMUNITY.into() };
     let community = crds::Community { secret_ref, access: crds::Access::ReadOnly, sources: Vec::new() };
     context.spec.communities.push(community);
@@ -259,7 +258,8 @@ mod tests {
     /// Carries out the writes in the index alone.
     fn carry_out(index: &mut Index, writes: &Writes) {
         for (i, text) in &writes.texts {
-            let data = Data { data: [(KEY.to_owned(), text.clone().into_bytes())].into(), ours: true, ..Data::default() };
+            let data =
+                Data { data: [(KEY.to_owned(), text.clone().into_bytes())].into(), ours: true, ..Data::default() };
             index.system_secrets.apply(Key::new("snmp-system", shards::secret(*i)), Version::default(), Arc::new(data));
         }
     }
