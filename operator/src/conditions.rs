@@ -65,7 +65,12 @@ impl Verdict {
 
 /// The conditions of an object whose conditions were `previous`, by these verdicts. Conditions of others stay.
 #[must_use]
-pub fn merge(previous: &[Condition], verdicts: Vec<Verdict>, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+pub fn merge(
+    previous: &[Condition],
+    verdicts: Vec<Verdict>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
     let others = previous.iter().filter(|old| !verdicts.iter().any(|verdict| verdict.kind == old.type_));
     let others: Vec<_> = others.cloned().collect();
     let ours = verdicts.into_iter().map(|Verdict { kind, status, reason, message }| {

@@ -22,7 +22,7 @@ pub struct Index {
     pub contexts: Store<Arc<SnmpContext>>,
     /// SnmpTrapTargets.
     pub trap_targets: Store<Arc<SnmpTrapTarget>>,
-    /// Namespaces.
+    /// Namespaces, each by its name and in itself.
     pub namespaces: Store<Arc<KeptNamespace>>,
     /// Pods that are not finished.
     pub pods: Store<Arc<Pod>>,
@@ -111,7 +111,11 @@ impl Index {
             contexts: standing(&self.contexts),
             trap_targets: standing(&self.trap_targets),
             namespaces: self.namespaces.iter().map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect(),
-            system_secrets: self.system_secrets.iter().map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect(),
+            system_secrets: self
+                .system_secrets
+                .iter()
+                .map(|(key, kept)| (key.name.clone(), Arc::clone(kept)))
+                .collect(),
             readable_secrets: all(&self.readable_secrets),
             readable_config_maps: all(&self.readable_config_maps),
             pods,

@@ -146,9 +146,9 @@ impl Collector for Gauges {
         let dropped = events_dropped.load(Ordering::Relaxed);
         page.counters("events_dropped", "Events that were dropped, too many waiting", [(Vec::new(), dropped)])?;
         let sizes = self.index.lock().unwrap_or_else(PoisonError::into_inner).sizes();
-        let sizes = sizes.into_iter().map(|(kind, count)| {
-            (vec![("kind", kind.to_owned())], i64::try_from(count).unwrap_or(i64::MAX))
-        });
+        let sizes = sizes
+            .into_iter()
+            .map(|(kind, count)| (vec![("kind", kind.to_owned())], i64::try_from(count).unwrap_or(i64::MAX)));
         page.gauges("objects", "Objects that are watched", None, sizes)
     }
 }

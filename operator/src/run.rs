@@ -51,11 +51,13 @@ pub fn start(args: RunArgs) -> anyhow::Result<()> {
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot catch signals")?;
-    let config = Config::infer().await.context("no cluster is known: neither a pod's ServiceAccount nor a kubeconfig")?;
+    let config =
+        Config::infer().await.context("no cluster is known: neither a pod's ServiceAccount nor a kubeconfig")?;
     let client = Client::try_from(config).context("cannot be a client of the API server")?;
     let (settings, identity) = (args.settings(), identity(&args));
     let system_namespace = settings.system_namespace.clone();
-    let url = args.master_url.clone().unwrap_or_else(|| format!("tls://snmp-master-agentx.{system_namespace}.svc:7705"));
+    let url =
+        args.master_url.clone().unwrap_or_else(|| format!("tls://snmp-master-agentx.{system_namespace}.svc:7705"));
     let url = url.parse().context("--master-url")?;
 
     let (trigger, watcher) = drain::channel();
@@ -73,7 +75,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (namespaces, read_secrets) = (args.scopes(), args.read_secrets);
     let scope = Scope { system_namespace: system_namespace.clone(), namespaces, read_secrets };
     // Watches end with the process.
-    let mut watches = watches::start(&client, &scope, &index, &changed, [&readiness, &synced]);
+    let mut feeds = watches::start(&client, &scope, &index, &changed, [&readiness, &synced]);
 
     let (candidate, leadership) = leadership::candidate(client.clone(), &system_namespace, &identity, metrics.clone());
     let candidate = tokio::spawn(candidate.run(watcher.clone()));
@@ -117,7 +119,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
             ended.context("the controllers have ended by a panic, which is a defect")?;
             anyhow::bail!("the controllers have ended, which is a defect");
         }
-        Some(ended) = watches.join_next() => {
+        Some(ended) = feeds.join_next() => {
             ended.context("a watch has ended by a panic, which is a defect")?;
             anyhow::bail!("a watch has ended, which is a defect");
         }

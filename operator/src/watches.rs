@@ -10,8 +10,8 @@ use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
 use daemon::readiness::{Block, Readiness};
 use futures::StreamExt;
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Namespace, Pod, Secret},
     NamespaceResourceScope,
+    api::core::v1::{ConfigMap, Namespace, Pod, Secret},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -69,8 +69,22 @@ pub fn start(
         let config = namespace.map_or_else(Config::default, only);
         // A namespace has none itself: the scope of its list is its name.
         watches.start_named("Namespaces", namespace, namespaces, config);
-        watches.start("SnmpSubtrees", namespace, watches.api::<SnmpSubtree>(namespace), all(), |index| &mut index.subtrees, slim);
-        watches.start("SnmpTrapTargets", namespace, watches.api::<SnmpTrapTarget>(namespace), all(), |index| &mut index.trap_targets, slim);
+        watches.start(
+            "SnmpSubtrees",
+            namespace,
+            watches.api::<SnmpSubtree>(namespace),
+            all(),
+            |index| &mut index.subtrees,
+            slim,
+        );
+        watches.start(
+            "SnmpTrapTargets",
+            namespace,
+            watches.api::<SnmpTrapTarget>(namespace),
+            all(),
+            |index| &mut index.trap_targets,
+            slim,
+        );
         let unfinished = Config::default().fields("status.phase!=Succeeded,status.phase!=Failed");
         let pods: Api<PartialObjectMeta<Pod>> = watches.api(namespace);
         let keep = |pod: PartialObjectMeta<Pod>| Arc::new(pod.into());
@@ -78,12 +92,40 @@ pub fn start(
         let own = || only(config_map::NAME);
         let keep_map = |map: ConfigMap| Arc::new(map.into());
         let keep_secret = |secret: Secret| Arc::new(secret.into());
-        watches.start("ConfigMaps of sidecars", namespace, watches.api(namespace), own(), |index| &mut index.sidecar_config_maps, keep_map);
-        watches.start("Secrets of sidecars", namespace, watches.api(namespace), own(), |index| &mut index.sidecar_secrets, keep_secret);
+        watches.start(
+            "ConfigMaps of sidecars",
+            namespace,
+            watches.api(namespace),
+            own(),
+            |index| &mut index.sidecar_config_maps,
+            keep_map,
+        );
+        watches.start(
+            "Secrets of sidecars",
+            namespace,
+            watches.api(namespace),
+            own(),
+            |index| &mut index.sidecar_secrets,
+            keep_secret,
+        );
         if scope.read_secrets {
             let readable = || Config::default().labels(&format!("{READABLE}=true"));
-            watches.start("readable Secrets", namespace, watches.api(namespace), readable(), |index| &mut index.readable_secrets, keep_secret);
-            watches.start("readable ConfigMaps", namespace, watches.api(namespace), readable(), |index| &mut index.readable_config_maps, keep_map);
+            watches.start(
+                "readable Secrets",
+                namespace,
+                watches.api(namespace),
+                readable(),
+                |index| &mut index.readable_secrets,
+                keep_secret,
+            );
+            watches.start(
+                "readable ConfigMaps",
+                namespace,
+                watches.api(namespace),
+                readable(),
+                |index| &mut index.readable_config_maps,
+                keep_map,
+            );
         }
     }
     watches.tasks

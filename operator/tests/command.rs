@@ -257,7 +257,7 @@ fn the_definitions_are_printed_or_written() {
 
 #[test]
 fn help_says_how_to_use_it() {
-    for command in ["render", "check", "crds"] {
+    for command in ["run", "render", "check", "crds"] {
         insta::assert_snapshot!(format!("help_{command}"), run(&[command, "--help"]).out);
     }
     assert_eq!(run(&["render"]).code, 2);

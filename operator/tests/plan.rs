@@ -198,3 +198,83 @@ fn what_is_taken_out_of_the_plan_is_granted_nothing() {
     let grants: Vec<_> = master.contexts[0].grants[0].subtrees.iter().map(ToString::to_string).collect();
     assert_eq!(grants, ["1.3.6.1.4.1.9.1", "1.3.6.1.4.1.9.2"]);
 }
+
+fn target(namespace: &str, name: &str, created: &str, spec: &Json) -> crds::SnmpTrapTarget {
+    let object = json!({
+        "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpTrapTarget",
+        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": created},
+        "spec": spec,
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+#[test]
+fn the_youngest_over_a_namespaces_quota_are_refused_and_others_namespaces_have_their_own() {
+    let day = |n: u32| format!("2026-01-{n:02}T00:00:00Z");
+    let mut subtrees: Vec<_> = (1..=4)
+        .map(|n| subtree(&format!("s{n}"), &format!("1.3.6.1.4.1.9.1.{n}"), Some(&day(5 - n)), &one()))
+        .collect();
+    let mut elsewhere = subtree("s9", "1.3.6.1.4.1.9.1.9", Some(&day(9)), &one());
+    elsewhere.metadata.namespace = Some("globex".to_owned());
+    subtrees.push(elsewhere);
+    let spec = json!({"address": "noc:162", "version": "V2c", "communityRef": {"name": "c", "key": "k"}});
+    let trap_targets = (1..=3).map(|n| target("acme", &format!("t{n}"), &day(n), &spec)).collect();
+    let objects = Objects { subtrees, trap_targets, ..Objects::default() };
+    let settings = Settings { subtrees_per_namespace: 3, targets_per_namespace: 2, ..Settings::default() };
+    let plan = plan(&objects, &settings);
+    let served: Vec<_> = plan.subtrees.iter().map(|planned| planned.document.name.as_str()).collect();
+    assert_eq!(served, ["s4", "s3", "s2", "s9"]);
+    assert_eq!(plan.trap_targets.iter().map(|id| id.name.as_str()).collect::<Vec<_>>(), ["t1", "t2"]);
+    let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.object.name.as_str(), refusal.reason)).collect();
+    assert_eq!(refused, [("s1", Reason::QuotaExceeded), ("t3", Reason::QuotaExceeded)]);
+    assert_eq!(plan.refusals[0].message, "the namespace acme has 3 older SnmpSubtrees, as many as it may have");
+}
+
+#[test]
+fn a_trap_target_is_held_against_its_contexts() {
+    let tenant = json!({
+        "allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": "acme"}}},
+        "allowedTargets": ["10.0.0.0/8", "2001:db8::/32"],
+    });
+    let v2c = |address: &str| json!({"address": address, "version": "V2c", "contextRefs": ["tenant"], "communityRef": {"name": "c", "key": "k"}});
+    let cases = [
+        ("acme", v2c("10.1.2.3:162"), None),
+        ("acme", v2c("[2001:db8::1]:162"), None),
+        ("acme", v2c("noc.example:162"), None),
+        ("acme", v2c("11.1.2.3:162"), Some(("spec.address", Reason::NotAllowed))),
+        ("acme", v2c("[2001:db9::1]:162"), Some(("spec.address", Reason::NotAllowed))),
+        ("acme", v2c("10.1.2.3:0"), Some(("spec.address", Reason::Invalid))),
+        ("globex", v2c("10.1.2.3:162"), Some(("spec.contextRefs[0]", Reason::NotAllowed))),
+        ("snmp-system", v2c("10.1.2.3:162"), None),
+        (
+            "acme",
+            json!({"address": "noc:162", "contextRefs": ["nowhere"], "user": {"name": "u", "secretRef": {"name": "s"}}}),
+            Some(("spec.contextRefs[0]", Reason::NoSuchContext)),
+        ),
+        ("acme", json!({"address": "noc:162", "contextRefs": ["tenant"]}), Some(("spec.user", Reason::Invalid))),
+        (
+            "acme",
+            json!({"address": "noc:162", "contextRefs": ["tenant"], "version": "V1", "kind": "Inform", "communityRef": {"name": "c", "key": "k"}}),
+            Some(("spec.kind", Reason::Invalid)),
+        ),
+    ];
+    for (namespace, spec, expected) in cases {
+        let objects = Objects {
+            contexts: vec![context("tenant", &tenant)],
+            trap_targets: vec![target(namespace, "noc", "2026-01-01T00:00:00Z", &spec)],
+            ..Objects::default()
+        };
+        let plan = plan(&objects, &Settings::default());
+        let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.path.as_str(), refusal.reason)).collect();
+        assert_eq!(refused, expected.into_iter().collect::<Vec<_>>(), "{namespace} {spec}");
+        assert_eq!(plan.trap_targets.len(), usize::from(expected.is_none()));
+    }
+}
+
+#[test]
+fn there_is_no_default_context_where_none_is_wanted() {
+    let objects = Objects { subtrees: vec![subtree("a", "1.3.6.1.4.1.9.1", None, &one())], ..Objects::default() };
+    let plan = plan(&objects, &Settings { default_context: false, ..Settings::default() });
+    assert!(plan.contexts.is_empty() && plan.subtrees.is_empty());
+    assert_eq!(plan.refusals[0].reason, Reason::NoSuchContext);
+}

@@ -7,7 +7,7 @@ use super::{ACCEPTED, PROGRAMMED, READY, RESOLVED_REFS, cut};
 /// The longest note of an Event, in octets; a character has four at most.
 const MAX_NOTE: usize = 250;
 /// Reasons of states on the way to another: a start is no news.
-const PASSING: [&str; 5] = ["NotAccepted", "NotProgrammed", "Pending", "NotRegistered", "NotServed"];
+const PASSING: [&str; 4] = ["NotAccepted", "Pending", "NotRegistered", "NotServed"];
 
 /// What to say in an Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +31,15 @@ pub fn notes(previous: &[Condition], next: &[Condition]) -> Vec<Note> {
         let old = previous.iter().find(|old| old.type_ == new.type_);
         let (was, is) = (old.map(|old| old.status.as_str()), new.status.as_str());
         let same = old.is_some_and(|old| old.status == new.status && old.reason == new.reason);
+        // What is not ready for want of something else says no more than that.
+        let echo = |other: &Condition| other.type_ != READY && other.status == "False" && other.reason == new.reason;
+        let same = same || (new.type_ == READY && next.iter().any(echo));
         match (was, is) {
             _ if same => false,
             // That something is well again is told of what was not; that it is served, in any case.
             (was, "True") => new.type_ == READY || (new.type_ != PROGRAMMED && matches!(was, Some("False"))),
             // What was served and is no more is news whatever the reason; else what someone has to do something about.
-            (Some("True"), _) if new.type_ == READY => new.reason != "NotProgrammed",
+            (Some("True"), _) if new.type_ == READY => true,
             _ => !PASSING.contains(&new.reason.as_str()),
         }
     });
@@ -72,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_is_told_once_is_not_told_again() {
-        let refused = conditions(&[(ACCEPTED, Status::False, "Conflict"), (READY, Status::False, "NotAccepted")]);
+        let refused = conditions(&[(ACCEPTED, Status::False, "Conflict"), (READY, Status::False, "Conflict")]);
         assert_eq!(told(&[], &refused), [("Conflict".to_owned(), true)]);
         assert_eq!(told(&refused, &refused), []);
     }
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn pods_without_a_sidecar_and_what_is_not_ours_are_told() {
-        let next = conditions(&[(PROGRAMMED, Status::False, "NotOurs"), (READY, Status::False, "NotProgrammed")]);
+        let next = conditions(&[(PROGRAMMED, Status::False, "NotOurs"), (READY, Status::False, "NotOurs")]);
         assert_eq!(told(&[], &next), [("NotOurs".to_owned(), true)]);
         let next = conditions(&[(READY, Status::False, "PodsNotInjected")]);
         assert_eq!(told(&[], &next), [("PodsNotInjected".to_owned(), true)]);

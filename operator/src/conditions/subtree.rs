@@ -2,7 +2,7 @@
 
 use crds::{Condition, Pods};
 
-use super::{PROGRAMMED, READY, Status, Unresolved, Verdict, accepted, resolved};
+use super::{PROGRAMMED, READY, Status, Unresolved, Verdict, accepted, resolved, word};
 use crate::plan::{Reason, Refusal};
 
 /// Whether configuration is written.
@@ -53,9 +53,10 @@ pub fn subtree(facts: &SubtreeFacts<'_>) -> Vec<Verdict> {
     let missing: Vec<_> = facts.refusals.iter().copied().filter(|r| r.reason == Reason::NoSuchContext).collect();
     let mut verdicts = vec![accepted(facts.refusals), resolved(&missing, facts.unresolved, refused)];
     let not = |kind, reason: &str, message: &str| Verdict::new(kind, Status::False, reason, message);
-    if refused {
+    // The last of the conditions gives the reason of the first that does not hold: one look tells.
+    if let Some(first) = facts.refusals.first() {
         verdicts.push(not(PROGRAMMED, "NotAccepted", "it is not accepted"));
-        verdicts.push(not(READY, "NotAccepted", "it is not accepted"));
+        verdicts.push(not(READY, &word(first.reason), "it is not accepted"));
         return verdicts;
     }
     match &facts.programmed {
@@ -65,7 +66,7 @@ pub fn subtree(facts: &SubtreeFacts<'_>) -> Vec<Verdict> {
         }
         Programmed::No(reason, message) => {
             verdicts.push(not(PROGRAMMED, reason, message));
-            verdicts.push(not(READY, "NotProgrammed", "its configuration is not written"));
+            verdicts.push(not(READY, reason, "its configuration is not written"));
         }
     }
     verdicts
@@ -154,8 +155,12 @@ mod tests {
 
     #[test]
     fn one_that_is_served_has_all_conditions() {
-        let expected =
-            ["Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs", "Programmed=True Programmed", "Ready=True Serving"];
+        let expected = [
+            "Accepted=True Accepted",
+            "ResolvedRefs=True ResolvedRefs",
+            "Programmed=True Programmed",
+            "Ready=True Serving",
+        ];
         assert_eq!(shown(&SERVED), expected);
     }
 
@@ -167,7 +172,7 @@ mod tests {
             "Accepted=False Conflict",
             "ResolvedRefs=Unknown NotAccepted",
             "Programmed=False NotAccepted",
-            "Ready=False NotAccepted",
+            "Ready=False Conflict",
         ];
         assert_eq!(shown(&facts), expected);
         assert_eq!(of(&facts, ACCEPTED).message, "spec.oid: taken by b");
@@ -184,7 +189,10 @@ mod tests {
     fn what_cannot_be_read_does_not_keep_it_from_being_served() {
         let unresolved = [Unresolved { reason: "SecretNotReadable", message: "label it".to_owned() }];
         let facts = SubtreeFacts { unresolved: &unresolved, ..SERVED };
-        assert_eq!(shown(&facts)[1..], ["ResolvedRefs=False SecretNotReadable", "Programmed=True Programmed", "Ready=True Serving"]);
+        assert_eq!(
+            shown(&facts)[1..],
+            ["ResolvedRefs=False SecretNotReadable", "Programmed=True Programmed", "Ready=True Serving"]
+        );
         assert_eq!(of(&facts, RESOLVED_REFS).message, "label it");
     }
 
@@ -209,7 +217,7 @@ mod tests {
             (SubtreeFacts { master: Master::Asking, ..SERVED }, "Ready=Unknown Pending"),
             (
                 SubtreeFacts { programmed: Programmed::No("NotOurs", "another's".into()), ..SERVED },
-                "Ready=False NotProgrammed",
+                "Ready=False NotOurs",
             ),
         ];
         for (facts, expected) in cases {

@@ -9,7 +9,9 @@ pub fn context(refusals: &[&Refusal], programmed: &Programmed) -> Vec<Verdict> {
     let (missing, refused): (Vec<_>, Vec<_>) =
         refusals.iter().copied().partition(|refusal| refusal.reason == Reason::NoSuchSecret);
     let programmed = match programmed {
-        Programmed::Yes => Verdict::new(PROGRAMMED, Status::True, "Programmed", "the masters' configuration is written"),
+        Programmed::Yes => {
+            Verdict::new(PROGRAMMED, Status::True, "Programmed", "the masters' configuration is written")
+        }
         Programmed::No(reason, message) => Verdict::new(PROGRAMMED, Status::False, *reason, message.clone()),
     };
     // Secrets are looked at whatever else is refused.
@@ -57,7 +59,8 @@ mod tests {
         let expected = ["Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs", "Programmed=False NotServed"];
         assert_eq!(shown(trap_target(&[], &[])), expected);
         let refused = refusal(Reason::NotAllowed);
-        let expected = ["Accepted=False NotAllowed", "ResolvedRefs=Unknown NotAccepted", "Programmed=False NotAccepted"];
+        let expected =
+            ["Accepted=False NotAllowed", "ResolvedRefs=Unknown NotAccepted", "Programmed=False NotAccepted"];
         assert_eq!(shown(trap_target(&[&refused], &[])), expected);
     }
 }

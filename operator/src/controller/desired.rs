@@ -223,11 +223,8 @@ fn target_credentials(target: &SnmpTrapTarget, inputs: &Inputs, terms: &Terms) -
     let mut unresolved = Vec::new();
     for (name, keys) in community.into_iter().chain(user) {
         let own = namespace == terms.settings.system_namespace;
-        let data = if own {
-            inputs.system_secrets.get(&**name)
-        } else {
-            readable(&inputs.readable_secrets, namespace, name)
-        };
+        let data =
+            if own { inputs.system_secrets.get(&**name) } else { readable(&inputs.readable_secrets, namespace, name) };
         match data {
             Some(data) => {
                 let missing: BTreeSet<_> = keys.into_iter().filter(|key| !data.data.contains_key(*key)).collect();
@@ -236,10 +233,8 @@ fn target_credentials(target: &SnmpTrapTarget, inputs: &Inputs, terms: &Terms) -
                     message: format!("Secret {namespace}/{name} has no key {key}"),
                 }));
             }
-            None if own => unresolved.push(Unresolved {
-                reason: "NoSuchSecret",
-                message: format!("there is no Secret {namespace}/{name}"),
-            }),
+            None if own => unresolved
+                .push(Unresolved { reason: "NoSuchSecret", message: format!("there is no Secret {namespace}/{name}") }),
             None => {
                 let reference = crds::SecretKey { name: name.clone(), key: "".into() };
                 unresolved.extend(credential(&Origin::Secret(reference), namespace, inputs, terms).err());
@@ -254,4 +249,183 @@ fn target_credentials(target: &SnmpTrapTarget, inputs: &Inputs, terms: &Terms) -
 pub fn refusals_of<'a>(desired: &'a Desired, kind: Kind, key: &Key) -> Vec<&'a Refusal> {
     let id = ObjectId { kind, namespace: key.namespace.clone(), name: key.name.clone() };
     desired.refusals.get(&id).into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use crds::{SnmpContext, SnmpSubtree};
+    use master_config::Listeners;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::index::KeptNamespace;
+
+    fn terms() -> Terms {
+        Terms {
+            settings: Settings::default(),
+            places: shards::Places { listeners: Listeners::default(), agentx_tls: ([0, 0, 0, 0], 7705).into() },
+            read_secrets: true,
+            ca: Some("PEM".to_owned()),
+        }
+    }
+
+    fn subtree(namespace: &str, name: &str, oid: &str, source: &Json) -> Arc<SnmpSubtree> {
+        let scalar = |i: usize| {
+            json!({
+                "name": format!("object{i}"), "oid": i.to_string(), "syntax": "Gauge32",
+                "value": {"source": "app", "metric": format!("metric_{i}"), "matchLabels": {"instance": "a"}},
+            })
+        };
+        let object = json!({
+            "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpSubtree",
+            "metadata": {"namespace": namespace, "name": name, "uid": format!("uid-{namespace}-{name}")},
+            "spec": {
+                "oid": oid,
+                "selector": {"matchLabels": {"app": "web"}},
+                "sources": [{"name": "app", "prometheus": source}],
+                "scalars": (1..=20).map(scalar).collect::<Vec<_>>(),
+            },
+        });
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    fn with_token() -> Json {
+        json!({"port": 8080, "authorization": {"credentials": {"name": "api-key", "key": "token"}}})
+    }
+
+    fn secret(key: &str) -> Arc<Data> {
+        Arc::new(Data { data: [(key.to_owned(), b"t".to_vec())].into(), readable: true, ..Data::default() })
+    }
+
+    fn pod(injected: bool, deleting: bool) -> Arc<Pod> {
+        Arc::new(Pod { labels: Box::new([("app".into(), "web".into())]), injected, deleting, configuration: None })
+    }
+
+    fn inputs(subtrees: Vec<Arc<SnmpSubtree>>) -> Inputs {
+        Inputs { subtrees, ..Inputs::default() }
+    }
+
+    #[test]
+    fn a_namespace_gets_its_documents_and_the_certificates() {
+        let subtrees = vec![subtree("acme", "one", "1.3.6.1.4.1.9.9.9.1", &json!({"port": 8080}))];
+        let desired = desired(&inputs(subtrees), &terms());
+        let namespace = &desired.namespaces["acme"];
+        assert_eq!(namespace.config_map.keys().collect::<Vec<_>>(), ["ca.crt", "subtree.one.json"]);
+        assert_eq!(namespace.owners, [("one".to_owned(), "uid-acme-one".to_owned())]);
+        assert!(namespace.secret.is_empty());
+        let told = &desired.subtrees[&Key::new("acme", "one")];
+        assert_eq!((told.objects, told.contexts.as_slice()), (20, &[String::new()][..]));
+        assert_eq!(desired.in_context[""], 1);
+    }
+
+    #[test]
+    fn credentials_are_those_that_may_be_read() {
+        let subtrees = vec![subtree("acme", "one", "1.3.6.1.4.1.9.9.9.1", &with_token())];
+        let mut inputs = inputs(subtrees);
+        let unresolved = |inputs: &Inputs, terms: &Terms| {
+            let desired = desired(inputs, terms);
+            assert!(desired.namespaces["acme"].secret.is_empty());
+            let told = &desired.subtrees[&Key::new("acme", "one")].unresolved;
+            (told[0].reason, told[0].message.clone())
+        };
+        let (reason, message) = unresolved(&inputs, &terms());
+        assert_eq!(reason, "SecretNotReadable");
+        assert!(message.ends_with("kubectl label secret api-key -n acme snmp-operator.dev/readable=true"), "{message}");
+        inputs.readable_secrets.insert(Key::new("acme", "api-key"), secret("other"));
+        assert_eq!(unresolved(&inputs, &terms()).0, "NoSuchKey");
+        inputs.readable_secrets.insert(Key::new("acme", "api-key"), secret("token"));
+        let (reason, message) = unresolved(&inputs, &Terms { read_secrets: false, ..terms() });
+        assert!(reason == "SecretNotReadable" && message.contains("--read-secrets=false"), "{message}");
+        let desired = desired(&inputs, &terms());
+        assert_eq!(desired.namespaces["acme"].secret["secret.api-key.token"], b"t");
+        assert!(desired.subtrees[&Key::new("acme", "one")].unresolved.is_empty());
+    }
+
+    #[test]
+    fn pods_are_counted_while_they_are_not_going_and_told_if_they_have_a_sidecar() {
+        let subtrees = vec![subtree("acme", "one", "1.3.6.1.4.1.9.9.9.1", &json!({"port": 8080}))];
+        let mut inputs = inputs(subtrees);
+        let pods = [("a", pod(true, false)), ("b", pod(false, false)), ("c", pod(true, true))];
+        let other = Arc::new(Pod { injected: true, ..Pod::default() });
+        let pods = pods.into_iter().chain([("d", other)]).map(|(name, pod)| (Key::new("acme", name), pod));
+        inputs.pods.insert("acme".to_owned(), pods.collect());
+        let desired = desired(&inputs, &terms());
+        assert_eq!(desired.subtrees[&Key::new("acme", "one")].pods, Pods { matched: 2, injected: 1 });
+        let told: Vec<_> = desired.namespaces["acme"].pods.iter().map(|(key, _)| key.name.as_str()).collect();
+        assert_eq!(told, ["a"]);
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_known_as_such() {
+        let subtrees = vec![subtree("acme", "one", "1.3.6.1.4.1.9.9.9.1", &json!({"port": 8080}))];
+        let mut inputs = inputs(subtrees);
+        let going = KeptNamespace { deleting: true, ..KeptNamespace::default() };
+        inputs.namespaces.insert("acme".to_owned(), Arc::new(going));
+        assert!(desired(&inputs, &terms()).namespaces["acme"].deleting);
+    }
+
+    #[test]
+    fn the_youngest_subtrees_that_would_not_fit_into_the_masters_secret_are_refused() {
+        // OIDs of 128 arcs and long numbers: some hundred of them fill a shard.
+        let long = |i: usize| format!("1.3.6.1.4.1.{i}{}", ".4294967295".repeat(45));
+        let subtrees =
+            (0..2400).map(|i| subtree(&format!("n{}", i % 50), &format!("s{i:05}"), &long(i), &json!({"port": 8080})));
+        let inputs = inputs(subtrees.collect());
+        let desired = desired(&inputs, &terms());
+        let refused: Vec<_> = desired.refusals.values().flatten().collect();
+        assert!(!refused.is_empty() && refused.len() < 600, "{}", refused.len());
+        assert!(refused.iter().all(|refusal| refusal.reason == plan::Reason::TooLarge));
+        for shard in &desired.shards {
+            assert!(shards::text(shard, None).unwrap().len() < MAX_OCTETS);
+        }
+        let planned = desired.subtrees.values().filter(|told| told.document.is_some()).count();
+        assert_eq!(planned + refused.len(), 2400);
+    }
+
+    #[test]
+    fn a_trap_targets_secrets_are_looked_for_in_its_own_namespace() {
+        let target = |namespace: &str| -> Arc<SnmpTrapTarget> {
+            let object = json!({
+                "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpTrapTarget",
+                "metadata": {"namespace": namespace, "name": "noc"},
+                "spec": {"address": "noc:162", "user": {"name": "u", "secretRef": {"name": "noc"}, "securityLevel": "AuthNoPriv"}},
+            });
+            Arc::new(serde_json::from_value(object).unwrap())
+        };
+        let mut inputs = Inputs { trap_targets: vec![target("acme"), target("snmp-system")], ..Inputs::default() };
+        let reasons = |inputs: &Inputs, namespace: &str| -> Vec<_> {
+            desired(inputs, &terms()).trap_targets[&Key::new(namespace, "noc")].iter().map(|one| one.reason).collect()
+        };
+        assert_eq!(reasons(&inputs, "acme"), ["SecretNotReadable"]);
+        assert_eq!(reasons(&inputs, "snmp-system"), ["NoSuchSecret"]);
+        inputs.readable_secrets.insert(Key::new("acme", "noc"), secret("authProtocol"));
+        assert_eq!(reasons(&inputs, "acme"), ["NoSuchKey"]);
+    }
+
+    /// How long a pass plans, for a large cluster; it is printed and not judged.
+    #[test]
+    fn two_thousand_subtrees_are_planned() {
+        let subtrees = (0..2000).map(|i| {
+            subtree(&format!("n{}", i / 40), &format!("s{i}"), &format!("1.3.6.1.4.1.9.9.{i}"), &json!({"port": 8080}))
+        });
+        let mut inputs = inputs(subtrees.collect());
+        for namespace in 0..50 {
+            let name = format!("n{namespace}");
+            let pods = (0..100).map(|i| (Key::new(&*name, format!("p{i}")), pod(true, false))).collect();
+            inputs.pods.insert(name, pods);
+        }
+        let context: SnmpContext = serde_json::from_value(json!({
+            "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpContext", "metadata": {"name": "default"},
+            "spec": {"contextName": "", "allowedNamespaces": {"from": "All"}, "allowedSubtrees": ["1.3.6.1.4.1"]},
+        }))
+        .unwrap();
+        inputs.contexts.push(Arc::new(context));
+        let begun = Instant::now();
+        let desired = desired(&inputs, &terms());
+        println!("2,000 subtrees of 20 objects, 5,000 pods: {:?}", begun.elapsed());
+        assert_eq!(desired.in_context[""], 2000);
+        assert_eq!(desired.namespaces.len(), 50);
+    }
 }

@@ -3,11 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use data_encoding::BASE64;
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::Secret,
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Api;
 use master_config::Document;
 use serde_json::json;
@@ -64,13 +60,17 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
         .map(|i| {
             let text = texts.get(&i).and_then(Option::as_ref);
             let read = text.and_then(|text| master_config::read(text.as_bytes()).ok());
-            read.or_else(|| new.get(i).map(|shard| Document { contexts: Vec::new(), users: Vec::new(), ..shard.clone() }))
+            read.or_else(|| {
+                new.get(i).map(|shard| Document { contexts: Vec::new(), users: Vec::new(), ..shard.clone() })
+            })
         })
         .collect::<Option<_>>()
         .unwrap_or_default();
     let mut writes = Writes { texts: Vec::new(), foreign };
-    for step in shards::steps(&old, new) {
-        // The first one last: where it is missing, the masters wait for it.
+    // Where the first one is missing, the masters wait for it: it comes last, and nothing needs to be withdrawn before.
+    let waiting = texts.get(&0).is_none_or(Option::is_none);
+    let steps = if waiting { vec![new.to_vec()] } else { shards::steps(&old, new) };
+    for step in steps {
         for (i, shard) in step.iter().enumerate().rev() {
             let text = written(i, shard)?;
             if texts.get(&i).is_some_and(|there| there.as_ref() != Some(&text)) && !writes.foreign.contains(&i) {
@@ -86,10 +86,10 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
 ///
 /// # Errors
 /// The first [`WriteError`]; what follows is not written.
-pub async fn write(writes: Writes, terms: &Terms, writer: &Writer, index: &SharedIndex) -> Result<(), WriteError> {
+pub async fn write(pending: Writes, terms: &Terms, writer: &Writer, index: &SharedIndex) -> Result<(), WriteError> {
     let namespace = &terms.settings.system_namespace;
     let api: Api<Secret> = Api::namespaced(writer.client().clone(), namespace);
-    for (shard, text) in writes.texts {
+    for (shard, text) in pending.texts {
         let name = shards::secret(shard);
         let object = json!({
             "apiVersion": "v1",
@@ -102,8 +102,10 @@ pub async fn write(writes: Writes, terms: &Terms, writer: &Writer, index: &Share
     Ok(())
 }
 
-/// Whether the shards of these names, of contexts or users, are as they should be; else why not.
-#[must_use]
+/// Whether the shards of these names, of contexts or users, are as they should be.
+///
+/// # Errors
+/// They are not: why, in one word and in a sentence.
 pub fn in_place(pending: &Writes, names: &[String]) -> Result<(), (&'static str, String)> {
     let shards = names.iter().map(|name| shards::shard_of(name));
     for shard in shards {
@@ -150,8 +152,7 @@ pub async fn make_once(terms: &Terms, writer: &Writer, index: &SharedIndex) -> R
         put_if_made(index, writer.create(&api, &secret(namespace, DEFAULT_SECRET, data)).await)?;
     }
     let mut context = plan::built_in();
-    context.metadata.labels =
-        Some([(MANAGED_BY.to_owned(), OPERATOR.to_owned())].into());
+    context.metadata.labels = Some([(MANAGED_BY.to_owned(), OPERATOR.to_owned())].into());
     let secret_ref = crds::SecretKey { name: DEFAULT_SECRET.into(), key: COMMUNITY.into() };
     let community = crds::Community { secret_ref, access: crds::Access::ReadOnly, sources: Vec::new() };
     context.spec.communities.push(community);
@@ -257,7 +258,8 @@ mod tests {
     /// Carries out the writes in the index alone.
     fn carry_out(index: &mut Index, writes: &Writes) {
         for (i, text) in &writes.texts {
-            let data = Data { data: [(KEY.to_owned(), text.clone().into_bytes())].into(), ours: true, ..Data::default() };
+            let data =
+                Data { data: [(KEY.to_owned(), text.clone().into_bytes())].into(), ours: true, ..Data::default() };
             index.system_secrets.apply(Key::new("snmp-system", shards::secret(*i)), Version::default(), Arc::new(data));
         }
     }
@@ -266,7 +268,7 @@ mod tests {
     fn all_shards_are_written_once_and_the_first_last() {
         let (mut index, new) = (Index::default(), documents(&[("acme", "one"), ("globex", "two")]));
         let first = writes(&index, &terms(), &new).unwrap();
-        assert_eq!(first.texts.last().unwrap().0, 0);
+        assert_eq!(first.texts.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [7, 6, 5, 4, 3, 2, 1, 0]);
         carry_out(&mut index, &first);
         assert_eq!(writes(&index, &terms(), &new).unwrap(), Writes::default(), "nothing is left to write");
         assert_eq!(index.system_secrets.len(), shards::COUNT);
@@ -275,7 +277,8 @@ mod tests {
     #[test]
     fn what_moves_from_a_shard_to_another_is_written_twice_there() {
         let mut index = Index::default();
-        carry_out(&mut index, &writes(&index.clone(), &terms(), &documents(&[("acme", "one"), ("globex", "two")])).unwrap());
+        let first = writes(&index, &terms(), &documents(&[("acme", "one"), ("globex", "two")])).unwrap();
+        carry_out(&mut index, &first);
         let swapped = writes(&index, &terms(), &documents(&[("acme", "two"), ("globex", "one")])).unwrap();
         assert_eq!(swapped.texts.len(), 4);
         assert!(!swapped.texts[0].1.contains("one") && !swapped.texts[0].1.contains("two"), "withdrawn first");
@@ -284,7 +287,8 @@ mod tests {
     #[test]
     fn what_was_edited_by_hand_is_written_anew() {
         let (mut index, new) = (Index::default(), documents(&[("acme", "one")]));
-        carry_out(&mut index, &writes(&index.clone(), &terms(), &new).unwrap());
+        let first = writes(&index, &terms(), &new).unwrap();
+        carry_out(&mut index, &first);
         carry_out(&mut index, &Writes { texts: vec![(3, "garbage".to_owned())], foreign: Vec::new() });
         assert_eq!(writes(&index, &terms(), &new).unwrap().texts.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [3]);
     }

@@ -185,7 +185,7 @@ impl Controllers {
     async fn once(&self, failures: &mut Failures) {
         if failures.may_try(&Target::Once) {
             let made = master::make_once(&self.terms, &self.writer, &self.index).await;
-            self.outcome("once", Target::Once, made, failures);
+            self.outcome("once", &Target::Once, made, failures);
         }
     }
 
@@ -199,30 +199,33 @@ impl Controllers {
             failures.succeeded(&Target::Master);
         } else if failures.may_try(&Target::Master) {
             let written = master::write(pending, &self.terms, &self.writer, &self.index).await;
-            self.outcome("master", Target::Master, written, failures);
+            self.outcome("master", &Target::Master, written, failures);
         }
     }
 
     async fn namespaces(&self, desired: &Desired, failures: &mut Failures) {
         let todo = lock(&self.index, |index| {
-            let seen = index.sidecar_config_maps.iter().chain(index.sidecar_secrets.iter()).map(|(key, _)| &key.namespace);
+            let seen =
+                index.sidecar_config_maps.iter().chain(index.sidecar_secrets.iter()).map(|(key, _)| &key.namespace);
             let names: BTreeSet<_> = seen.chain(desired.namespaces.keys()).cloned().collect();
             let mut todo = Vec::new();
             for name in names {
                 let wanted = desired.namespaces.get(&name);
-                let deleting = index.namespaces.get(&Key::new("", &*name)).or_else(|| index.namespaces.get(&Key::new(&*name, &*name)));
-                if deleting.is_some_and(|namespace| namespace.deleting) {
+                if index.namespaces.get(&Key::new(&*name, &*name)).is_some_and(|namespace| namespace.deleting) {
                     continue;
                 }
                 let actions = namespace::actions(index, &name, wanted);
-                let idle = |action: &namespace::Action| matches!(action, namespace::Action::Nothing | namespace::Action::NotOurs);
+                let idle = |action: &namespace::Action| {
+                    matches!(action, namespace::Action::Nothing | namespace::Action::NotOurs)
+                };
                 if !(idle(&actions.0) && idle(&actions.1)) {
                     todo.push((name, actions));
                 }
             }
             todo
         });
-        let todo: Vec<_> = todo.into_iter().filter(|(name, _)| failures.may_try(&Target::Namespace(name.clone()))).collect();
+        let todo: Vec<_> =
+            todo.into_iter().filter(|(name, _)| failures.may_try(&Target::Namespace(name.clone()))).collect();
         let (writer, index) = (&self.writer, &self.index);
         let mut done = stream::iter(todo.into_iter().map(|(name, actions)| async move {
             let written = namespace::reconcile(&name, actions, writer, index).await;
@@ -230,7 +233,7 @@ impl Controllers {
         }))
         .buffer_unordered(AT_ONCE);
         while let Some((name, written)) = done.next().await {
-            self.outcome("namespace", Target::Namespace(name), written, failures);
+            self.outcome("namespace", &Target::Namespace(name), written, failures);
         }
     }
 
@@ -252,16 +255,22 @@ impl Controllers {
         }))
         .buffer_unordered(AT_ONCE);
         while let Some((target, written)) = done.next().await {
-            self.outcome("status", target, written, failures);
+            self.outcome("status", &target, written, failures);
         }
         if more { Passed::More } else { Passed::Settled }
     }
 
-    fn outcome(&self, controller: &'static str, target: Target, written: Result<(), WriteError>, failures: &mut Failures) {
+    fn outcome(
+        &self,
+        controller: &'static str,
+        target: &Target,
+        written: Result<(), WriteError>,
+        failures: &mut Failures,
+    ) {
         match written {
             Ok(()) => {
                 self.metrics.reconciled(controller, "done");
-                failures.succeeded(&target);
+                failures.succeeded(target);
             }
             Err(WriteError::NotLeader) => self.metrics.reconciled(controller, "not leader"),
             Err(error) => {

@@ -50,7 +50,7 @@ pub fn config_map(name: &str, namespace: &Namespace) -> Option<Wanted> {
     }
     let data = namespace.config_map.iter().map(|(key, text)| (key.clone(), text.clone().into_bytes())).collect();
     let texts = namespace.config_map.iter().map(|(key, text)| (key.clone(), text.as_str().into())).collect();
-    Some(wanted("ConfigMap", name, namespace, data, texts))
+    Some(wanted("ConfigMap", name, namespace, data, &texts))
 }
 
 /// The Secret of the namespace.
@@ -60,7 +60,7 @@ pub fn secret(name: &str, namespace: &Namespace) -> Option<Wanted> {
         return None;
     }
     let encoded = namespace.secret.iter().map(|(key, value)| (key.clone(), BASE64.encode(value).into())).collect();
-    Some(wanted("Secret", name, namespace, namespace.secret.clone(), encoded))
+    Some(wanted("Secret", name, namespace, namespace.secret.clone(), &encoded))
 }
 
 fn wanted(
@@ -68,11 +68,9 @@ fn wanted(
     name: &str,
     namespace: &Namespace,
     data: BTreeMap<String, Vec<u8>>,
-    json: Map<String, Json>,
+    json: &Map<String, Json>,
 ) -> Wanted {
-    let owner = |(name, uid): &(String, String)| {
-        json!({"apiVersion": format!("{}/{}", crds::GROUP, crds::VERSION), "kind": "SnmpSubtree", "name": name, "uid": uid})
-    };
+    let owner = |(name, uid): &(String, String)| json!({"apiVersion": format!("{}/{}", crds::GROUP, crds::VERSION), "kind": "SnmpSubtree", "name": name, "uid": uid});
     let mut owners: Vec<_> = namespace.owners.iter().map(|(_, uid)| uid.clone()).collect();
     owners.sort_unstable();
     let object = json!({
@@ -119,7 +117,11 @@ pub fn fingerprint(index: &Index, namespace: &str) -> Option<String> {
     let start = map.data.iter().fold(Fingerprint::default(), |f, (key, value)| f.text(key.as_bytes()).text(value));
     let secret = index.sidecar_secrets.get(&id).filter(|secret| secret.ours);
     let secret = secret.and_then(|_| index.sidecar_secrets.version(&id));
-    Some(secret.map_or(start, |version| start.text(version.uid.as_bytes()).text(version.resource.as_bytes())).to_string())
+    Some(
+        secret
+            .map_or(start, |version| start.text(version.uid.as_bytes()).text(version.resource.as_bytes()))
+            .to_string(),
+    )
 }
 
 /// Carries out what is to be done about one object. What the API server answers goes into the index.
@@ -173,8 +175,10 @@ where
     }
 }
 
-/// Whether an object is as it should be; else why not.
-#[must_use]
+/// Whether an object is as it should be.
+///
+/// # Errors
+/// It is not: why, in one word and in a sentence.
 pub fn is_in_place(
     kind: &'static str,
     store: &Store<Arc<Data>>,
@@ -185,12 +189,13 @@ pub fn is_in_place(
     let observed = store.get(&id).zip(store.version(&id)).map(|(data, version)| (&**data, version));
     match action(observed, wanted) {
         Action::Nothing => Ok(()),
-        Action::NotOurs => Err(("NotOurs", format!(
-            "{kind} {namespace}/{NAME} is there and not the operator's, which leaves it alone: delete it, or label it {MANAGED_BY}={OPERATOR}"
-        ))),
-        Action::Apply(_) | Action::Delete(_) => {
-            Err(("Pending", format!("{kind} {namespace}/{NAME} is being written")))
-        }
+        Action::NotOurs => Err((
+            "NotOurs",
+            format!(
+                "{kind} {namespace}/{NAME} is there and not the operator's, which leaves it alone: delete it, or label it {MANAGED_BY}={OPERATOR}"
+            ),
+        )),
+        Action::Apply(_) | Action::Delete(_) => Err(("Pending", format!("{kind} {namespace}/{NAME} is being written"))),
     }
 }
 

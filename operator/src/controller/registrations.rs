@@ -107,7 +107,9 @@ impl Sightings {
         for (namespace, context, oid) in self.last.keys() {
             served.entry((namespace.clone(), context.clone())).or_default().push(oid.clone());
         }
-        served.values_mut().for_each(|oids| oids.sort_unstable());
+        for oids in served.values_mut() {
+            oids.sort_unstable();
+        }
         State { master, served: Served(served) }
     }
 }

@@ -11,7 +11,6 @@ use k8s_openapi::api::core::v1::Pod as CorePod;
 use kube::{
     Api,
     api::{Patch, PatchParams},
-    core::PartialObjectMeta,
 };
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
@@ -59,7 +58,7 @@ impl Queue {
     }
 
     /// The next.
-    pub fn next(&mut self) -> Option<(Key, String)> {
+    pub fn take(&mut self) -> Option<(Key, String)> {
         let pod = self.order.pop_front()?;
         let configuration = self.configurations.remove(&pod)?;
         Some((pod, configuration))
@@ -108,7 +107,7 @@ pub async fn run(queue: Arc<Mutex<Queue>>, writer: Writer, index: SharedIndex, c
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let (next, left, more) = lock(&queue, |queue| (queue.next(), queue.len(), queue.overflown));
+        let (next, left, more) = lock(&queue, |queue| (queue.take(), queue.len(), queue.overflown));
         metrics.touches_queued(left);
         let Some((pod, configuration)) = next else { continue };
         let api: Api<CorePod> = Api::namespaced(writer.client().clone(), &pod.namespace);
@@ -118,7 +117,7 @@ pub async fn run(queue: Arc<Mutex<Queue>>, writer: Writer, index: SharedIndex, c
             Ok(touched) => {
                 metrics.reconciled("pod", "done");
                 let (key, version) = (key(&touched), version(&touched));
-                let kept = Arc::new(Pod::from(PartialObjectMeta::from(touched)));
+                let kept = Arc::new(Pod::from(touched));
                 lock(&index, |index| index.pods.apply(key, version, kept));
             }
             Err(error) if error.is_gone() => metrics.reconciled("pod", "gone"),
@@ -150,7 +149,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.set(of(&[("b", "1"), ("c", "1")]));
         queue.set(of(&[("a", "2"), ("b", "2"), ("c", "2")]));
-        let order: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
         assert_eq!(order, of(&[("b", "2"), ("c", "2"), ("a", "2")]));
     }
 
@@ -159,7 +158,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.set(of(&[("a", "1"), ("b", "1")]));
         queue.set(of(&[("b", "1")]));
-        assert_eq!((queue.len(), queue.next(), queue.next()), (1, Some((pod("b"), "1".to_owned())), None));
+        assert_eq!((queue.len(), queue.take(), queue.take()), (1, Some((pod("b"), "1".to_owned())), None));
     }
 
     #[test]
@@ -168,7 +167,7 @@ mod tests {
         let all: Vec<_> = (0..QUEUE + 5).map(|i| (pod(&format!("{i:06}")), "1".to_owned())).collect();
         queue.set(all.clone());
         assert_eq!((queue.len(), queue.overflown), (QUEUE, true));
-        while queue.next().is_some() {}
+        while queue.take().is_some() {}
         queue.set(all.into_iter().skip(QUEUE));
         assert_eq!((queue.len(), queue.overflown), (5, false));
     }

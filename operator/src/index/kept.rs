@@ -93,12 +93,7 @@ impl Data {
         let owners = metadata.owner_references.iter().flatten().map(|owner| owner.uid.clone());
         let mut owners: Vec<_> = owners.collect();
         owners.sort_unstable();
-        Self {
-            data,
-            ours: label(MANAGED_BY) == Some(OPERATOR),
-            readable: label(READABLE) == Some("true"),
-            owners,
-        }
+        Self { data, ours: label(MANAGED_BY) == Some(OPERATOR), readable: label(READABLE) == Some("true"), owners }
     }
 
     /// The text of a key, if it is one.

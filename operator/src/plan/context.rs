@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crds::{
-    AllowedNamespaces, FromNamespaces, LabelSelector, SnmpContext, SnmpContextSpec,
-};
+use crds::{AllowedNamespaces, FromNamespaces, LabelSelector, SnmpContext, SnmpContextSpec};
 use master_config::IpNet;
 use sidecar_config::Oid;
 

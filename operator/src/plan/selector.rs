@@ -31,9 +31,7 @@ mod tests {
             "empty" => Some(""),
             _ => None,
         };
-        let expression = |key: &str, operator: &str, values: &[&str]| {
-            json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
-        };
+        let expression = |key: &str, operator: &str, values: &[&str]| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
         let cases = [
             (json!({}), true),
             (json!({"matchLabels": {"app": "web"}}), true),
