@@ -43,6 +43,24 @@ impl Leadership {
         }
     }
 
+    /// Whether it leads, as it changes. The answer to a renewal that came too late is told as soon as the next step is.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        let mut leadership = self.clone();
+        let (sender, receiver) = watch::channel(leadership.holds());
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = sender.closed() => return,
+                    () = leadership.changed() => {}
+                }
+                let holds = leadership.holds();
+                sender.send_if_modified(|told| std::mem::replace(told, holds) != holds);
+            }
+        });
+        receiver
+    }
+
     /// One that leads for as long as the test runs.
     #[cfg(test)]
     pub fn always() -> Self {

@@ -11,6 +11,7 @@ pub mod config_map;
 pub mod controller;
 pub mod fingerprint;
 pub mod index;
+pub mod known;
 pub mod leadership;
 pub mod manifest;
 pub mod master_secret;

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, runtime::Builder, sync::watch};
 
 use crate::{
+    certificates,
     controller::{
         self, Controllers,
         desired::Terms,
@@ -29,8 +30,10 @@ use crate::{
     index::Index,
     leadership,
     metrics::Metrics,
-    run_args::{Certificates, RunArgs},
+    known::Known,
+    run_args::RunArgs,
     watches::{self, Changed, Scope, SharedIndex},
+    webhook::{self, Serving, Webhooks},
 };
 
 /// How long ending may take in all: a write under way, and giving the Lease up.
@@ -56,9 +59,9 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("cannot be a client of the API server")?;
     let (settings, identity) = (args.settings(), identity(&args));
     let system_namespace = settings.system_namespace.clone();
-    let url =
-        args.master_url.clone().unwrap_or_else(|| format!("tls://snmp-master-agentx.{system_namespace}.svc:7705"));
-    let url = url.parse().context("--master-url")?;
+    let url = args.master_url().parse().context("--master-url")?;
+    let certificate_settings = args.certificate_settings();
+    certificate_settings.check()?;
 
     let (trigger, watcher) = drain::channel();
     let (metrics, readiness, synced) = (Metrics::default(), Readiness::new(), Readiness::new());
@@ -67,8 +70,11 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 
     let mut registry = Registry::with_prefix("snmp_operator");
     metrics.register(&mut registry, Arc::clone(&index));
+    let webhook_metrics = webhook::Metrics::registered(&mut registry);
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen at {}", args.listen))?;
     tracing::info!(address = %args.listen, %identity, "listening");
+    let webhooks = TcpListener::bind(args.webhook_listen).await;
+    let webhooks = webhooks.with_context(|| format!("cannot listen at {}", args.webhook_listen))?;
     let admin = Arc::new(Admin::new(readiness.clone(), registry));
     tokio::spawn(admin.serve(listener, Face::Public, watcher.clone()));
 
@@ -80,12 +86,26 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (candidate, leadership) = leadership::candidate(client.clone(), &system_namespace, &identity, metrics.clone());
     let candidate = tokio::spawn(candidate.run(watcher.clone()));
 
-    let (ca_sender, ca) = watch::channel(None);
-    let ca_secret = match args.certificates {
-        Certificates::Operator => "snmp-operator-ca",
-        Certificates::Given => "snmp-master-tls",
+    let serving = Serving {
+        client: client.clone(),
+        namespace: system_namespace.clone(),
+        webhooks: Webhooks { sidecar: args.sidecar(), plan: settings.clone() },
+        cluster: Known { index: Arc::clone(&index), system_namespace: system_namespace.clone() },
+        readiness: readiness.clone(),
+        metrics: webhook_metrics,
     };
-    tokio::spawn(follow_ca(Arc::clone(&index), changed.subscribe(), system_namespace.clone(), ca_secret, ca_sender));
+    tokio::spawn(webhook::serve(webhooks, serving, watcher.clone()));
+
+    let (ca_sender, ca) = watch::channel(None);
+    let recorder = events::recorder(client.clone(), &identity);
+    tokio::spawn(certificates::run(
+        client.clone(),
+        certificate_settings,
+        leadership.watch(),
+        ca_sender,
+        Some(recorder),
+        watcher.clone(),
+    ));
 
     let writer = Writer::new(client.clone(), leadership.clone(), metrics.clone());
     let (events, publisher) = events::channel(client.clone(), &identity, writer.clone(), metrics.clone());
@@ -137,25 +157,4 @@ fn identity(args: &RunArgs) -> String {
     let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
     let name = args.identity.clone().or_else(|| variable("POD_NAME")).or_else(host);
     name.unwrap_or_else(|| format!("snmp-operator-{}", std::process::id()))
-}
-
-/// Publishes the CA bundle of the Secret to all parts of this program.
-async fn follow_ca(
-    index: SharedIndex,
-    mut changed: watch::Receiver<()>,
-    system_namespace: String,
-    secret: &'static str,
-    sender: watch::Sender<Option<String>>,
-) {
-    loop {
-        let bundle = lock(&index, |index| controller::ca_bundle(index, &system_namespace, secret));
-        sender.send_if_modified(|old| {
-            let news = *old != bundle;
-            *old = bundle;
-            news
-        });
-        if changed.changed().await.is_err() {
-            return;
-        }
-    }
 }

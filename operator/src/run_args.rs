@@ -1,14 +1,19 @@
 //! Flags of the operator as it runs in a cluster.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 use daemon::logging::LogArgs;
 
 use crate::{
+    certificates::{self, Mode, parse_lifetime},
     cli::MasterListeners,
     plan::{SYSTEM_NAMESPACE, Settings},
+    webhook::SidecarSettings,
 };
+
+/// The sidecar's image of this version.
+const SIDECAR_IMAGE: &str = concat!("ghcr.io/snmp-operator/sidecar:", env!("CARGO_PKG_VERSION"));
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -41,10 +46,34 @@ pub struct RunArgs {
     /// Address of /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7703")]
     pub listen: SocketAddr,
-    /// Who makes certificates
-    #[arg(long, value_enum, value_name = "WHO", default_value_t = Certificates::Operator)]
-    pub certificates: Certificates,
-    /// The masters, of which the active one is asked what is registered. Default:
+    /// Address of the admission webhooks, over TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9443")]
+    pub webhook_listen: SocketAddr,
+    /// Further names and addresses in the webhooks' certificate, for API servers that reach them by a URL
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub webhook_names: Vec<String>,
+    /// Image of the sidecars that pods get
+    #[arg(long, value_name = "IMAGE", default_value = SIDECAR_IMAGE)]
+    pub sidecar_image: String,
+    /// When the kubelet pulls it: Always, IfNotPresent or Never. Default: Kubernetes' own
+    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
+    pub sidecar_image_pull_policy: Option<String>,
+    /// Who makes certificates: the operator, or someone else, as cert-manager
+    #[arg(long, value_enum, value_name = "WHO", default_value_t)]
+    pub certificates: Mode,
+    /// How long the operator's CA is valid, as 8760h; a new one is made when two thirds of that are over
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = parse_lifetime)]
+    pub ca_lifetime: Duration,
+    /// How long the certificates that it signs are valid, likewise
+    #[arg(long, value_name = "DURATION", default_value = "2160h", value_parser = parse_lifetime)]
+    pub certificate_lifetime: Duration,
+    /// How long until everyone has read a CA bundle or a certificate that was written
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_lifetime)]
+    pub certificate_settle: Duration,
+    /// Domain of the cluster's Services
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    pub cluster_domain: String,
+    /// The masters, which sidecars serve, and of which the active one is asked what is registered. Default:
     /// tls://snmp-master-agentx.NAMESPACE.svc:7705
     #[arg(long, value_name = "URL")]
     pub master_url: Option<String>,
@@ -60,15 +89,6 @@ pub struct RunArgs {
     /// Flags about the log.
     #[command(flatten)]
     pub log: LogArgs,
-}
-
-/// Who makes certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Certificates {
-    /// The operator, with a CA of its own.
-    Operator,
-    /// Someone else, as cert-manager: the operator reads them.
-    Given,
 }
 
 impl RunArgs {
@@ -88,6 +108,39 @@ impl RunArgs {
             default_context: self.default_context,
             subtrees_per_namespace: self.subtrees_per_namespace,
             targets_per_namespace: self.targets_per_namespace,
+        }
+    }
+
+    /// Where the masters are.
+    #[must_use]
+    pub fn master_url(&self) -> String {
+        let default = || format!("tls://snmp-master-agentx.{}.svc:7705", self.system_namespace());
+        self.master_url.clone().unwrap_or_else(default)
+    }
+
+    /// What sidecars are made of.
+    #[must_use]
+    pub fn sidecar(&self) -> SidecarSettings {
+        SidecarSettings {
+            image: self.sidecar_image.clone(),
+            image_pull_policy: self.sidecar_image_pull_policy.clone(),
+            master_url: self.master_url(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            system_namespace: self.system_namespace(),
+        }
+    }
+
+    /// What certificates are made by.
+    #[must_use]
+    pub fn certificate_settings(&self) -> certificates::Settings {
+        certificates::Settings {
+            mode: self.certificates,
+            namespace: self.system_namespace(),
+            cluster_domain: self.cluster_domain.clone(),
+            ca_lifetime: self.ca_lifetime,
+            certificate_lifetime: self.certificate_lifetime,
+            settle: self.certificate_settle,
+            webhook_names: self.webhook_names.clone(),
         }
     }
 

@@ -170,17 +170,21 @@ impl Driver {
             let (view, faults) = read::view(&secrets);
             self.tell(&secrets, faults).await;
             if view.authorities.is_none() && secrets.ca.is_some() && self.is_foreign(CA_SECRET) {
-                self.publish(None);
                 return Err(LookError::ForeignAuthority);
             }
-            self.publish(view.authorities.as_ref().map(Authorities::bundle));
-            self.settling.observe(view.authorities.as_ref(), view.all_served(), self.started.elapsed());
+            let bundle = view.authorities.as_ref().map(Authorities::bundle);
+            let patched = match &bundle {
+                Some(bundle) => self.patch_webhooks(bundle).await,
+                None => Ok(()),
+            };
+            self.publish(bundle);
+            // What the API server has not been told does not settle, and all else goes on.
+            if patched.is_ok() {
+                self.settling.observe(view.authorities.as_ref(), view.all_served(), self.started.elapsed());
+            }
             let now = now();
             let Some(step) = state::next(&view, now, &self.settling, &self.settings) else {
-                if let Some(authorities) = &view.authorities {
-                    self.patch_webhooks(&authorities.bundle()).await?;
-                }
-                return Ok(self.until_next(&view, now));
+                return patched.map(|()| self.until_next(&view, now));
             };
             self.take(step, &view, &secrets, now).await?;
         }
@@ -234,12 +238,15 @@ impl Driver {
         }
     }
 
+    /// Where there is none for a moment, the one before is published further: it is what certificates are verified by.
     fn publish(&self, bundle: Option<String>) {
-        self.bundle.send_if_modified(|published| {
-            let changed = *published != bundle;
-            *published = bundle;
-            changed
-        });
+        if bundle.is_some() {
+            self.bundle.send_if_modified(|published| {
+                let changed = *published != bundle;
+                *published = bundle;
+                changed
+            });
+        }
     }
 
     async fn patch_webhooks(&self, bundle: &str) -> Result<(), LookError> {

@@ -2,8 +2,8 @@
 //!
 //! A new CA is first only published, in the bundle `ca.crt`; it signs when everyone who verifies has had time to read
 //! that. The one before it stays in the bundle until all who serve have had time to show what the new one signed.
-//! [`state`] decides, as a function of what the Secrets hold and the time; [`maker`] makes keys and certificates;
-//! [`driver`] reads and writes.
+//! `state` decides, as a function of what the Secrets hold and the time; `maker` makes keys and certificates;
+//! `driver` reads and writes.
 
 mod ca_bundle;
 mod carry_out;

@@ -4,7 +4,7 @@ use super::{
     Server, Settings,
     pem::{Certificate, Seconds},
     settling::Settling,
-    stored::{Authorities, Served, due},
+    stored::{Authorities, BACKDATED, Served, due},
 };
 
 /// What the Secrets hold, as far as that can be used.
@@ -102,7 +102,7 @@ pub(super) fn next(view: &View, now: Seconds, settling: &Settling, settings: &Se
 
 /// A sixth of its life is left, or less.
 fn is_ending(certificate: &Certificate, now: Seconds) -> bool {
-    let life = certificate.not_after.saturating_sub(certificate.not_before);
+    let life = certificate.not_after.saturating_sub(certificate.not_before).saturating_sub(BACKDATED);
     certificate.not_after.saturating_sub(now) <= life / 6
 }
 

@@ -452,7 +452,7 @@ fn two_quiet_years_rotate_each_ca_twice_and_no_one_is_ever_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn whatever_happens_everyone_takes_everyones_certificate(

@@ -31,8 +31,14 @@ pub struct Publisher {
 #[must_use]
 pub fn channel(client: Client, identity: &str, writer: Writer, metrics: Metrics) -> (Events, Publisher) {
     let (sender, receiver) = mpsc::channel(QUEUE);
+    (Events { sender, metrics }, Publisher { receiver, recorder: recorder(client, identity), writer })
+}
+
+/// Publishes Events of this replica.
+#[must_use]
+pub fn recorder(client: Client, identity: &str) -> Recorder {
     let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(identity.to_owned()) };
-    (Events { sender, metrics }, Publisher { receiver, recorder: Recorder::new(client, reporter), writer })
+    Recorder::new(client, reporter)
 }
 
 impl Events {

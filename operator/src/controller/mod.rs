@@ -283,10 +283,3 @@ impl Controllers {
         }
     }
 }
-
-/// The certificates to publish, as a Secret of the operator's own namespace has them.
-#[must_use]
-pub fn ca_bundle(index: &Index, system_namespace: &str, secret: &str) -> Option<String> {
-    let secret = index.system_secrets.get(&Key::new(system_namespace, secret))?;
-    secret.text("ca.crt").map(str::to_owned)
-}

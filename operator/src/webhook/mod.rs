@@ -1,6 +1,6 @@
 //! The admission webhooks: pods get a sidecar, and objects that could never work are refused.
 //!
-//! [`inject`] and [`validate`] are pure: a review in, a verdict out. [`server`] asks them, over TLS.
+//! `inject` and `validate` are pure: a review in, a verdict out. `server` asks them, over TLS.
 
 mod certificate;
 mod inject;

@@ -14,6 +14,7 @@ pub(super) const STATE: &str = "snmp-sidecar-state";
 pub const AUDIENCE: &str = "snmp-operator.dev";
 
 const CONFIGURATION_PATH: &str = "/var/run/snmp-operator";
+const API_TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const STATE_PATH: &str = "/var/lib/snmp-sidecar";
 /// How long a token holds, in seconds; the kubelet has a new one ready when a fifth of that is left.
 const TOKEN_SECONDS: u32 = 3600;
@@ -72,6 +73,8 @@ pub(super) fn container(pod: &Json, spec: &Json, settings: &Settings, warnings: 
         "volumeMounts": [
             {"name": CONFIGURATION, "mountPath": CONFIGURATION_PATH, "readOnly": true},
             {"name": STATE, "mountPath": STATE_PATH},
+            // In the place where the API server else puts the pod's own token, of which a sidecar has no need.
+            {"name": CONFIGURATION, "mountPath": API_TOKEN_PATH, "readOnly": true},
         ],
     });
     let policy = settings.image_pull_policy.as_deref().map(|policy| ("imagePullPolicy", policy.into()));
