@@ -209,6 +209,9 @@ impl Tls {
                 let pending = output.pending();
                 let some = pending.get(..WRITE).unwrap_or(pending);
                 self.encrypted = self.session.writer().write(some)?;
+                if self.encrypted == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
             } else if output.closes() && !self.closed {
                 self.closed = true;
                 self.session.send_close_notify();
