@@ -25,6 +25,7 @@ pub mod own_objects;
 pub mod places;
 pub mod registry;
 pub mod role;
+mod service;
 pub mod snmp;
 pub mod standing;
 pub mod statistics;
