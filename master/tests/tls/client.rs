@@ -192,6 +192,13 @@ impl Subagent {
         (answer.header, response)
     }
 
+    /// Asks whether the master is there, and does not wait for the answer.
+    pub(crate) fn ping(&mut self) {
+        self.packet += 1;
+        let (session_id, packet_id) = (self.session, self.packet);
+        self.send(Header { byte_order: ByteOrder::Big, session_id, transaction_id: 0, packet_id }, "", Body::Ping);
+    }
+
     pub(crate) fn open(&mut self) {
         let open = Open { timeout_s: 0, id: Oid::default(), description: b"test".to_vec() };
         let (header, response) = self.ask("", Body::Open(open));

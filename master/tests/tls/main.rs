@@ -85,23 +85,28 @@ fn only_a_request_for_agentx_is_one() {
         (format!("POST /agentx HTTP/1.1\r\nHost: m\r\nContent-Length: 0\r\n{UPGRADE}{token}\r\n"), 405),
         (format!("GET /agentx HTTP/1.1\r\nHost: m\r\n{token}\r\n"), 426),
         (format!("GET /agentx HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n{UPGRADE}{token}\r\nabc"), 400),
-        (format!("GET /agentx HTTP/1.1\r\nHost: m\r\nX: {}\r\n{UPGRADE}{token}\r\n", "x".repeat(64 << 10)), 431),
+        (format!("GET /agentx HTTP/1.1\r\nHost: m\r\nX: {}\r\n{UPGRADE}{token}\r\n", "x".repeat(9 << 10)), 431),
         ("nonsense\r\n\r\n".to_owned(), 400),
     ] {
         let mut client = Client::connect(&master);
         client.send(request.as_bytes());
         assert_eq!(client.answer().0, status, "{request:.60}");
     }
-    let mut client = Client::connect(&master);
-    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    let rest = client.rest();
-    assert!(!rest.windows(3).any(|octets| octets == b"101"), "{rest:?}");
+    // Whether the answer is heard depends on how much was not read before it.
+    let long = format!("GET /agentx HTTP/1.1\r\nHost: m\r\nX: {}\r\n{UPGRADE}{token}\r\n", "x".repeat(64 << 10));
+    for request in [long.as_bytes(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut client = Client::connect(&master);
+        client.send(request);
+        let rest = client.rest();
+        assert!(!rest.windows(4).any(|octets| octets == b" 101"), "{rest:?}");
+    }
+    assert_eq!(master.traffic.tls.upgrades.get(), 0);
 }
 
 #[test]
 fn what_is_no_tls_is_left_and_harms_no_one() {
     let master = Master::start(&granted());
-    for garbage in [&b"GET /agentx HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 1, 0xFF, 0xFF, 1, 2, 3], &[0xFF; 20_000]] {
+    for garbage in [&b"GET /agentx HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 1, 0xFF, 0xFF, 1, 2, 3], &[0xFF; 9_000]] {
         let mut stream = TcpStream::connect(master.tls).unwrap();
         stream.set_read_timeout(Some(client::DEADLINE)).unwrap();
         // It may be closed before all of it is written.
@@ -167,6 +172,37 @@ async fn long_answers_and_many_at_once_come_through_whole() {
         assert_eq!(master.get(A).await, Value::OctetString(text.into()));
     }
     drop(serving);
+}
+
+#[tokio::test]
+async fn who_does_not_read_holds_up_no_one_and_finds_whole_frames_when_it_reads() {
+    let master = Master::start(&granted());
+    let mut deaf = Subagent::enter(&master, &Claims::of("acme", "web-0"));
+    deaf.open();
+    assert_eq!(deaf.register("acme", A), ResponseError::NoError);
+    let mut other = Subagent::enter(&master, &Claims::of("globex", "web-0"));
+    other.open();
+    assert_eq!(other.register("acme", B), ResponseError::NoError);
+    let other = other.serving(b"of globex");
+    // Far more than the sockets take.
+    master.ask_and_go(A, 2_000, 60);
+    assert_eq!(master.get(B).await, Value::OctetString("of globex".into()));
+    let (mut last, mut whole) = (0, 0);
+    deaf.ping();
+    loop {
+        let pdu = deaf.receive().expect("a PDU");
+        match pdu.body {
+            Body::Get(ranges) => {
+                assert!(ranges.len() == 60 && pdu.header.packet_id > last, "{:?}", pdu.header);
+                (last, whole) = (pdu.header.packet_id, whole + 1);
+            }
+            // It may have been too slow.
+            Body::Response(_) | Body::Close(CloseReason::Timeouts) => break,
+            body => panic!("{body:?}"),
+        }
+    }
+    assert!(whole > 100, "{whole}");
+    drop(other);
 }
 
 #[tokio::test]
@@ -290,7 +326,7 @@ fn a_namespace_has_so_many_connections_and_one_that_goes_makes_room() {
 
 #[tokio::test]
 async fn without_a_certificate_nothing_listens_and_when_it_comes_it_does() {
-    let master = Master::without_certificate(document(&granted(), &json!({})));
+    let master = Master::without_certificate(&document(&granted(), &json!({})));
     assert!(TcpStream::connect(master.tls).is_err());
     master.write_certificate();
     let deadline = Instant::now() + client::DEADLINE;
@@ -316,7 +352,9 @@ fn two_hundred_pods_come_at_once() {
             })
         };
         let threads: Vec<_> = (0..200).map(coming).collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
     });
     let upgrades = master.traffic.tls.upgrades.get();
     assert!(upgrades >= 200, "{upgrades}");

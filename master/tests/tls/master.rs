@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, mpsc as std_mpsc},
     thread::{self, JoinHandle},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_snmp::{Auth, Client as Manager, Oid, Value};
+use async_snmp::{Auth, Client as Manager, Oid, RequestPdu, Value, Version, message::CommunityMessage};
 use daemon::{
     drain::{self, Trigger},
     heartbeat::Heartbeat,
@@ -95,7 +95,7 @@ impl Master {
     }
 
     pub(crate) fn with_limits(grants: &Json, limits: &Json) -> Self {
-        let master = Self::without_certificate(document(grants, limits));
+        let master = Self::without_certificate(&document(grants, limits));
         master.write_certificate();
         let deadline = Instant::now() + DEADLINE;
         while std::net::TcpStream::connect(master.tls).is_err() {
@@ -105,10 +105,10 @@ impl Master {
         master
     }
 
-    pub(crate) fn without_certificate(document: Valid) -> Self {
+    pub(crate) fn without_certificate(document: &Valid) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ca = new_ca();
-        let access = Arc::new(ArcSwap::from_pointee(Access::new(&document, ENGINE_ID, &mut KeyCache::default())));
+        let access = Arc::new(ArcSwap::from_pointee(Access::new(document, ENGINE_ID, &mut KeyCache::default())));
         let (statistics, standing, started) = (Arc::new(Statistics::default()), Arc::default(), Instant::now());
         let traffic = Arc::new(Traffic::default());
         let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots: 1 };
@@ -190,6 +190,23 @@ impl Master {
         body.extend(client.rest());
         let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap_or_default().to_owned();
         (status, tag, body)
+    }
+
+    /// Asks this often for so many instances in `subtree`, and does not wait for the answers.
+    pub(crate) fn ask_and_go(&self, subtree: &str, times: i32, names: u32) {
+        let names: Vec<Oid> = (0..names).map(|name| format!("{subtree}.1.{name}").parse().unwrap()).collect();
+        let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        for id in 0..times {
+            let taken = self.traffic.datagrams_in.get();
+            let pdu = RequestPdu::get(Version::V2c, id, &names).unwrap();
+            let message = CommunityMessage::v2c("public", pdu).unwrap().encode().unwrap();
+            manager.send_to(&message, self.snmp).unwrap();
+            while self.traffic.datagrams_in.get() == taken {
+                assert!(Instant::now() < deadline, "request {id} was not taken");
+                thread::yield_now();
+            }
+        }
     }
 
     /// What a manager reads of an instance in `subtree`.

@@ -15,8 +15,10 @@ pub(crate) struct Claims<'a> {
     pub(crate) audience: &'a str,
     /// In how many seconds it ends.
     pub(crate) expires_in: i64,
-    user: String,
-    pod: String,
+    /// Whose it is, as Kubernetes calls it.
+    pub(crate) user: String,
+    /// The pod.
+    pub(crate) pod: String,
 }
 
 impl Claims<'_> {

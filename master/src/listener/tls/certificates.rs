@@ -56,7 +56,7 @@ pub(super) struct Watch {
 }
 
 /// What came of a look at the files.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Seen {
     /// Nothing new.
     Same,

@@ -10,7 +10,7 @@ pub(super) struct Model {
     pub(super) own: Vec<Oid>,
     pub(super) registered: Vec<(Vec<u8>, Registration)>,
     /// By context, subtree and priority: whoever registered it, the first of which serves.
-    queues: BTreeMap<(Vec<u8>, Vec<SubId>, u8), Vec<Registration>>,
+    pub(super) queues: BTreeMap<(Vec<u8>, Vec<SubId>, u8), Vec<Registration>>,
 }
 
 fn of_namespace(registration: &Registration) -> Option<&str> {
