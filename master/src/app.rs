@@ -38,7 +38,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     admin,
-    agent::{self, Active, Command, Parts},
+    agent::{self, Active, Parts},
     authority::Grants,
     cli::{Invocation, RunArgs},
     config::{self, Configuration, Loaded},

@@ -140,7 +140,7 @@ impl Master {
         let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
         dispatcher.grant(Grants::new(&document.contexts), started);
         let parts = Parts {
-            engine: Engine::new(identity, access, statistics, started).unwrap(),
+            engine: Some(Engine::new(identity, access, statistics, started).unwrap()),
             dispatcher,
             bound,
             arrivals: Some(arrivals.recv().unwrap()),
