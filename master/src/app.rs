@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use daemon::{
     admin::Face,
-    drain::{self, Trigger, Watcher},
+    drain::{self, Watcher},
     heartbeat::Heartbeat,
     logging::LogArgs,
     readiness::Readiness,
@@ -32,16 +32,15 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
     task::LocalSet,
-    time::{interval, timeout},
+    time::interval,
 };
 use tracing::level_filters::LevelFilter;
 
 use crate::{
     admin,
-    agent::{self, Active, Command, Parts},
+    agent::{self, Active, Parts},
     authority::Grants,
     cli::{Invocation, RunArgs},
-    cluster::{Replica, Turn},
     config::{self, Configuration, Loaded},
     desk::Desk,
     dispatch::Dispatcher,
@@ -52,7 +51,7 @@ use crate::{
         tls::{Front, Outward, Settings},
     },
     probe,
-    snmp::EngineIdentity,
+    service::Service,
     statistics::Statistics,
     status::Status,
     traffic::Traffic,
@@ -60,10 +59,6 @@ use crate::{
 
 /// How often the main thread shows that it runs.
 const BEAT: Duration = Duration::from_secs(1);
-/// How long ending may take in all.
-const DRAIN: Duration = Duration::from_millis(970);
-/// The longest of it that goes to giving the Lease up: the API server may be gone.
-const GIVE_UP: Duration = Duration::from_millis(700);
 /// Libraries that tell each failed call in the log; what comes of it is told here, once.
 const TALKATIVE: [&str; 2] = ["kube_client", "kube_runtime"];
 /// The longest time without a sign of life from the agent thread: managers give an answer about that long.
@@ -84,7 +79,7 @@ pub fn start(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Invocation::Run(args) => {
             daemon::logging::init(&quiet(&args.log))?;
             let runtime = runtime()?;
-            let ended = runtime.block_on(run(args));
+            let ended = runtime.block_on(run(*args));
             // Keys that are being derived must not hold up the end.
             runtime.shutdown_background();
             ended.map(|()| ExitCode::SUCCESS)
@@ -159,7 +154,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         let loaded = configuration.next().await;
         (engine, configuration, loaded)
     };
-    let (engine, mut configuration, Loaded { document, access }) = tokio::select! {
+    let (engine, configuration, Loaded { document, access }) = tokio::select! {
         signal = signals.received() => {
             tracing::info!(signal, "ending without ever having been configured");
             return Ok(());
@@ -200,7 +195,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         heartbeat: agent_heartbeat.clone(),
     };
     agent_heartbeat.beat();
-    let mut agent_ended = start_agent(parts, watcher).context("cannot start the agent thread")?;
+    let agent_ended = start_agent(parts, watcher).context("cannot start the agent thread")?;
     let thread = |name, limit, heartbeat| Watched { name, limit, heartbeat };
     watchdog::start(vec![thread("agent", AGENT_LIMIT, agent_heartbeat), thread("main", MAIN_LIMIT, main_heartbeat)])
         .context("cannot start the watchdog")?;
@@ -208,85 +203,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     if is_alone {
         status.activated(&engine);
     }
-    let mut replica = home.replica(&status);
+    let replica = home.replica(&status);
     drop(unconfigured);
     tracing::info!("ready");
-
-    // A boot whose keys are being derived.
-    let mut awaited: Option<EngineIdentity> = None;
-    loop {
-        tokio::select! {
-            signal = signals.received() => {
-                tracing::info!(signal, "ending");
-                break;
-            }
-            ended = &mut agent_ended => {
-                ended.context("the agent thread has ended by a panic, which is a defect")?.context("cannot serve")?;
-                anyhow::bail!("the agent thread has ended, which is a defect");
-            }
-            Loaded { document, access } = configuration.next() => {
-                desk.access.store(Arc::new(access));
-                // The agent thread is gone only if it has ended, which is told above.
-                _ = desk.commander.send(Command::Limit(Box::new(document.limits.clone()))).await;
-                _ = desk.commander.send(Command::Grant(Box::new(Grants::new(&document.contexts)))).await;
-                if let Some(front) = &front {
-                    front.limit(&document.limits);
-                }
-                status.loaded(&document);
-                if let Some(engine) = awaited.take() {
-                    activate(&desk, replica.as_ref(), &engine).await?;
-                }
-            }
-            turn = turn(&mut replica) => match turn {
-                Turn::Activate(engine) if engine.engine_id == configuration.engine_id() => {
-                    activate(&desk, replica.as_ref(), &engine).await?;
-                }
-                Turn::Activate(engine) => {
-                    configuration.rekey(&engine.engine_id);
-                    awaited = Some(engine);
-                }
-                Turn::Deactivate => {
-                    awaited = None;
-                    desk.close().await;
-                    replica.iter().for_each(|replica| replica.label(false));
-                }
-            },
-        }
-    }
-    end(trigger, &desk, replica).await;
+    let mut service = Service { desk, front, configuration, replica, agent_ended, awaited: None };
+    service.serve(&mut signals).await?;
+    service.end(trigger).await;
     Ok(())
-}
-
-/// This replica's next turn; there is none for a master that is alone.
-async fn turn(replica: &mut Option<Replica>) -> Turn {
-    match replica {
-        Some(replica) => replica.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Answers managers as this boot of the engine, and has them find this replica.
-async fn activate(desk: &Desk, replica: Option<&Replica>, engine: &EngineIdentity) -> anyhow::Result<()> {
-    desk.open(engine).await.context("cannot be an SNMP engine")?;
-    replica.iter().for_each(|replica| replica.label(true));
-    Ok(())
-}
-
-/// Ends: answers no more, then lets another replica take over while sessions are closed.
-async fn end(trigger: Trigger, desk: &Desk, replica: Option<Replica>) {
-    if replica.is_some() {
-        desk.close().await;
-    }
-    let give_up = async {
-        let Some(replica) = replica else { return };
-        if timeout(GIVE_UP, replica.end()).await.is_err() {
-            tracing::warn!("the Lease could not be given up: it has to run out");
-        }
-    };
-    let (drained, ()) = tokio::join!(trigger.drain(DRAIN), give_up);
-    if let Err(overdue) = drained {
-        tracing::warn!("{overdue}");
-    }
 }
 
 /// The log without what libraries say of each call, unless it is asked for by name.

@@ -16,7 +16,7 @@ const ENV_PREFIX: &str = "SNMP_MASTER";
 #[derive(Debug)]
 pub enum Invocation {
     /// Serve, until told to end.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check a document.
     Check(CheckArgs),
     /// Ask an agent whether it answers.
@@ -98,7 +98,7 @@ pub fn command() -> Command {
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Invocation, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     if matches.subcommand().is_none() {
-        return RunArgs::from_arg_matches(&matches).map(Invocation::Run);
+        return RunArgs::from_arg_matches(&matches).map(|args| Invocation::Run(Box::new(args)));
     }
     Ok(match Subcommands::from_arg_matches(&matches)? {
         Subcommands::Check(args) => Invocation::Check(args),

@@ -26,6 +26,7 @@ pub mod places;
 pub mod probe;
 pub mod registry;
 pub mod role;
+mod service;
 pub mod snmp;
 pub mod standing;
 pub mod statistics;

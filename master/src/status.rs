@@ -75,7 +75,7 @@ impl Status {
     /// Notes that managers are not answered any more.
     pub fn deactivated(&self) {
         if std::mem::take(&mut lock(&self.0.role).active) {
-            tracing::info!("standing by: another replica is active");
+            tracing::info!("standing by: managers are not answered any more");
         }
     }
 
@@ -83,7 +83,7 @@ impl Status {
     pub fn lease(&self, lease: LeaseStatus) {
         let mut role = lock(&self.0.role);
         if role.lease.as_ref().is_none_or(|before| before.holder != lease.holder) {
-            tracing::info!(holder = lease.holder.as_deref().unwrap_or("nobody"), "the Lease");
+            tracing::info!(holder = lease.holder.as_deref().unwrap_or("nobody"), "the holder of the Lease");
         }
         role.lease = Some(lease);
     }

@@ -16,6 +16,7 @@ use tower::service_fn;
 
 type Key = (String, String);
 type Answer = http::Response<UnsyncBoxBody<Bytes, io::Error>>;
+type Write = Box<dyn FnOnce(&mut State) + Send>;
 type Events = mpsc::UnboundedSender<Result<Frame<Bytes>, io::Error>>;
 
 /// The API server. Clones are the same one.
@@ -29,7 +30,7 @@ struct State {
     watches: Vec<(Key, Events)>,
     is_gone: bool,
     /// What happens right before the next write.
-    before_write: Option<Box<dyn FnOnce(&mut State) + Send>>,
+    before_write: Option<Write>,
     calls: u64,
 }
 
@@ -140,8 +141,8 @@ impl State {
         if self.is_gone {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let path: Vec<_> = uri.path().split('/').skip_while(|part| *part != "namespaces").skip(2).collect();
-        let (kind, name) = (path[0].to_owned(), path.get(1).map(|name| (*name).to_owned()));
+        let steps: Vec<_> = uri.path().split('/').skip_while(|part| *part != "namespaces").skip(2).collect();
+        let (kind, name) = (steps[0].to_owned(), steps.get(1).map(|name| (*name).to_owned()));
         let query = uri.query().unwrap_or_default();
         let selected = query.split('&').find_map(|field| field.strip_prefix("fieldSelector=metadata.name%3D"));
         match (method.as_str(), name) {

@@ -41,10 +41,10 @@ impl Leader {
     pub(crate) fn start(client: &Client, names: &Names, me: String, status: Status) -> Self {
         let leases = Api::namespaced(client.clone(), &names.namespace);
         let (told, term) = watch::channel(None);
-        let (give_up, given_up) = oneshot::channel();
+        let (give_up, told_to) = oneshot::channel();
         let election = Election::new(me, TIMING);
         let driver = Driver { leases, name: names.name.clone(), election, terms: 0, told, status };
-        Self { term, give_up: Some(give_up), running: tokio::spawn(driver.run(given_up)) }
+        Self { term, give_up: Some(give_up), running: tokio::spawn(driver.run(told_to)) }
     }
 
     /// Which term of this replica it is, while it holds the Lease. Between two terms another one may have been active.
@@ -79,7 +79,7 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, mut given_up: oneshot::Receiver<()>) {
+    async fn run(mut self, mut told_to: oneshot::Receiver<()>) {
         let mut gives_up = false;
         loop {
             let next = self.election.next(now());
@@ -88,7 +88,7 @@ impl Driver {
             }
             tokio::select! {
                 biased;
-                _ = &mut given_up, if !gives_up => {
+                _ = &mut told_to, if !gives_up => {
                     gives_up = true;
                     if !matches!(next, Next::Wait(_)) {
                         // What was on its way may have been done, or not.

@@ -64,18 +64,18 @@ pub(crate) enum ShardFault {
 /// All parts, and what was last told of them.
 pub(crate) struct Shards {
     names: Names,
-    shards: [Shard; SHARDS],
+    parts: [Shard; SHARDS],
     told: Option<u64>,
 }
 
 impl Shards {
     pub(crate) fn new(names: Names) -> Self {
-        Self { names, shards: std::array::from_fn(|_| Shard::Unknown), told: None }
+        Self { names, parts: std::array::from_fn(|_| Shard::Unknown), told: None }
     }
 
     /// Notes what a part is now. Whether it was something else before.
     pub(crate) fn set(&mut self, number: usize, now: Shard) -> bool {
-        let Some(shard) = self.shards.get_mut(number) else { return false };
+        let Some(shard) = self.parts.get_mut(number) else { return false };
         let is_change = *shard != now;
         *shard = now;
         is_change
@@ -89,11 +89,11 @@ impl Shards {
     /// The document that they are together, or what is wrong with it; each is told once. Nothing until all were looked
     /// for.
     pub(crate) fn poll(&mut self) -> Option<Result<Valid, ShardFault>> {
-        if self.shards.contains(&Shard::Unknown) {
+        if self.parts.contains(&Shard::Unknown) {
             return None;
         }
         let mut hasher = DefaultHasher::new();
-        self.shards.hash(&mut hasher);
+        self.parts.hash(&mut hasher);
         let fingerprint = hasher.finish();
         if self.told == Some(fingerprint) {
             return None;
@@ -106,7 +106,7 @@ impl Shards {
         let full = |number| self.names.full(&self.names.shard(number));
         let mut documents: Vec<Document> = Vec::new();
         let mut last = 0;
-        for (number, shard) in self.shards.iter().enumerate() {
+        for (number, shard) in self.parts.iter().enumerate() {
             match shard {
                 Shard::Unknown | Shard::Absent if number == 0 => {
                     return Err(ShardFault::FirstIsMissing { secret: full(0) });
@@ -133,7 +133,7 @@ impl Shards {
 impl fmt::Debug for Shards {
     /// Which there are; nothing of what is in them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let there = self.shards.iter().enumerate().filter(|(_, shard)| matches!(shard, Shard::Document(_)));
+        let there = self.parts.iter().enumerate().filter(|(_, shard)| matches!(shard, Shard::Document(_)));
         f.debug_struct("Shards")
             .field("names", &self.names)
             .field("there", &there.map(|(number, _)| number).collect::<Vec<_>>())

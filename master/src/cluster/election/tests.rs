@@ -88,9 +88,9 @@ fn a_lease_that_is_good_for_longer_is_waited_for_but_not_for_ever() {
         let (mut election, now) = election();
         let record = Record { lease: Duration::from_secs(lease), ..record(1, Some(OTHER)) };
         election.read(Some(record), now);
-        let end = now + Duration::from_secs(patience);
-        assert_eq!(election.next(end - Duration::from_millis(1)), Next::Read);
-        assert!(matches!(election.next(end), Next::Write(_)));
+        let almost = now + Duration::from_millis(1_000 * patience - 1);
+        assert_eq!(election.next(almost), Next::Read);
+        assert!(matches!(election.next(almost + Duration::from_millis(1)), Next::Write(_)));
     }
 }
 
@@ -98,8 +98,9 @@ fn a_lease_that_is_good_for_longer_is_waited_for_but_not_for_ever() {
 fn who_could_not_look_for_a_while_begins_to_wait_anew() {
     let (mut election, now) = election();
     election.read(Some(record(1, Some(OTHER))), now);
-    let back = now + Duration::from_mins(1);
-    election.failed(back - TIMING.retry);
+    let last = now + Duration::from_mins(1);
+    election.failed(last);
+    let back = last + TIMING.retry;
     assert_eq!(election.next(back), Next::Read);
     election.read(Some(record(1, Some(OTHER))), back);
     assert!(matches!(election.next(back), Next::Wait(_)), "its holder could not renew it either");
