@@ -3,7 +3,10 @@
 use std::{
     fs,
     process::Command,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, ensure};
@@ -20,13 +23,23 @@ impl ControlPlane {
         if let Some(plane) = running.upgrade() {
             return Ok(plane);
         }
-        let name = format!("controllers-{}", std::process::id());
-        Cluster::remove(&name, false)?;
-        let plane = Arc::new(Self(Cluster::start(&name, ClusterKind::ControlPlane)?));
+        // One that is being taken down is another's.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("controllers-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let plane = match Cluster::start(&name, ClusterKind::ControlPlane) {
+            Ok(cluster) => Arc::new(Self(cluster)),
+            Err(error) => {
+                Cluster::remove(&name, true)?;
+                return Err(error);
+            }
+        };
         let definitions = repository().join("crds");
         let definitions = definitions.to_str().context("a path that is no text")?;
         plane.0.kubectl(&["apply", "--server-side", "--filename", definitions])?;
-        plane.0.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "--filename", definitions])?;
+        let names =
+            ["snmpsubtrees", "snmpcontexts", "snmptraptargets"].map(|name| format!("crd/{name}.snmp-operator.dev"));
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        plane.0.kubectl(&[&["wait", "--for=condition=Established", "--timeout=60s"], &*names].concat())?;
         *running = Arc::downgrade(&plane);
         Ok(plane)
     }
