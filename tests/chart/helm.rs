@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use harness::{repository, run};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -87,10 +87,13 @@ pub(crate) fn id(object: &Json) -> String {
 
 /// The one object of this kind and name.
 pub(crate) fn find<'a>(objects: &'a [Json], kind: &str, name: &str) -> Result<&'a Json> {
-    let found: Vec<_> =
-        objects.iter().filter(|object| object["kind"] == kind && object["metadata"]["name"] == name).collect();
-    ensure!(found.len() == 1, "{} of {kind} {name}", found.len());
-    Ok(found[0])
+    let is_it = |object: &&Json| {
+        object["kind"] == kind && object.pointer("/metadata/name").and_then(Json::as_str).is_some_and(|of| of == name)
+    };
+    match objects.iter().filter(is_it).collect::<Vec<_>>().as_slice() {
+        [found] => Ok(found),
+        found => bail!("{} of {kind} {name}", found.len()),
+    }
 }
 
 /// The values in `json` that hold no others, by their paths.

@@ -82,8 +82,8 @@ fn in_some_namespaces_alone_no_cluster_role_reaches_tenants() -> Result<()> {
 /// The pod templates of an object.
 fn pods(objects: &[Json]) -> impl Iterator<Item = (String, &Json)> {
     objects.iter().filter_map(|object| {
-        let spec = if object["kind"] == "Pod" { &object["spec"] } else { &object["spec"]["template"]["spec"] };
-        spec.is_object().then(|| (id(object), spec))
+        let spec = object.pointer(if object["kind"] == "Pod" { "/spec" } else { "/spec/template/spec" })?;
+        Some((id(object), spec))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use harness::{Agent as _, COMMUNITY, MasterKind, Sandbox, built, run};
+use harness::{COMMUNITY, MasterKind, Sandbox, built, run};
 use rstest::rstest;
 
 #[rstest]
