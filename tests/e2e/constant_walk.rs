@@ -14,24 +14,24 @@ use harness::{Client, Row, Walk};
 
 /// What an NMS saw that walked all the time.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// How many walks were answered rightly.
-    pub right: usize,
+    pub(crate) right: usize,
     /// The others, each with when it began and what was wrong.
-    pub wrong: Vec<(Instant, String)>,
+    pub(crate) wrong: Vec<(Instant, String)>,
     /// The longest time from one right answer to the next.
-    pub longest_gap: Duration,
+    pub(crate) longest_gap: Duration,
 }
 
 /// An NMS that walks until it is stopped.
-pub struct ConstantWalk {
+pub(crate) struct ConstantWalk {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Seen>>,
 }
 
 impl ConstantWalk {
     /// Walks below `oid` again and again. `right` tells whether an answer is as it has to be.
-    pub fn start(client: Client, oid: &str, right: impl Fn(&[Row]) -> bool + Send + 'static) -> Self {
+    pub(crate) fn start(client: Client, oid: &str, right: impl Fn(&[Row]) -> bool + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, oid) = (Arc::clone(&stop), oid.to_owned());
         let thread = thread::spawn(move || {
@@ -55,7 +55,7 @@ impl ConstantWalk {
     }
 
     /// Stops it, and gives what it saw.
-    pub fn stop(mut self) -> Seen {
+    pub(crate) fn stop(mut self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.thread.take().map(JoinHandle::join);
         seen.and_then(Result::ok).unwrap_or_default()
@@ -74,7 +74,7 @@ impl Drop for ConstantWalk {
 
 impl Seen {
     /// Fails where any walk was wrong, or none right.
-    pub fn is_all_right(&self) -> Result<()> {
+    pub(crate) fn is_all_right(&self) -> Result<()> {
         ensure!(
             self.wrong.is_empty() && self.right > 0,
             "{} walks were right, and these not: {:?}",

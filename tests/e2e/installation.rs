@@ -10,13 +10,13 @@ use anyhow::{Context, Result, ensure};
 use harness::{Client, Cluster, repository};
 
 /// The operator's own namespace.
-pub const SYSTEM: &str = "snmp-system";
+pub(crate) const SYSTEM: &str = "snmp-system";
 /// The release's name.
-pub const RELEASE: &str = "snmp";
+pub(crate) const RELEASE: &str = "snmp";
 /// Where the NMS asks, on the node.
 const NODE_PORT: u16 = 30161;
 /// Images of this tag are what is tested; `tests/run` loads them.
-pub const TAG: &str = "dev";
+pub(crate) const TAG: &str = "dev";
 
 /// Whether the chart is installed, as far as this process knows.
 static INSTALLED: Mutex<bool> = Mutex::new(false);
@@ -26,7 +26,7 @@ fn installed() -> MutexGuard<'static, bool> {
 }
 
 /// Has the chart installed, and waits until all of it is at work.
-pub fn install(cluster: &Cluster) -> Result<()> {
+pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     let mut installed = installed();
     if !*installed {
         install_anew(cluster, TAG)?;
@@ -36,18 +36,18 @@ pub fn install(cluster: &Cluster) -> Result<()> {
 }
 
 /// Says that the chart is not as [`install`] left it: the next test installs it again.
-pub fn changed() {
+pub(crate) fn changed() {
     *installed() = false;
 }
 
 /// Installs the chart, or upgrades it to images of this tag, and waits until all of it is at work.
-pub fn install_anew(cluster: &Cluster, tag: &str) -> Result<()> {
+pub(crate) fn install_anew(cluster: &Cluster, tag: &str) -> Result<()> {
     helm_upgrade(cluster, &["--install", "--create-namespace"], tag)?;
     wait_for_all(cluster)
 }
 
 /// Runs `helm upgrade` with these options and images of this tag.
-pub fn helm_upgrade(cluster: &Cluster, options: &[&str], tag: &str) -> Result<()> {
+pub(crate) fn helm_upgrade(cluster: &Cluster, options: &[&str], tag: &str) -> Result<()> {
     let chart = repository().join("charts/snmp-operator");
     let chart = chart.to_str().context("a path that is not UTF-8")?;
     let mut arguments: Vec<String> =
@@ -61,24 +61,17 @@ pub fn helm_upgrade(cluster: &Cluster, options: &[&str], tag: &str) -> Result<()
 }
 
 /// What the installation in the test cluster sets: images that are there, and a port for the NMS.
-fn values(tag: &str) -> Vec<String> {
-    let mut values: Vec<String> = [
-        "image.registry=localhost",
-        "operator.image.repository=snmp-operator/operator",
-        "sidecar.image.repository=snmp-operator/sidecar",
-        "master.image.repository=snmp-operator/master",
-        "master.service.type=NodePort",
+fn values(tag: &str) -> [String; 4] {
+    [
+        "image.registry=localhost".to_owned(),
+        format!("image.tag={tag}"),
+        "master.service.type=NodePort".to_owned(),
+        format!("master.service.nodePort={NODE_PORT}"),
     ]
-    .iter()
-    .map(ToString::to_string)
-    .collect();
-    values.push(format!("master.service.nodePort={NODE_PORT}"));
-    values.extend(["operator", "sidecar", "master"].map(|part| format!("{part}.image.tag={tag}")));
-    values
 }
 
 /// Waits until operator, webhooks and master work.
-pub fn wait_for_all(cluster: &Cluster) -> Result<()> {
+pub(crate) fn wait_for_all(cluster: &Cluster) -> Result<()> {
     cluster.wait_for_rollout(SYSTEM, "deployment/snmp-operator")?;
     cluster.wait_for_rollout(SYSTEM, "statefulset/snmp-master")?;
     cluster.wait_for("a master to be active", || active_master(cluster))?;
@@ -92,7 +85,7 @@ pub fn wait_for_all(cluster: &Cluster) -> Result<()> {
 }
 
 /// The pod of the master that answers. There is just one.
-pub fn active_master(cluster: &Cluster) -> Result<String> {
+pub(crate) fn active_master(cluster: &Cluster) -> Result<String> {
     let labels = "app.kubernetes.io/component=master,snmp-operator.dev/role=active";
     let path = "--output=jsonpath={.items[*].metadata.name}";
     let names = cluster.kubectl(&["get", "pods", "--namespace", SYSTEM, "--selector", labels, path])?;
@@ -101,19 +94,19 @@ pub fn active_master(cluster: &Cluster) -> Result<String> {
 }
 
 /// The NMS outside the cluster with these credentials, as options of net-snmp's tools, and their defaults for patience.
-pub fn nms(cluster: &Cluster, credentials: &[&str], scratch: &Path) -> Client {
+pub(crate) fn nms(cluster: &Cluster, credentials: &[&str], scratch: &Path) -> Client {
     let address = format!("udp:{}:{NODE_PORT}", cluster.node_address());
     Client::new(&address, credentials, scratch.to_owned()).outside(cluster).patience(Duration::from_secs(1), 5)
 }
 
 /// The community of the default context, which the operator makes up.
-pub fn default_community(cluster: &Cluster) -> Result<String> {
+pub(crate) fn default_community(cluster: &Cluster) -> Result<String> {
     let path = "--output=go-template={{.data.community | base64decode}}";
     cluster.kubectl(&["get", "secret", "snmp-default", "--namespace", SYSTEM, path])
 }
 
 /// Pods of a part of the installation, `operator` or `master`.
-pub fn pods_of(cluster: &Cluster, component: &str) -> Result<Vec<String>> {
+pub(crate) fn pods_of(cluster: &Cluster, component: &str) -> Result<Vec<String>> {
     let labels = format!("app.kubernetes.io/name=snmp-operator,app.kubernetes.io/component={component}");
     let path = "--output=jsonpath={.items[*].metadata.name}";
     let names = cluster.kubectl(&["get", "pods", "--namespace", SYSTEM, "--selector", &labels, path])?;

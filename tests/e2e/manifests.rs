@@ -3,11 +3,11 @@
 use crate::installation::SYSTEM;
 
 /// The passphrases of each tenant's v3 user.
-pub const AUTH_PASSPHRASE: &str = "tenant-auth-passphrase";
-pub const PRIV_PASSPHRASE: &str = "tenant-priv-passphrase";
+pub(crate) const AUTH_PASSPHRASE: &str = "tenant-auth-passphrase";
+pub(crate) const PRIV_PASSPHRASE: &str = "tenant-priv-passphrase";
 
 /// A tenant's context with community and user, and their Secrets. All are named after it.
-pub fn context(tenant: &str, base: &str) -> String {
+pub(crate) fn context(tenant: &str, base: &str) -> String {
     format!(
         "
 apiVersion: v1
@@ -57,7 +57,7 @@ containers:
 }
 
 /// The application: a Deployment of that many pods.
-pub fn application(replicas: usize) -> String {
+pub(crate) fn application(replicas: usize) -> String {
     format!(
         "
 apiVersion: apps/v1
@@ -75,7 +75,7 @@ spec:
 }
 
 /// One pod of the application, under another name.
-pub fn lone_pod(name: &str) -> String {
+pub(crate) fn lone_pod(name: &str) -> String {
     format!(
         "
 apiVersion: v1
@@ -88,7 +88,7 @@ spec:{}
 }
 
 /// A subtree of the application: `1` is its clock, `2` its name for the machine, `10` a table with a row for each pod.
-pub fn subtree(name: &str, base: &str, context: &str) -> String {
+pub(crate) fn subtree(name: &str, base: &str, context: &str) -> String {
     format!(
         "
 apiVersion: snmp-operator.dev/v1alpha1
@@ -115,7 +115,7 @@ spec:
 }
 
 /// A subtree of one text, which tells it from others.
-pub fn constant_subtree(name: &str, base: &str, context: &str, text: &str) -> String {
+pub(crate) fn constant_subtree(name: &str, base: &str, context: &str, text: &str) -> String {
     format!(
         "
 apiVersion: snmp-operator.dev/v1alpha1

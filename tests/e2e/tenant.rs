@@ -15,20 +15,20 @@ use crate::{
 const BASE: &str = "1.3.6.1.4.1.8072.9999.9999";
 
 /// A tenant of the installation.
-pub struct Tenant {
-    pub cluster: Cluster,
-    pub namespace: Namespace,
+pub(crate) struct Tenant {
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: Namespace,
     sandbox: Sandbox,
 }
 
 impl Tenant {
     /// A tenant that may publish under [`Tenant::base`], with a community and a v3 user that read its context.
-    pub fn new(cluster: &Cluster, prefix: &str) -> Result<Self> {
+    pub(crate) fn new(cluster: &Cluster, prefix: &str) -> Result<Self> {
         Self::of_base(cluster, prefix, &new_base())
     }
 
     /// The same for a base OID that is given: tenants may share one.
-    pub fn of_base(cluster: &Cluster, prefix: &str, base: &str) -> Result<Self> {
+    pub(crate) fn of_base(cluster: &Cluster, prefix: &str, base: &str) -> Result<Self> {
         installation::install(cluster)?;
         let restricted = ("pod-security.kubernetes.io/enforce", "restricted");
         let namespace = cluster.namespace_with(prefix, &[restricted])?;
@@ -38,34 +38,34 @@ impl Tenant {
     }
 
     /// Namespace, SNMP context and community all have this name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.namespace.name()
     }
 
     /// Runs the application: that many pods of a real exporter.
-    pub fn run_application(&self, replicas: usize) -> Result<()> {
+    pub(crate) fn run_application(&self, replicas: usize) -> Result<()> {
         self.namespace.apply(&manifests::application(replicas))?;
         self.cluster.wait_for_rollout(self.name(), "deployment/web")
     }
 
     /// Applies a subtree of the application. What admission refuses because nothing is there to ask yet is tried again.
-    pub fn apply(&self, manifest: &str) -> Result<()> {
+    pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
         self.namespace.apply(manifest).map(drop)
     }
 
     /// Has the pods made anew, so that they get sidecars.
-    pub fn restart_application(&self) -> Result<()> {
+    pub(crate) fn restart_application(&self) -> Result<()> {
         self.namespace.kubectl(&["rollout", "restart", "deployment/web"])?;
         self.cluster.wait_for_rollout(self.name(), "deployment/web")
     }
 
     /// The NMS with the tenant's community.
-    pub fn v2c(&self) -> Client {
+    pub(crate) fn v2c(&self) -> Client {
         installation::nms(&self.cluster, &["-v2c", "-c", self.name()], self.sandbox.path("nms").as_path())
     }
 
     /// The NMS as the tenant's v3 user, in the context of this name.
-    pub fn v3(&self, context: &str) -> Client {
+    pub(crate) fn v3(&self, context: &str) -> Client {
         let user = format!("{}-noc", self.name());
         let credentials = [
             "-v3",
@@ -88,7 +88,7 @@ impl Tenant {
     }
 
     /// Walks until what is seen is right, and gives it.
-    pub fn wait_for_walk(&self, what: &str, oid: &str, right: impl Fn(&[Row]) -> bool) -> Result<Vec<Row>> {
+    pub(crate) fn wait_for_walk(&self, what: &str, oid: &str, right: impl Fn(&[Row]) -> bool) -> Result<Vec<Row>> {
         let client = self.v2c();
         self.cluster.wait_for(what, || {
             let rows = client.walk(Walk::Bulk(20), oid)?;
@@ -98,7 +98,7 @@ impl Tenant {
     }
 
     /// The condition of a subtree, as `STATUS REASON MESSAGE`.
-    pub fn condition(&self, subtree: &str, condition: &str) -> Result<String> {
+    pub(crate) fn condition(&self, subtree: &str, condition: &str) -> Result<String> {
         let path = format!(
             "--output=jsonpath={{range .status.conditions[?(@.type==\"{condition}\")]}}{{.status}} {{.reason}} {{.message}}{{end}}"
         );
@@ -106,7 +106,7 @@ impl Tenant {
     }
 
     /// Waits until a condition of a subtree begins with these words, and gives it whole.
-    pub fn wait_for_condition(&self, subtree: &str, condition: &str, expected: &str) -> Result<String> {
+    pub(crate) fn wait_for_condition(&self, subtree: &str, condition: &str, expected: &str) -> Result<String> {
         self.cluster.wait_for(&format!("{condition} of {subtree} to be {expected}"), || {
             let seen = self.condition(subtree, condition)?;
             ensure!(seen.starts_with(expected), "{condition}: {seen}");
@@ -115,14 +115,14 @@ impl Tenant {
     }
 
     /// The names of the pods that run the application and are to stay.
-    pub fn pods(&self) -> Result<Vec<String>> {
+    pub(crate) fn pods(&self) -> Result<Vec<String>> {
         let template = "--output=go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}";
         let names = self.namespace.kubectl(&["get", "pods", "--selector", "app=web", template])?;
         Ok(names.split_whitespace().map(str::to_owned).collect())
     }
 
     /// When each of the pods was started, and how often its containers were since.
-    pub fn lives(&self) -> Result<String> {
+    pub(crate) fn lives(&self) -> Result<String> {
         let template = "--output=go-template={{range .items}}{{.metadata.uid}}{{range .status.initContainerStatuses}} {{.restartCount}} {{.containerID}}{{end}}{{range .status.containerStatuses}} {{.restartCount}} {{.containerID}}{{end}}\n{{end}}";
         self.namespace.kubectl(&["get", "pods", "--selector", "app=web", template])
     }
@@ -145,13 +145,13 @@ impl Drop for Tenant {
 }
 
 /// A base OID that no other test has.
-pub fn new_base() -> String {
+pub(crate) fn new_base() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(100);
     format!("{BASE}.{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The one value with this name.
-pub fn value_at<'a>(rows: &'a [Row], oid: &str) -> Result<&'a Row> {
+pub(crate) fn value_at<'a>(rows: &'a [Row], oid: &str) -> Result<&'a Row> {
     let oid: Oid = oid.parse()?;
     match rows.iter().find(|row| row.oid == oid) {
         Some(row) => Ok(row),

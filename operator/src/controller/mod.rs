@@ -27,13 +27,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-use crate::{
-    index::{Index, Key},
-    leadership::Leadership,
-    metrics::Metrics,
-    plan::Kind,
-    watches::SharedIndex,
-};
+use crate::{index::Key, leadership::Leadership, metrics::Metrics, plan::Kind, watches::SharedIndex};
 use desired::{Desired, Terms};
 use events::Events;
 pub use failures::Failures;

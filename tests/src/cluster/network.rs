@@ -86,6 +86,8 @@ impl Network {
         inside(&["link", "add", "nms0", "type", "veth", "peer", "name", "eth0", "netns", &nms])?;
         inside(&["link", "set", "nms0", "master", "lan0", "up"])?;
         inside(&["link", "set", "lan0", "up"])?;
+        // What the node itself asks of a Service is sent on by kube-proxy, if only there is a way for it to begin with.
+        inside(&["route", "add", SERVICES, "dev", "lan0"])?;
         let outside = |arguments: &[&str]| ip(&[&["-n", &nms], arguments].concat());
         outside(&["link", "set", "lo", "up"])?;
         outside(&["address", "add", &format!("{NMS}/{LAN}"), "dev", "eth0"])?;
