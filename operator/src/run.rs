@@ -80,6 +80,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (candidate, leadership) = leadership::candidate(client.clone(), &system_namespace, &identity, metrics.clone());
     let candidate = tokio::spawn(candidate.run(watcher.clone()));
 
+    // Where the operator makes certificates itself, whoever makes them feeds this instead; webhooks are served beside.
     let (ca_sender, ca) = watch::channel(None);
     let ca_secret = match args.certificates {
         Certificates::Operator => "snmp-operator-ca",
