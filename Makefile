@@ -17,7 +17,7 @@ endif
 .PHONY: help demo test unit interop e2e cluster-up cluster-down cluster-shell soak lint release bench fuzz generate setup clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## From SnmpSubtree files to an SNMP walk, on this machine, in front of your eyes
 	@tests/setup demo
@@ -98,4 +98,5 @@ $(VENV)/installed $(BENCH_VENV)/installed:
 	@touch $@
 
 clean: ## Remove all that was built
+	@! ls target/cluster/*/cluster.json 2>/dev/null || { echo "these clusters are up: take them down first" >&2; exit 1; }
 	@rm -rf target

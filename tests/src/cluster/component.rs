@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::Signal;
 
 use super::{
@@ -14,8 +14,13 @@ use super::{
 };
 use crate::program::run;
 
-/// Starts a program in the background of the node, and says its process id. Usage: LOG PIDFILE PROGRAM ARGUMENT…
-const DETACH: &str = r#"log=$1 pid=$2; shift 2; setsid "$@" </dev/null >>"$log" 2>&1 & echo $! >"$pid""#;
+/// Starts a program in the background of the node, and says its process id and when that process began: ids are used again.
+/// Usage: LOG FILE PROGRAM ARGUMENT…
+const DETACH: &str = r#"log=$1 file=$2; shift 2; setsid "$@" </dev/null >>"$log" 2>&1 &
+echo "$! $(cut -d ' ' -f 22 "/proc/$!/stat")" >"$file""#;
+
+/// Fails where no process of this id began then. Usage: PROCESS BEGINNING
+const IS_THERE: &str = r#"[ "$(cut -d ' ' -f 22 "/proc/$1/stat")" = "$2" ]"#;
 
 /// Fails where the answer of a server on the loopback is not 200. Usage: PORT PATH
 const ASK: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3 && read -r -t 5 line <&3 &&
@@ -116,18 +121,16 @@ impl Cluster {
 
     /// Whether a component's process is there.
     pub fn runs(&self, component: Component) -> Result<bool> {
-        let Some(process) = self.process(component) else { return Ok(false) };
-        let mut command = self.node_command("sh")?;
-        let status = command.args(["-c", "[ \"$(cat /proc/$1/comm)\" = \"$2\" ]", "sh", &process]);
-        // The kernel keeps this much of a program's name.
-        let name = component.name();
-        let output = status.arg(name.get(..15).unwrap_or(name)).output()?;
+        let Some((process, began)) = self.process(component) else { return Ok(false) };
+        let output = self.node_command("sh")?.args(["-c", IS_THERE, "sh", &process, &began]).output()?;
         Ok(output.status.success())
     }
 
-    /// The process of a component, as the node counts.
-    fn process(&self, component: Component) -> Option<String> {
-        Some(fs::read_to_string(self.place.pid(component.name())).ok()?.trim().to_owned())
+    /// The process of a component as the node counts, and when it began.
+    fn process(&self, component: Component) -> Option<(String, String)> {
+        let written = fs::read_to_string(self.place.pid(component.name())).ok()?;
+        let (process, began) = written.trim().split_once(' ')?;
+        Some((process.to_owned(), began.to_owned()))
     }
 
     pub(super) fn launch(&self, component: Component) -> Result<()> {
@@ -163,15 +166,15 @@ impl Cluster {
     }
 
     fn end_component(&self, component: Component, signal: Signal) -> Result<()> {
-        let Some(process) = self.process(component) else { bail!("{} was not started", component.name()) };
+        let Some((process, _)) = self.process(component) else { bail!("{} was not started", component.name()) };
         if !self.runs(component)? {
             return Ok(());
         }
         let signal = if signal == Signal::KILL { "-KILL" } else { "-TERM" };
         run(self.node_command("kill")?.args([signal, &process]))?;
-        patiently("a component to end", || match self.runs(component)? {
-            true => bail!("{} runs", component.name()),
-            false => Ok(()),
+        patiently("a component to end", || {
+            ensure!(!self.runs(component)?, "{} runs", component.name());
+            Ok(())
         })
     }
 
