@@ -19,12 +19,12 @@ struct ControlPlane(Cluster);
 impl ControlPlane {
     fn shared() -> Result<Arc<Self>> {
         static RUNNING: Mutex<Weak<ControlPlane>> = Mutex::new(Weak::new());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plane) = running.upgrade() {
             return Ok(plane);
         }
-        // One that is being taken down is another's.
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // One that is being taken down may still be there.
         let name = format!("controllers-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let plane = match Cluster::start(&name, ClusterKind::ControlPlane) {
             Ok(cluster) => Arc::new(Self(cluster)),
@@ -251,4 +251,10 @@ fn base64(text: &str) -> Result<Vec<u8>> {
         command.arg("-d").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn()?;
     std::io::Write::write_all(&mut child.stdin.take().context("no input")?, text.as_bytes())?;
     Ok(child.wait_with_output()?.stdout)
+}
+
+/// What is waited for, as a result.
+pub(crate) fn holds(holds: bool) -> Result<()> {
+    ensure!(holds, "not yet");
+    Ok(())
 }
