@@ -11,7 +11,10 @@ use kube::ResourceExt;
 pub use kept::{CONFIGURATION, Data, INJECTED, KeptNamespace, Labels, MANAGED_BY, OPERATOR, Pod, READABLE};
 pub use store::{Key, Store, Version};
 
-use crate::plan::Objects;
+use crate::{
+    conditions::ACCEPTED,
+    plan::{Objects, selects},
+};
 
 /// Everything that is watched.
 #[derive(Debug, Clone, Default)]
@@ -128,6 +131,23 @@ impl Index {
         self.inputs().objects(system_namespace)
     }
 
+    /// Whether a subtree of the namespace selects pods of these labels. One that the leader has refused selects none.
+    pub fn selects<'a>(&self, namespace: &str, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let refused = |subtree: &SnmpSubtree| {
+            let conditions = subtree.status.iter().flat_map(|status| &status.conditions);
+            conditions.into_iter().any(|condition| {
+                // What it says of an earlier generation may be true no more.
+                let current = condition.observed_generation == subtree.metadata.generation;
+                condition.type_ == ACCEPTED && condition.status == "False" && current
+            })
+        };
+        let mut subtrees = self.subtrees.of(namespace).map(|(_, subtree)| subtree);
+        subtrees.any(|subtree| {
+            let stands = subtree.metadata.deletion_timestamp.is_none() && !refused(subtree);
+            stands && selects(&subtree.spec.selector, &label)
+        })
+    }
+
     /// How many objects of each kind there are.
     #[must_use]
     pub fn sizes(&self) -> BTreeMap<&'static str, usize> {
@@ -177,6 +197,32 @@ mod tests {
         }
         let objects = index.objects("snmp-system");
         assert_eq!(objects.subtrees.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["stays"]);
+    }
+
+    #[test]
+    fn pods_are_selected_by_subtrees_of_their_namespace_that_are_not_refused() {
+        let mut index = Index::default();
+        let mut put = |status: serde_json::Value, resource: &str| {
+            let mut json = serde_json::to_value(subtree("one")).unwrap();
+            json["spec"]["selector"] = json!({"matchLabels": {"app": "web"}});
+            json["metadata"]["generation"] = 2.into();
+            json["status"] = json!({"conditions": status});
+            let subtree: SnmpSubtree = serde_json::from_value(json).unwrap();
+            let version = Version { resource: resource.to_owned(), ..version(&subtree) };
+            index.subtrees.apply(key(&subtree), version, Arc::new(subtree));
+            let web = |key: &str| (key == "app").then_some("web");
+            (index.selects("acme", web), index.selects("acme", |_| None), index.selects("other", web))
+        };
+        let condition = |status: &str, generation: i64| {
+            json!([{
+                "type": "Accepted", "status": status, "reason": "R", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": generation,
+            }])
+        };
+        assert_eq!(put(json!([]), "1"), (true, false, false), "one that nobody has looked at yet");
+        assert_eq!(put(condition("True", 2), "2"), (true, false, false));
+        assert_eq!(put(condition("False", 2), "3"), (false, false, false));
+        assert_eq!(put(condition("False", 1), "4"), (true, false, false), "refused as it was before");
     }
 
     #[test]

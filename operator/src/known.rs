@@ -2,7 +2,7 @@
 
 use crate::{
     controller::lock,
-    plan::{self, Objects},
+    plan::Objects,
     watches::SharedIndex,
     webhook::{Cluster, Labels},
 };
@@ -17,12 +17,8 @@ pub struct Known {
 }
 
 impl Cluster for Known {
-    /// One that is not served yet counts as well: a pod gets no sidecar later.
     fn selects(&self, namespace: &str, labels: Labels<'_>) -> bool {
-        lock(&self.index, |index| {
-            let mut standing = index.subtrees.of(namespace).filter(|(_, it)| it.metadata.deletion_timestamp.is_none());
-            standing.any(|(_, subtree)| plan::selects(&subtree.spec.selector, |key| labels.get(key)))
-        })
+        lock(&self.index, |index| index.selects(namespace, |key| labels.get(key)))
     }
 
     fn objects(&self) -> Objects {

@@ -64,7 +64,7 @@ impl Leadership {
     /// One that leads for as long as the test runs.
     #[cfg(test)]
     pub fn always() -> Self {
-        let (sender, receiver) = watch::channel(Some(Instant::now() + Duration::from_secs(86_400)));
+        let (sender, receiver) = watch::channel(Some(Instant::now() + Duration::from_hours(24)));
         drop(sender);
         Self(receiver)
     }

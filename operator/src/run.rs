@@ -13,6 +13,7 @@ use daemon::{
     signals::Signals,
 };
 use kube::{Client, Config};
+use master_config::Listeners;
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, runtime::Builder, sync::watch};
 
@@ -23,7 +24,6 @@ use crate::{
         desired::Terms,
         events,
         registrations::{self, Asking},
-        shards::Places,
         touch,
         writer::Writer,
     },
@@ -117,12 +117,12 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (queue, known) = (Arc::clone(&touches), Arc::clone(&index));
     tokio::spawn(touch::run(queue, writer.clone(), known, Arc::clone(&changed), metrics.clone()));
 
-    let places = Places { listeners: args.listeners.into(), agentx_tls: args.agentx_tls };
+    let listeners = Listeners { agentx_tls: Some(args.agentx_tls), ..args.listeners.into() };
     let controllers = Controllers {
         index,
         changed: changed.subscribe(),
         synced,
-        terms: Terms { settings, places, read_secrets, ca: None },
+        terms: Terms { settings, listeners, read_secrets, ca: None },
         ca,
         leadership,
         registrations,

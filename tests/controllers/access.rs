@@ -28,9 +28,11 @@ fn the_younger_of_two_that_overlap_is_in_conflict_until_the_older_goes() -> Resu
     })?;
     let message = world.condition(namespace.name(), younger, "Accepted", "False Conflict")?;
     assert!(message.contains(&format!("SnmpSubtree {}/older holds", namespace.name())), "{message}");
-    world.wait_for("an event", || {
-        let events = namespace.kubectl(&["get", "events.events.k8s.io", "--output=jsonpath={.items[*].reason}"])?;
-        ensure!(events.matches("Conflict").count() == 1, "{events}");
+    let told = format!("{}/Conflict", namespace.get(younger, "{.metadata.uid}")?);
+    world.wait_for("one event", || {
+        let output = "--output=jsonpath={range .items[*]}{.regarding.uid}/{.reason} {end}";
+        let events = namespace.kubectl(&["get", "events.events.k8s.io", output])?;
+        ensure!(events.matches(&told).count() == 1, "{events}");
         Ok(())
     })?;
     namespace.kubectl(&["delete", "snmpsubtree", "older"])?;

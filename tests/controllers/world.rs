@@ -19,12 +19,12 @@ struct ControlPlane(Cluster);
 impl ControlPlane {
     fn shared() -> Result<Arc<Self>> {
         static RUNNING: Mutex<Weak<ControlPlane>> = Mutex::new(Weak::new());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plane) = running.upgrade() {
             return Ok(plane);
         }
-        // One that is being taken down is another's.
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // One that is being taken down may still be there.
         let name = format!("controllers-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let plane = match Cluster::start(&name, ClusterKind::ControlPlane) {
             Ok(cluster) => Arc::new(Self(cluster)),
@@ -112,6 +112,7 @@ impl World {
                 "--log-level=debug,hyper=info,kube=info,tower=info,rustls=info",
             ])
             .args(["--listen", &format!("127.0.0.1:{port}"), "--master-token", "/nowhere/token"])
+            .args(["--webhook-listen", "127.0.0.1:0"])
             .args(flags)
             .env("KUBECONFIG", &self.kubeconfig);
         let process = self.sandbox.start(name, &command)?;
@@ -251,4 +252,10 @@ fn base64(text: &str) -> Result<Vec<u8>> {
         command.arg("-d").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn()?;
     std::io::Write::write_all(&mut child.stdin.take().context("no input")?, text.as_bytes())?;
     Ok(child.wait_with_output()?.stdout)
+}
+
+/// What is waited for, as a result.
+pub(crate) fn holds(holds: bool) -> Result<()> {
+    ensure!(holds, "not yet");
+    Ok(())
 }

@@ -3,30 +3,61 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use harness::{Cluster, run};
+use harness::{Cluster, Sandbox, debian, run};
 
 use crate::{installation::SYSTEM, manifests, tenant::Tenant};
 
-/// kubectl as one of our ServiceAccounts, by a token of its own.
-fn kubectl_as(cluster: &Cluster, account: &str, arguments: &[&str]) -> Result<String> {
-    let token = cluster.kubectl(&["create", "token", account, "--namespace", SYSTEM])?;
-    let mut command: Command = cluster.kubectl_command()?;
-    // An administrator's kubeconfig has a certificate, which would win over a token: leave it out.
-    let kubeconfig = cluster.kubectl(&["config", "view", "--raw", "--minify", "--output=json"])?;
-    let mut kubeconfig: serde_json::Value = serde_json::from_str(&kubeconfig)?;
-    let user = kubeconfig.pointer_mut("/users/0/user").context("no user")?;
-    *user = serde_json::json!({ "token": token.trim() });
-    let sandbox = harness::Sandbox::new()?;
-    let file = sandbox.write("kubeconfig", kubeconfig.to_string())?;
-    command.env("KUBECONFIG", file).args(arguments);
-    Ok(String::from_utf8(run(&mut command)?.stdout)?)
+/// Asks the API itself, as kubectl would need more rights for the same. Prints the status and what is said.
+const ASK: &str = include_str!("ask_api.py");
+
+/// One of our ServiceAccounts, with a token of its own.
+struct Account<'a> {
+    cluster: &'a Cluster,
+    sandbox: Sandbox,
+    name: &'a str,
 }
 
-fn is_refused(what: &str, tried: Result<String>) -> Result<()> {
-    let Err(error) = tried else { anyhow::bail!("not refused: {what}") };
-    let said = format!("{error:#}").to_lowercase();
-    ensure!(said.contains("forbidden") || said.contains("denied"), "{what}: {said}");
-    Ok(())
+impl<'a> Account<'a> {
+    fn new(cluster: &'a Cluster, name: &'a str) -> Result<Self> {
+        let sandbox = Sandbox::new()?;
+        let token = cluster.kubectl(&["create", "token", name, "--namespace", SYSTEM])?;
+        sandbox.write("token", token.trim())?;
+        let authority = cluster.kubectl(&[
+            "get",
+            "configmap",
+            "kube-root-ca.crt",
+            "--namespace",
+            SYSTEM,
+            "--output=go-template={{index .data \"ca.crt\"}}",
+        ])?;
+        sandbox.write("ca.crt", authority)?;
+        sandbox.write("ask.py", ASK)?;
+        Ok(Self { cluster, sandbox, name })
+    }
+
+    /// The status of the answer, and what it says.
+    fn ask(&self, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+        let mut command = Command::new(debian("python3", "python3")?);
+        let url = format!("{}{path}", self.cluster.api_server());
+        command.arg(self.sandbox.path("ask.py")).args([method, &url, body]);
+        command.arg(self.sandbox.path("ca.crt")).arg(self.sandbox.path("token"));
+        let said = String::from_utf8_lossy(&run(&mut command)?.stdout).into_owned();
+        let (status, said) = said.split_once('\n').context("no status")?;
+        Ok((status.parse()?, said.to_owned()))
+    }
+
+    fn is_allowed(&self, what: &str, method: &str, path: &str, body: &str) -> Result<()> {
+        let (status, said) = self.ask(method, path, body)?;
+        ensure!((200..300).contains(&status), "{} may not: {what}: {status} {said}", self.name);
+        Ok(())
+    }
+
+    fn is_refused(&self, what: &str, method: &str, path: &str, body: &str) -> Result<()> {
+        let (status, said) = self.ask(method, path, body)?;
+        let refused = status == 403 || said.contains("denied request");
+        ensure!(refused, "{} may: {what}: {status} {said}", self.name);
+        Ok(())
+    }
 }
 
 #[test]
@@ -34,14 +65,12 @@ fn the_operator_may_touch_its_annotations_of_a_pod_and_nothing_else() -> Result<
     let cluster = Cluster::shared()?;
     let tenant = Tenant::new(&cluster, "privileges")?;
     tenant.apply(&manifests::lone_pod("victim"))?;
-    let patch = |account: &str, patch: &str| {
-        kubectl_as(
-            &cluster,
-            account,
-            &["patch", "pod", "victim", "--namespace", tenant.name(), "--type=merge", "--patch", patch],
-        )
-    };
-    patch("snmp-operator", r#"{"metadata":{"annotations":{"snmp-operator.dev/configuration":"x"}}}"#)?;
+    let namespace = format!("/api/v1/namespaces/{}", tenant.name());
+    let pod = format!("{namespace}/pods/victim");
+    let (operator, master) = (Account::new(&cluster, "snmp-operator")?, Account::new(&cluster, "snmp-master")?);
+    let own = r#"{"metadata":{"annotations":{"snmp-operator.dev/configuration":"x"}}}"#;
+    operator.is_allowed("its annotation", "PATCH", &pod, own)?;
+    master.is_refused("the operator's annotation", "PATCH", &pod, own)?;
     for (what, change) in [
         ("an image", r#"{"spec":{"containers":[{"name":"exporter","image":"evil"}]}}"#),
         ("a label", r#"{"metadata":{"labels":{"app":"evil"}}}"#),
@@ -54,33 +83,40 @@ fn the_operator_may_touch_its_annotations_of_a_pod_and_nothing_else() -> Result<
         ("a deadline", r#"{"spec":{"activeDeadlineSeconds":1}}"#),
         ("a toleration", r#"{"spec":{"tolerations":[{"operator":"Exists"}]}}"#),
     ] {
-        is_refused(what, patch("snmp-operator", change))?;
-        is_refused(what, patch("snmp-master", change))?;
-    }
-    let in_namespace = ["--namespace", tenant.name()];
-    for arguments in [
-        &["delete", "pod", "victim"][..],
-        &["create", "configmap", "any", "--from-literal=a=b"],
-        &["create", "token", "default"],
-        &["exec", "victim", "--", "/prometheus-node-exporter"],
-    ] {
-        let arguments = [arguments, &in_namespace].concat();
-        if arguments.first() == Some(&"create") && arguments.get(1) == Some(&"configmap") {
-            // Those named snmp-sidecar it has to make; RBAC cannot limit the name of what is created.
-            continue;
+        for account in [&operator, &master] {
+            account.is_refused(what, "PATCH", &pod, change)?;
         }
-        is_refused(&arguments.join(" "), kubectl_as(&cluster, "snmp-operator", &arguments))?;
-        is_refused(&arguments.join(" "), kubectl_as(&cluster, "snmp-master", &arguments))?;
     }
-    for arguments in [
-        &["get", "secrets", "--namespace", tenant.name()][..],
-        &["get", "configmaps", "--namespace", tenant.name()],
-        &["get", "snmpsubtrees", "--namespace", tenant.name()],
-        &["get", "secret", "snmp-operator-ca", "--namespace", SYSTEM],
-        &["get", "nodes"],
+    for account in [&operator, &master] {
+        account.is_refused("deleting a pod", "DELETE", &pod, "")?;
+        account.is_refused("exec", "POST", &format!("{pod}/exec?command=x"), "")?;
+        account.is_refused("status", "PATCH", &format!("{pod}/status"), r#"{"status":{"phase":"Failed"}}"#)?;
+        account.is_refused("ephemeral", "PATCH", &format!("{pod}/ephemeralcontainers"), "{}")?;
+        let token = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}}"#;
+        account.is_refused("a token", "POST", &format!("{namespace}/serviceaccounts/default/token"), token)?;
+        let any = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"any"}}"#;
+        account.is_refused("any ConfigMap", "POST", &format!("{namespace}/configmaps"), any)?;
+        let secret = r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"any"}}"#;
+        account.is_refused("any Secret", "POST", &format!("{namespace}/secrets"), secret)?;
+        account.is_refused(
+            "any Secret of the system",
+            "POST",
+            &format!("/api/v1/namespaces/{SYSTEM}/secrets"),
+            secret,
+        )?;
+        account.is_refused("nodes", "GET", "/api/v1/nodes", "")?;
+        account.is_refused("roles", "GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles", "")?;
+    }
+    let system = format!("/api/v1/namespaces/{SYSTEM}");
+    for path in [
+        format!("{namespace}/secrets"),
+        format!("{namespace}/configmaps"),
+        format!("{namespace}/pods"),
+        format!("/apis/snmp-operator.dev/v1alpha1/namespaces/{}/snmpsubtrees", tenant.name()),
+        format!("{system}/secrets/snmp-operator-ca"),
+        format!("{system}/secrets/snmp-default"),
     ] {
-        is_refused(&arguments.join(" "), kubectl_as(&cluster, "snmp-master", arguments))?;
+        master.is_refused(&path, "GET", &path, "")?;
     }
-    is_refused("nodes", kubectl_as(&cluster, "snmp-operator", &["get", "nodes"]))?;
-    is_refused("roles", kubectl_as(&cluster, "snmp-operator", &["get", "clusterroles"]))
+    Ok(())
 }

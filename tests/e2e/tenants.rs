@@ -38,16 +38,10 @@ fn two_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -> 
         let Err(nowhere) = tenant.v3("no-such-context").patience(Duration::from_secs(2), 1).get(&[&oid]) else {
             bail!("there is a context of any name")
         };
-        let reason = |error: &anyhow::Error| {
-            let error = format!("{error:#}");
-            error
-                .lines()
-                .find(|line| line.contains("ontext") && !line.contains("snmpget"))
-                .unwrap_or_default()
-                .to_owned()
-        };
-        ensure!(reason(&refused).contains("Unknown") || reason(&refused).contains("unknown"), "{refused:#}");
-        ensure!(reason(&refused) == reason(&nowhere), "{refused:#} and {nowhere:#}");
+        // net-snmp's words for a report of snmpUnknownContexts.
+        for refused in [refused, nowhere] {
+            ensure!(format!("{refused:#}").contains("Bad context specified"), "{refused:#}");
+        }
     }
     Ok(())
 }

@@ -35,8 +35,8 @@ use super::{
     write,
 };
 
-/// Longest time between two looks, in which nothing was told to have changed.
-const LOOK: Duration = Duration::from_secs(30);
+/// Longest time between two looks, in which nothing was told to have changed: at rest next to nothing is asked.
+const LOOK: Duration = Duration::from_hours(1);
 /// Pauses after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -191,13 +191,15 @@ impl Driver {
         Err(LookError::Restless)
     }
 
-    /// Something may be due within the time that things settle in, where that is short.
+    /// In a rotation something may be due as soon as the last step has settled.
     fn until_next(&self, view: &View, now: Seconds) -> Duration {
         let trusted = view.authorities.iter().flat_map(Authorities::trusted);
         let ends = trusted.chain(view.all_served().map(|served| &served.leaf)).map(|certificate: &Certificate| {
             Duration::from_secs(u64::try_from(certificate.not_after.saturating_sub(now)).unwrap_or(0))
         });
-        let soonest = ends.map(|left| left / 12).chain([LOOK, self.settings.settle / 4]).min();
+        let rotates = view.authorities.iter().flat_map(Authorities::trusted).count() > 1;
+        let settles = rotates.then_some(self.settings.settle / 4);
+        let soonest = ends.map(|left| left / 12).chain([LOOK]).chain(settles).min();
         soonest.unwrap_or(LOOK).max(Duration::from_millis(250))
     }
 

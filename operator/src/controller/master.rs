@@ -46,11 +46,7 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
     let foreign: Vec<_> = (0..shards::COUNT).filter(|i| observed(*i).is_some_and(|secret| !secret.ours)).collect();
     let mut texts: BTreeMap<_, _> =
         (0..shards::COUNT).map(|i| (i, observed(i).and_then(|secret| secret.text(KEY)).map(str::to_owned))).collect();
-    let written = |i: usize, shard: &Document| {
-        let place = (i == 0).then_some(terms.places.agentx_tls);
-        shards::text(shard, place)
-    };
-    let settled = new.iter().enumerate().map(|(i, shard)| Ok((i, written(i, shard)?)));
+    let settled = new.iter().enumerate().map(|(i, shard)| Ok((i, shards::text(shard)?)));
     let settled = settled.collect::<Result<BTreeMap<_, _>, serde_json::Error>>()?;
     if settled.iter().all(|(i, text)| texts.get(i).is_some_and(|there| there.as_ref() == Some(text))) {
         return Ok(Writes { texts: Vec::new(), foreign });
@@ -72,7 +68,7 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
     let steps = if waiting { vec![new.to_vec()] } else { shards::steps(&old, new) };
     for step in steps {
         for (i, shard) in step.iter().enumerate().rev() {
-            let text = written(i, shard)?;
+            let text = shards::text(shard)?;
             if texts.get(&i).is_some_and(|there| there.as_ref() != Some(&text)) && !writes.foreign.contains(&i) {
                 texts.insert(i, Some(text.clone()));
                 writes.texts.push((i, text));
@@ -224,12 +220,7 @@ mod tests {
     use crate::{index::Version, plan::Settings};
 
     fn terms() -> Terms {
-        Terms {
-            settings: Settings::default(),
-            places: shards::Places { listeners: Listeners::default(), agentx_tls: ([0, 0, 0, 0], 7705).into() },
-            read_secrets: true,
-            ca: None,
-        }
+        Terms { settings: Settings::default(), listeners: Listeners::default(), read_secrets: true, ca: None }
     }
 
     fn documents(contexts: &[(&str, &str)]) -> Vec<Document> {

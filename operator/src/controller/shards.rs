@@ -1,9 +1,8 @@
 //! The masters' configuration, in eight Secrets: one would not hold a large cluster's. Pure.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::collections::BTreeSet;
 
 use master_config::{Context, Document, Listeners, User};
-use serde_json::Value as Json;
 
 use crate::{
     fingerprint::Fingerprint,
@@ -17,15 +16,6 @@ pub const COUNT: usize = 8;
 const MAX_OCTETS: usize = 1 << 20;
 /// Room for what is not contexts and users.
 const FRAME: usize = 1024;
-
-/// Where the masters listen.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// Listeners that the document's type knows.
-    pub listeners: Listeners,
-    /// AgentX over TLS.
-    pub agentx_tls: SocketAddr,
-}
 
 /// The name of a shard's Secret.
 #[must_use]
@@ -72,12 +62,8 @@ pub fn split(document: Document) -> Vec<Document> {
 ///
 /// # Errors
 /// A document that cannot be written as JSON.
-pub fn text(shard: &Document, agentx_tls: Option<SocketAddr>) -> Result<String, serde_json::Error> {
-    let mut json = serde_json::to_value(shard)?;
-    if let (Some(address), Some(Json::Object(listeners))) = (agentx_tls, json.get_mut("listeners")) {
-        listeners.insert("agentxTls".to_owned(), address.to_string().into());
-    }
-    serde_json::to_string(&json).map(|text| text + "\n")
+pub fn text(shard: &Document) -> Result<String, serde_json::Error> {
+    serde_json::to_string(shard).map(|text| text + "\n")
 }
 
 /// The states to go through from `old` to `new`, each a shard for a shard, `new` the last. What the masters have joined is
@@ -134,8 +120,7 @@ fn common(old: &Context, new: &Context) -> Context {
 pub fn fit(plan: &mut Plan, listeners: &Listeners) -> Result<Vec<Document>, Vec<master_config::Violation>> {
     loop {
         let shards = split(plan.master(listeners.clone())?.into_inner());
-        let sizes =
-            shards.iter().map(|shard| text(shard, None).map_or(usize::MAX, |text| KEY.len() + text.len() + FRAME));
+        let sizes = shards.iter().map(|shard| text(shard).map_or(usize::MAX, |text| KEY.len() + text.len() + FRAME));
         let over = sizes.enumerate().find(|(_, octets)| *octets > MAX_OCTETS);
         let Some((number, octets)) = over else { return Ok(shards) };
         let contexts: BTreeSet<_> = shards
@@ -259,9 +244,8 @@ mod tests {
     #[test]
     fn a_shard_as_it_is_written_is_read_again() {
         let shard = document(vec![context("acme", &[("a", "1.3.6.1.4.1.1.5")], &["public"], &[])], &[]);
-        let text = text(&shard, Some("0.0.0.0:7705".parse().unwrap())).unwrap();
-        assert!(text.contains(r#""agentxTls":"0.0.0.0:7705""#), "{text}");
-        assert_eq!(master_config::read(text.as_bytes()).unwrap().contexts, shard.contexts);
+        let text = text(&shard).unwrap();
+        assert_eq!(master_config::read(text.as_bytes()).unwrap(), shard);
     }
 
     /// Goes through the steps write by write, in both orders, and asserts that all the masters could see is valid.

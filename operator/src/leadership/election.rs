@@ -91,9 +91,9 @@ impl Election {
 mod tests {
     use super::*;
 
-    fn held(holder: &str, version: &str) -> Option<Seen> {
+    fn held(holder: &str, version: &str) -> Seen {
         let holder = (!holder.is_empty()).then(|| holder.to_owned());
-        Some(Seen { holder, version: version.to_owned() })
+        Seen { holder, version: version.to_owned() }
     }
 
     fn second(n: u64) -> Duration {
@@ -105,9 +105,9 @@ mod tests {
         let now = Instant::now();
         let mut election = Election::new("a");
         assert_eq!(election.read(None, now), Step::Create);
-        assert_eq!(election.read(held("", "1"), now), Step::Update);
+        assert_eq!(election.read(Some(held("", "1")), now), Step::Update);
         assert_eq!(election.leads_until(), None, "not before it succeeded");
-        election.renewed(held("a", "2").unwrap(), now, now + second(1));
+        election.renewed(held("a", "2"), now, now + second(1));
         assert_eq!(election.leads_until(), Some(now + LEADS), "counted from the request's beginning");
     }
 
@@ -115,10 +115,10 @@ mod tests {
     fn anothers_lease_is_taken_when_it_has_stood_still_for_its_duration() {
         let start = Instant::now();
         let mut election = Election::new("a");
-        assert_eq!(election.read(held("b", "1"), start), Step::Wait);
-        assert_eq!(election.read(held("b", "2"), start + second(14)), Step::Wait, "renewed");
-        assert_eq!(election.read(held("b", "2"), start + second(28)), Step::Wait);
-        assert_eq!(election.read(held("b", "2"), start + second(29)), Step::Update);
+        assert_eq!(election.read(Some(held("b", "1")), start), Step::Wait);
+        assert_eq!(election.read(Some(held("b", "2")), start + second(14)), Step::Wait, "renewed");
+        assert_eq!(election.read(Some(held("b", "2")), start + second(28)), Step::Wait);
+        assert_eq!(election.read(Some(held("b", "2")), start + second(29)), Step::Update);
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let now = Instant::now();
         let mut election = Election::new("a");
         election.read(None, now);
-        election.renewed(held("a", "1").unwrap(), now, now);
+        election.renewed(held("a", "1"), now, now);
         let until = election.leads_until().unwrap();
         assert!(until + second(5) <= now + DURATION, "what it began last has five seconds to end");
     }
@@ -136,8 +136,8 @@ mod tests {
         let now = Instant::now();
         let mut election = Election::new("a");
         election.read(None, now);
-        election.renewed(held("a", "1").unwrap(), now, now);
-        assert_eq!(election.read(held("b", "2"), now + second(1)), Step::Wait);
+        election.renewed(held("a", "1"), now, now);
+        assert_eq!(election.read(Some(held("b", "2")), now + second(1)), Step::Wait);
         assert_eq!(election.leads_until(), None);
     }
 
@@ -145,7 +145,7 @@ mod tests {
     fn a_replica_that_comes_again_under_its_name_goes_on_at_once() {
         let now = Instant::now();
         let mut election = Election::new("a");
-        assert_eq!(election.read(held("a", "7"), now), Step::Update);
+        assert_eq!(election.read(Some(held("a", "7")), now), Step::Update);
         assert_eq!(election.leads_until(), None);
     }
 
@@ -153,7 +153,7 @@ mod tests {
     fn one_that_was_refused_leads_no_more() {
         let now = Instant::now();
         let mut election = Election::new("a");
-        election.renewed(held("a", "1").unwrap(), now, now);
+        election.renewed(held("a", "1"), now, now);
         election.refused();
         assert_eq!(election.leads_until(), None);
     }
