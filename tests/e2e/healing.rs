@@ -177,7 +177,9 @@ fn a_definition_that_is_edited_by_hand_harms_nothing_and_is_put_right_by_an_upgr
     ])?;
     ensure!(columns()?.is_empty());
     operator_works(&tenant, &base, "after-the-edit")?;
-    installation::install_anew(&cluster, installation::TAG)?;
+    // Helm asks before it takes what a person has changed.
+    installation::helm_upgrade(&cluster, &["--force-conflicts"], installation::TAG)?;
+    installation::wait_for_all(&cluster)?;
     ensure!(columns()? == before, "{before} and then {}", columns()?);
     walk.stop().is_all_right()
 }

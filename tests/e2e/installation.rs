@@ -29,7 +29,9 @@ fn installed() -> MutexGuard<'static, bool> {
 pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     let mut installed = installed();
     if !*installed {
-        install_anew(cluster, TAG)?;
+        // What an earlier test has changed by hand, and left when it failed, is put right as well.
+        helm_upgrade(cluster, &["--install", "--create-namespace", "--force-conflicts"], TAG)?;
+        wait_for_all(cluster)?;
         *installed = true;
     }
     Ok(())
@@ -38,12 +40,6 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
 /// Says that the chart is not as [`install`] left it: the next test installs it again.
 pub(crate) fn changed() {
     *installed() = false;
-}
-
-/// Installs the chart, or upgrades it to images of this tag, and waits until all of it is at work.
-pub(crate) fn install_anew(cluster: &Cluster, tag: &str) -> Result<()> {
-    helm_upgrade(cluster, &["--install", "--create-namespace"], tag)?;
-    wait_for_all(cluster)
 }
 
 /// Runs `helm upgrade` with these options and images of this tag.
@@ -74,6 +70,14 @@ fn values(tag: &str) -> [String; 4] {
 pub(crate) fn wait_for_all(cluster: &Cluster) -> Result<()> {
     cluster.wait_for_rollout(SYSTEM, "deployment/snmp-operator")?;
     cluster.wait_for_rollout(SYSTEM, "statefulset/snmp-master")?;
+    // A rollout is told to be at its end before sidecars have had their time to connect to the last replica.
+    cluster.wait_for("both masters to be available", || {
+        let path =
+            "--output=jsonpath={.status.availableReplicas} of {.spec.replicas}, {.status.updatedReplicas} updated";
+        let seen = cluster.kubectl(&["get", "statefulset", "snmp-master", "--namespace", SYSTEM, path])?;
+        ensure!(seen == "2 of 2, 2 updated", "{seen}");
+        Ok(())
+    })?;
     cluster.wait_for("a master to be active", || active_master(cluster))?;
     cluster.wait_for("the webhooks' certificates", || {
         for kind in ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"] {

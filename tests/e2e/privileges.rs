@@ -81,7 +81,6 @@ fn the_operator_may_touch_its_annotations_of_a_pod_and_nothing_else() -> Result<
             r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"victim","uid":"x"}]}}"#,
         ),
         ("a deadline", r#"{"spec":{"activeDeadlineSeconds":1}}"#),
-        ("a toleration", r#"{"spec":{"tolerations":[{"operator":"Exists"}]}}"#),
     ] {
         for account in [&operator, &master] {
             account.is_refused(what, "PATCH", &pod, change)?;

@@ -33,17 +33,15 @@ fn an_upgrade_and_a_rollback_under_a_constant_walk_lose_nothing() -> Result<()> 
         cluster.kubectl(&["get", "deployment/snmp-operator", "--namespace", SYSTEM, "--output=jsonpath={..image}"])?;
     ensure!(image.contains(NEXT), "{image}");
     tenant.wait_for_condition("web", "Ready", "True")?;
+    let seen = walk.stop();
+    println!("upgrade: {} walks right, longest gap {:?}", seen.right, seen.longest_gap);
+    seen.is_all_right()?;
     // Sidecars of the version before go on, and new ones are of the new.
     ensure!(tenant.lives()? == lives, "sidecars were started anew");
     tenant.apply(&manifests::lone_pod("newcomer"))?;
     let image = tenant.namespace.get("pod/newcomer", "{.spec.initContainers[0].image}")?;
     ensure!(image.ends_with(NEXT), "{image}");
-    tenant.namespace.kubectl(&["delete", "pod", "newcomer", "--wait=false"])?;
-    let seen = walk.stop();
-    println!("upgrade: {} walks right, longest gap {:?}", seen.right, seen.longest_gap);
-    // A row more while the newcomer was there is as it should be.
-    let wrong: Vec<_> = seen.wrong.iter().filter(|(_, what)| !what.starts_with('[')).collect();
-    ensure!(wrong.is_empty(), "{wrong:?}");
+    tenant.namespace.kubectl(&["delete", "pod", "newcomer"])?;
 
     tenant.wait_for_walk("the values as before", &base, |rows| rows.len() == 4)?;
     let walk = ConstantWalk::start(tenant.v2c(), &base, |rows| rows.len() == 4);
@@ -78,14 +76,19 @@ fn an_uninstalled_release_leaves_nothing_but_what_is_documented() -> Result<()> 
     cluster.helm(&["uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout=3m"])?;
 
     let kinds = "deployments,statefulsets,services,serviceaccounts,configmaps,secrets,leases,roles,rolebindings,poddisruptionbudgets,networkpolicies,pods";
-    cluster.wait_for("the release to be gone", || {
+    let left = || {
         let left = cluster.kubectl(&["get", kinds, "--namespace", SYSTEM, "--output=name"])?;
-        let ours: Vec<&str> = left.lines().filter(|name| name.contains("snmp-")).collect();
-        // The tests' own Secrets of tenants.
-        let ours: Vec<&str> = ours.into_iter().filter(|name| name.contains("/snmp-")).collect();
-        ensure!(ours.is_empty(), "{ours:?}");
+        anyhow::Ok(left.lines().filter(|name| name.contains("/snmp-")).map(str::to_owned).collect::<Vec<_>>())
+    };
+    cluster.wait_for("the release to be gone, but for what the operator made", || {
+        let left = left()?;
+        ensure!(left.iter().all(|name| name.starts_with("secret/")), "{left:?}");
         Ok(())
     })?;
+    // As docs/uninstall.md has it.
+    let selector = "app.kubernetes.io/managed-by=snmp-operator";
+    cluster.kubectl(&["delete", "secrets", "--namespace", SYSTEM, "--selector", selector])?;
+    ensure!(left()?.is_empty(), "{:?}", left()?);
     let kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings";
     let left = cluster.kubectl(&["get", kinds, "--output=name"])?;
     let left: Vec<&str> = left.lines().filter(|name| name.contains("snmp")).collect();
