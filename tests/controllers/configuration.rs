@@ -150,6 +150,12 @@ fn the_default_context_is_made_with_a_random_community_and_never_overwritten() -
     world.cluster().kubectl(&["delete", "snmpcontext", "default"])?;
     world.condition("", "snmpcontext/default", "Programmed", "True Programmed")?;
     assert_eq!(world.get(world.system().name(), "secret/snmp-default")?["data"]["community"], community);
+    world.cluster().kubectl(&["delete", "secret", "snmp-default", "--namespace", world.system().name()])?;
+    world.wait_for("another community", || {
+        let another = world.get(world.system().name(), "secret/snmp-default")?["data"]["community"].clone();
+        ensure!(another.is_string() && another != community, "{another}");
+        Ok(())
+    })?;
     let edit = r#"{"spec": {"communities": []}}"#;
     world.cluster().kubectl(&["patch", "snmpcontext", "default", "--type=merge", "--patch", edit])?;
     world.wait_for("the community to be withdrawn", || {

@@ -133,19 +133,25 @@ pub async fn make_once(terms: &Terms, writer: &Writer, index: &SharedIndex) -> R
     if !terms.settings.default_context {
         return Ok(());
     }
-    let has_default = lock(index, |index| {
-        index.contexts.iter().any(|(key, context)| {
+    let default = lock(index, |index| {
+        let mut contexts = index.contexts.iter();
+        let found = contexts.find(|(key, context)| {
             key.name == DEFAULT_CONTEXT
                 || (context.metadata.deletion_timestamp.is_none() && plan::snmp_name(context).is_empty())
-        })
+        });
+        found.map(|(_, context)| Arc::clone(context))
     });
-    if has_default {
-        return Ok(());
-    }
-    if missing(DEFAULT_SECRET) {
+    // A context that outlived its Secret, as where the release was uninstalled, gets another.
+    let names_it = default.as_ref().is_none_or(|context| {
+        context.spec.communities.iter().any(|community| *community.secret_ref.name == *DEFAULT_SECRET)
+    });
+    if names_it && missing(DEFAULT_SECRET) {
         let Some(community) = random_community() else { return Err(WriteError::Unreachable) };
         let data = [(COMMUNITY.to_owned(), ByteString(community.into_bytes()))].into();
         put_if_made(index, writer.create(&api, &secret(namespace, DEFAULT_SECRET, data)).await)?;
+    }
+    if default.is_some() {
+        return Ok(());
     }
     let mut context = plan::built_in();
     context.metadata.labels = Some([(MANAGED_BY.to_owned(), OPERATOR.to_owned())].into());
