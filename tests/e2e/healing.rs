@@ -7,35 +7,21 @@ use crate::{
     constant_walk::ConstantWalk,
     installation::{self, SYSTEM},
     manifests,
-    tenant::{Tenant, new_base},
+    tenant::Tenant,
 };
 
-/// A tenant with two subtrees' worth of pods, walked all the time.
-fn served(cluster: &Cluster, prefix: &str) -> Result<(Tenant, String)> {
-    let base = new_base();
-    let tenant = Tenant::of_base(cluster, prefix, &base)?;
-    tenant.apply(&manifests::subtree("web", &format!("{base}.1"), tenant.name()))?;
-    tenant.run_application(2)?;
-    tenant.wait_for_walk("the values", &base, |rows| rows.len() == 4)?;
-    Ok((tenant, base))
-}
-
 fn walk(tenant: &Tenant, base: &str) -> ConstantWalk {
-    ConstantWalk::start(tenant.v2c(), &format!("{base}.1"), |rows| rows.len() == 4)
+    ConstantWalk::start(tenant.v2c(), base, |rows| rows.len() == 4)
 }
 
 /// A change that only an operator at work can bring about.
-fn operator_works(tenant: &Tenant, base: &str, name: &str) -> Result<()> {
+fn operator_works(tenant: &Tenant, base: &str, text: &str) -> Result<()> {
+    let old = format!("constant: {}", tenant.name());
+    let manifest = manifests::subtree("web", base, tenant.name()).replace(&old, &format!("constant: {text}"));
+    tenant.cluster.wait_for("the change to be taken", || tenant.apply(&manifest))?;
     let oid = format!("{base}.2");
-    tenant.cluster.wait_for("the change to be taken", || {
-        tenant.apply(&manifests::constant_subtree("second", &oid, tenant.name(), name))
-    })?;
-    tenant.wait_for_walk(
-        "what a working operator brings",
-        &oid,
-        |rows| matches!(rows, [row] if row.text().is_ok_and(|text| text == name)),
-    )?;
-    Ok(())
+    let is_new = |rows: &[harness::Row]| matches!(rows, [row] if row.text().is_ok_and(|seen| seen == text));
+    tenant.wait_for_walk("what a working operator brings", &oid, is_new).map(drop)
 }
 
 fn lease_holder(cluster: &Cluster) -> Result<String> {
@@ -52,7 +38,7 @@ fn lease_holder(cluster: &Cluster) -> Result<String> {
 #[test]
 fn the_leading_operator_is_killed_and_the_other_leads() -> Result<()> {
     let cluster = Cluster::alone()?;
-    let (tenant, base) = served(&cluster, "leader")?;
+    let (tenant, base) = Tenant::served(&cluster, "leader", 2)?;
     let walk = walk(&tenant, &base);
     let before = lease_holder(&cluster)?;
     let pods = installation::pods_of(&cluster, "operator")?;
@@ -68,7 +54,7 @@ fn the_leading_operator_is_killed_and_the_other_leads() -> Result<()> {
 #[test]
 fn api_server_and_etcd_are_killed_and_started_again() -> Result<()> {
     let cluster = Cluster::alone()?;
-    let (tenant, base) = served(&cluster, "api-server")?;
+    let (tenant, base) = Tenant::served(&cluster, "api-server", 2)?;
     let walk = walk(&tenant, &base);
     cluster.kill(Component::ApiServer)?;
     cluster.kill(Component::Etcd)?;
@@ -76,7 +62,7 @@ fn api_server_and_etcd_are_killed_and_started_again() -> Result<()> {
     let client = tenant.v2c();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while std::time::Instant::now() < until {
-        let rows = client.walk(harness::Walk::Bulk(20), &format!("{base}.1"))?;
+        let rows = client.walk(harness::Walk::Bulk(20), &base)?;
         ensure!(rows.len() == 4, "{rows:?}");
     }
     cluster.start_component(Component::Etcd)?;
@@ -89,7 +75,7 @@ fn api_server_and_etcd_are_killed_and_started_again() -> Result<()> {
 #[test]
 fn what_is_edited_by_hand_is_put_right() -> Result<()> {
     let cluster = Cluster::alone()?;
-    let (tenant, base) = served(&cluster, "by-hand")?;
+    let (tenant, base) = Tenant::served(&cluster, "by-hand", 2)?;
     let walk = walk(&tenant, &base);
     let document = |cluster: &Cluster| {
         cluster.kubectl(&[
@@ -160,7 +146,7 @@ fn what_is_edited_by_hand_is_put_right() -> Result<()> {
 #[test]
 fn a_definition_that_is_edited_by_hand_harms_nothing_and_is_put_right_by_an_upgrade() -> Result<()> {
     let cluster = Cluster::alone()?;
-    let (tenant, base) = served(&cluster, "definition")?;
+    let (tenant, base) = Tenant::served(&cluster, "definition", 2)?;
     let walk = walk(&tenant, &base);
     let name = "snmpsubtrees.snmp-operator.dev";
     let columns = || {

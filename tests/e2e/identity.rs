@@ -5,7 +5,6 @@ use harness::{Cluster, Sandbox, debian};
 
 use crate::{
     installation::{self, SYSTEM},
-    manifests,
     tenant::{Tenant, new_base},
 };
 
@@ -72,28 +71,18 @@ fn a_subagent_may_publish_only_what_its_namespace_is_granted() -> Result<()> {
     let (own, foreign) = (new_base(), new_base());
     let tenant = Tenant::of_base(&cluster, "grant", &own)?;
     let victim = Tenant::of_base(&cluster, "victim", &foreign)?;
-    victim.apply(&manifests::subtree("web", &foreign, victim.name()))?;
-    victim.run_application(1)?;
-    victim.wait_for_walk("the victim's values", &foreign, |rows| rows.len() == 3)?;
-    tenant.apply(&manifests::subtree("web", &own, tenant.name()))?;
-    tenant.run_application(1)?;
-    tenant.wait_for_walk("the values", &own, |rows| rows.len() == 3)?;
+    victim.serve(&foreign, 1)?;
+    tenant.serve(&own, 1)?;
     // A tenant may edit ConfigMaps of its own namespace. The operator puts them right; without it, the master stands.
     drop(cluster);
     let cluster = Cluster::alone()?;
-    installation::changed();
-    cluster.kubectl(&["scale", "deployment/snmp-operator", "--replicas=0", "--namespace", SYSTEM])?;
-    cluster.wait_for("the operators to end", || {
-        let left = installation::pods_of(&cluster, "operator")?;
-        ensure!(left.is_empty(), "{left:?}");
-        Ok(())
-    })?;
+    installation::end_all(&cluster, "operator")?;
     let path = "{.data.subtree\\.web\\.json}";
     let document = tenant.namespace.get("configmap/snmp-sidecar", path)?;
     let stolen = document.replace(&own, &format!("{foreign}.1")).replace(tenant.name(), victim.name());
     ensure!(stolen != document, "{document}");
-    let patch = serde_json::json!({ "data": { "subtree.web.json": stolen } }).to_string();
-    tenant.namespace.kubectl(&["patch", "configmap", "snmp-sidecar", "--type=merge", "--patch", &patch])?;
+    let edit = serde_json::json!({ "data": { "subtree.web.json": stolen } }).to_string();
+    tenant.namespace.kubectl(&["patch", "configmap", "snmp-sidecar", "--type=merge", "--patch", &edit])?;
     let pod = tenant.pods()?.into_iter().next().unwrap_or_default();
     tenant.namespace.kubectl(&["annotate", "pod", &pod, "touched=yes"])?;
     tenant.wait_for_walk("the tenant's own values to go", &own, <[_]>::is_empty)?;
@@ -106,6 +95,6 @@ fn a_subagent_may_publish_only_what_its_namespace_is_granted() -> Result<()> {
     })?;
     let rows = victim.v2c().walk(harness::Walk::Bulk(20), &foreign)?;
     ensure!(rows.len() == 3, "{rows:?}");
-    cluster.kubectl(&["scale", "deployment/snmp-operator", "--replicas=2", "--namespace", SYSTEM])?;
+    installation::run_all(&cluster, "operator")?;
     tenant.wait_for_walk("the values again", &own, |rows| rows.len() == 3).map(drop)
 }

@@ -4,8 +4,7 @@ use anyhow::{Result, ensure};
 use harness::Cluster;
 
 use crate::{
-    installation::{self, SYSTEM},
-    manifests,
+    installation, manifests,
     tenant::{Tenant, new_base},
 };
 
@@ -95,15 +94,9 @@ fn a_pod_made_while_the_webhook_was_down_starts_and_is_reported() -> Result<()> 
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "webhook-down", &base)?;
     tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
-    installation::changed();
-    cluster.kubectl(&["scale", "deployment/snmp-operator", "--replicas=0", "--namespace", SYSTEM])?;
-    cluster.wait_for("the operators to end", || {
-        let left = installation::pods_of(&cluster, "operator")?;
-        ensure!(left.is_empty(), "{left:?}");
-        Ok(())
-    })?;
+    installation::end_all(&cluster, "operator")?;
     tenant.run_application(1)?;
-    cluster.kubectl(&["scale", "deployment/snmp-operator", "--replicas=2", "--namespace", SYSTEM])?;
+    installation::run_all(&cluster, "operator")?;
     let ready = tenant.wait_for_condition("web", "Ready", "False PodsNotInjected")?;
     ensure!(ready.contains("kubectl rollout restart"), "{ready}");
     let pods = tenant.namespace.get("snmpsubtree/web", "{.status.pods.matched} {.status.pods.injected}")?;

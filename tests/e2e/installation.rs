@@ -88,6 +88,28 @@ pub(crate) fn wait_for_all(cluster: &Cluster) -> Result<()> {
     })
 }
 
+/// Has all pods of a part of the installation end, `operator` or `master`. The next test finds the chart installed again.
+pub(crate) fn end_all(cluster: &Cluster, component: &str) -> Result<()> {
+    changed();
+    scale(cluster, component, "0")?;
+    cluster.wait_for("the pods to end", || {
+        let left = pods_of(cluster, component)?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+}
+
+/// Has as many pods of a part run again as are installed.
+pub(crate) fn run_all(cluster: &Cluster, component: &str) -> Result<()> {
+    scale(cluster, component, "2")
+}
+
+fn scale(cluster: &Cluster, component: &str, replicas: &str) -> Result<()> {
+    let workload = if component == "master" { "statefulset/snmp-master" } else { "deployment/snmp-operator" };
+    let replicas = format!("--replicas={replicas}");
+    cluster.kubectl(&["scale", workload, &replicas, "--namespace", SYSTEM]).map(drop)
+}
+
 /// The pod of the master that answers. There is just one.
 pub(crate) fn active_master(cluster: &Cluster) -> Result<String> {
     let labels = "app.kubernetes.io/component=master,snmp-operator.dev/role=active";

@@ -87,8 +87,8 @@ spec:{}
     )
 }
 
-/// A subtree of the application: `1` is its clock, `2` its name for the machine, `10` a table with a row for each pod.
-pub(crate) fn subtree(name: &str, base: &str, context: &str) -> String {
+/// A subtree of the application, with these objects.
+fn subtree_of(name: &str, base: &str, context: &str, objects: &str) -> String {
     format!(
         "
 apiVersion: snmp-operator.dev/v1alpha1
@@ -101,7 +101,14 @@ spec:
   sources:
   - name: app
     prometheus: {{port: metrics, interval: 1s, scrapeTimeout: 1s}}
-  scalars:
+{objects}"
+    )
+}
+
+/// A subtree of the application: `1` is its clock, `2` the name of its context, `10` a table with a row for each pod.
+pub(crate) fn subtree(name: &str, base: &str, context: &str) -> String {
+    let objects = format!(
+        "  scalars:
   - {{name: webTime, oid: '1', syntax: Gauge32, value: {{source: app, metric: node_time_seconds, round: Floor}}}}
   - {{name: webTenant, oid: '2', syntax: DisplayString, value: {{constant: {context}}}}}
   tables:
@@ -111,25 +118,13 @@ spec:
     columns:
     - {{name: podTime, oid: '2', syntax: Gauge32, value: {{source: app, metric: node_time_seconds, round: Floor}}}}
 "
-    )
+    );
+    subtree_of(name, base, context, &objects)
 }
 
 /// A subtree of one text, which tells it from others.
 pub(crate) fn constant_subtree(name: &str, base: &str, context: &str, text: &str) -> String {
-    format!(
-        "
-apiVersion: snmp-operator.dev/v1alpha1
-kind: SnmpSubtree
-metadata: {{name: {name}}}
-spec:
-  oid: {base}
-  contextRefs: [{context}]
-  selector: {{matchLabels: {{app: web}}}}
-  sources:
-  - name: app
-    prometheus: {{port: metrics, interval: 1s, scrapeTimeout: 1s}}
-  scalars:
-  - {{name: theText, oid: '1', syntax: DisplayString, value: {{constant: {text}}}}}
-"
-    )
+    let objects =
+        format!("  scalars:\n  - {{name: theText, oid: '1', syntax: DisplayString, value: {{constant: {text}}}}}\n");
+    subtree_of(name, base, context, &objects)
 }

@@ -37,6 +37,21 @@ impl Tenant {
         Ok(tenant)
     }
 
+    /// A tenant whose application runs in that many pods, and is served below a base OID of its own.
+    pub(crate) fn served(cluster: &Cluster, prefix: &str, replicas: usize) -> Result<(Self, String)> {
+        let base = new_base();
+        let tenant = Self::of_base(cluster, prefix, &base)?;
+        tenant.serve(&base, replicas)?;
+        Ok((tenant, base))
+    }
+
+    /// Has the application run and be served: two scalars, and a row for each pod.
+    pub(crate) fn serve(&self, base: &str, replicas: usize) -> Result<()> {
+        self.apply(&manifests::subtree("web", base, self.name()))?;
+        self.run_application(replicas)?;
+        self.wait_for_walk("the application's values", base, |rows| rows.len() == 2 + replicas).map(drop)
+    }
+
     /// Namespace, SNMP context and community all have this name.
     pub(crate) fn name(&self) -> &str {
         self.namespace.name()

@@ -5,10 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use harness::{Client, Cluster, Walk};
 
-use crate::{
-    manifests,
-    tenant::{Tenant, new_base},
-};
+use crate::tenant::{Tenant, new_base};
 
 fn text_at(client: &Client, oid: &str) -> Result<String> {
     match &client.get(&[oid])?[..] {
@@ -23,12 +20,10 @@ fn two_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -> 
     let base = new_base();
     let tenants = [Tenant::of_base(&cluster, "tenant-a", &base)?, Tenant::of_base(&cluster, "tenant-b", &base)?];
     for tenant in &tenants {
-        tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
-        tenant.run_application(1)?;
+        tenant.serve(&base, 1)?;
     }
     let oid = format!("{base}.2.0");
     for (tenant, other) in [(&tenants[0], &tenants[1]), (&tenants[1], &tenants[0])] {
-        tenant.wait_for_walk("the tenant's values", &base, |rows| rows.len() == 3)?;
         ensure!(text_at(&tenant.v2c(), &oid)? == tenant.name());
         ensure!(text_at(&tenant.v3(tenant.name()), &oid)? == tenant.name());
         // In the other's context it is as if there were none.
@@ -49,20 +44,16 @@ fn two_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -> 
 #[test]
 fn a_changed_community_takes_effect_without_a_restart_and_a_broken_secret_is_said() -> Result<()> {
     let cluster = Cluster::shared()?;
-    let base = new_base();
-    let tenant = Tenant::of_base(&cluster, "community", &base)?;
-    tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
-    tenant.run_application(1)?;
-    tenant.wait_for_walk("the values", &base, |rows| rows.len() == 3)?;
+    let (tenant, base) = Tenant::served(&cluster, "community", 1)?;
     let secret = format!("{}-ro", tenant.name());
-    let patch = format!(r#"{{"stringData":{{"community":"{}-new"}}}}"#, tenant.name());
+    let edit = format!(r#"{{"stringData":{{"community":"{}-new"}}}}"#, tenant.name());
     let system = ["--namespace", crate::installation::SYSTEM];
-    cluster.kubectl(&[&["patch", "secret", &secret, "--patch", &patch][..], &system].concat())?;
+    cluster.kubectl(&[&["patch", "secret", &secret, "--patch", &edit][..], &system].concat())?;
     let sandbox = harness::Sandbox::new()?;
-    let new = format!("{}-new", tenant.name());
-    let nms = crate::installation::nms(&cluster, &["-v2c", "-c", &new], &sandbox.path("nms"));
+    let changed = format!("{}-new", tenant.name());
+    let manager = crate::installation::nms(&cluster, &["-v2c", "-c", &changed], &sandbox.path("nms"));
     cluster.wait_for("the new community", || {
-        ensure!(nms.walk(Walk::Next, &base)?.len() == 3);
+        ensure!(manager.walk(Walk::Next, &base)?.len() == 3);
         Ok(())
     })?;
     let old = tenant.v2c().patience(Duration::from_secs(1), 1);
@@ -72,7 +63,7 @@ fn a_changed_community_takes_effect_without_a_restart_and_a_broken_secret_is_sai
     cluster.wait_for("the missing Secret to be said", || {
         let path = "--output=jsonpath={.status.conditions[?(@.type==\"ResolvedRefs\")]}";
         let seen = cluster.kubectl(&["get", "snmpcontext", tenant.name(), path])?;
-        ensure!(seen.contains("\"status\":\"False\"") && seen.contains(&secret) && !seen.contains(&new), "{seen}");
+        ensure!(seen.contains("\"status\":\"False\"") && seen.contains(&secret) && !seen.contains(&changed), "{seen}");
         Ok(())
     })
 }

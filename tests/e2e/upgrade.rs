@@ -7,7 +7,7 @@ use crate::{
     constant_walk::ConstantWalk,
     installation::{self, RELEASE, SYSTEM, TAG},
     manifests,
-    tenant::{Tenant, new_base},
+    tenant::Tenant,
 };
 
 /// The tag of another version's images: the same programs under another name, so that all is rolled out anew.
@@ -17,11 +17,7 @@ const NEXT: &str = "next";
 fn an_upgrade_and_a_rollback_under_a_constant_walk_lose_nothing() -> Result<()> {
     let cluster = Cluster::alone()?;
     cluster.load_programs(NEXT, None)?;
-    let base = new_base();
-    let tenant = Tenant::of_base(&cluster, "upgrade", &base)?;
-    tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
-    tenant.run_application(2)?;
-    tenant.wait_for_walk("the values", &base, |rows| rows.len() == 4)?;
+    let (tenant, base) = Tenant::served(&cluster, "upgrade", 2)?;
     let lives = tenant.lives()?;
 
     // net-snmp's defaults: a second, five retries.
@@ -67,11 +63,7 @@ fn helm_test_walks_the_master() -> Result<()> {
 #[test]
 fn an_uninstalled_release_leaves_nothing_but_what_is_documented() -> Result<()> {
     let cluster = Cluster::alone()?;
-    let base = new_base();
-    let tenant = Tenant::of_base(&cluster, "uninstall", &base)?;
-    tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
-    tenant.run_application(1)?;
-    tenant.wait_for_walk("the values", &base, |rows| rows.len() == 3)?;
+    let (tenant, base) = Tenant::served(&cluster, "uninstall", 1)?;
     installation::changed();
     cluster.helm(&["uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout=3m"])?;
 
