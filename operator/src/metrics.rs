@@ -23,7 +23,7 @@ use prometheus_client::{
 
 use crate::index::Index;
 
-/// Labels of [`Metrics::reconciles`].
+/// Labels of `Metrics::reconciles`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Reconcile {
     /// What was reconciled: `plan`, `namespace`, `master`, `status`, `pod`.
@@ -32,7 +32,7 @@ pub struct Reconcile {
     pub outcome: &'static str,
 }
 
-/// Labels of [`Metrics::requests`].
+/// Labels of `Metrics::requests`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Request {
     /// The kind of the object.

@@ -1,4 +1,4 @@
-//! Reads and writes Secrets and webhook configurations as [`state`](super::state) decides.
+//! Reads and writes Secrets and webhook configurations as [`state`] decides.
 //!
 //! Level-triggered: whatever happens, all is read anew, and steps are taken until none is left. The leader alone writes;
 //! where there are two for a moment, each write holds only for the version that was read.

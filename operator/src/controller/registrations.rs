@@ -1,4 +1,4 @@
-//! What the active master serves, by its own list of registrations. What is decided is in [`Sightings`], pure.
+//! What the active master serves, by its own list of registrations. What is decided is in `Sightings`, pure.
 
 mod client;
 

@@ -88,7 +88,8 @@ pub fn inject(
         annotations.push((MARK, settings.version.clone()));
         annotations.extend(movable(pod).map(|list| (MOVABLE, list)));
     }
-    if !warnings.is_empty() && outcome != Outcome::NotApplicable {
+    // A pod that has its sidecar was told all there is to tell when it got it.
+    if !warnings.is_empty() && !matches!(outcome, Outcome::NotApplicable | Outcome::Already) {
         annotations.push((TOLD, warnings.join("; ").chars().take(TOLD_LENGTH).collect()));
     }
     patch.extend(annotate(pod, annotations));
