@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -129,14 +130,14 @@ impl Installation {
     ///
     /// # Errors
     /// Where there is not just one, or kubectl cannot be run.
-    pub fn delete_active_master(&self, options: &[&str]) -> Result<(Instant, std::process::Child)> {
+    pub fn delete_active_master(&self, options: &[&str]) -> Result<(Instant, Child)> {
         let labels = "app.kubernetes.io/component=master,snmp-operator.dev/role=active";
         let path = "--output=jsonpath={.items[*].metadata.name}";
         let name = self.cluster.kubectl(&["get", "pods", "--namespace", SYSTEM, "--selector", labels, path])?;
         ensure!(!name.is_empty() && !name.contains(' '), "active masters: {name:?}");
         let mut command = self.cluster.kubectl_command()?;
         command.args(["delete", "pod", &name, "--namespace", SYSTEM, "--wait=false"]).args(options);
-        command.stdout(std::process::Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         Ok((Instant::now(), command.spawn()?))
     }
 

@@ -11,6 +11,7 @@ use super::Group;
 use crate::{
     contestants::Bench,
     installation::Installation,
+    programs::say,
     row::{Row, Target, Unit},
     statistics::{median, quantile},
 };
@@ -37,9 +38,11 @@ const TARGET: f64 = 3.0;
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let installation = Installation::new(bench, NAME)?;
     let lives = installation.lives()?;
+    say("applying, changing and deleting a subtree");
     let mut rows = changes(&installation)?;
     let now = installation.lives()?;
     ensure!(lives == now, "pods or containers were started anew: {lives} and then {now}");
+    say("deleting active masters");
     rows.push(failover(&installation, "deleted by force", &["--grace-period=0", "--force"])?);
     rows.push(failover(&installation, "deleted gracefully", &[])?);
     Ok(rows)
@@ -99,8 +102,8 @@ fn changes(installation: &Installation) -> Result<Vec<Row>> {
     }
     Ok([
         appears.rows("a second SnmpSubtree of running pods")?,
-        changes.rows("a change of it")?,
-        goes.rows("its deletion")?,
+        changes.rows("a change of an SnmpSubtree")?,
+        goes.rows("the deletion of an SnmpSubtree")?,
     ]
     .concat())
 }
@@ -111,7 +114,7 @@ fn failover(installation: &Installation, how: &str, options: &[&str]) -> Result<
     for _ in 0..DELETIONS {
         installation.wait_for_masters()?;
         let before = installation.boots()?;
-        let (begun, mut kubectl) = installation.delete_active_master(options)?;
+        let (begun, kubectl) = installation.delete_active_master(options)?;
         let mut last = begun;
         let back = installation.until("the other master", || {
             let boots = installation.boots()?;
@@ -120,7 +123,8 @@ fn failover(installation: &Installation, how: &str, options: &[&str]) -> Result<
             }
             Ok(boots > before)
         });
-        ensure!(kubectl.wait()?.success(), "kubectl could not delete the pod");
+        let kubectl = kubectl.wait_with_output()?;
+        ensure!(kubectl.status.success(), "kubectl: {}", String::from_utf8_lossy(&kubectl.stderr));
         let back = back?;
         all.push(back.saturating_duration_since(begun).as_secs_f64());
         silent.push(back.saturating_duration_since(last).as_secs_f64());
