@@ -18,6 +18,8 @@ use crate::{contestants::Bench, tenants::SYSTEM};
 const REQUESTS: &str = "snmp_operator_api_requests_total";
 /// What the operator has to do with; it alone writes them while nothing else is done in the control plane.
 const RESOURCES: [&str; 6] = ["snmpsubtrees", "snmpcontexts", "snmptraptargets", "configmaps", "secrets", "pods"];
+/// Linux counts processes' times in hundredths of a second for programs, whatever it does for itself.
+const TICKS: f64 = 100.0;
 const POLL: Duration = Duration::from_millis(25);
 
 /// Makes the definitions, the operator's namespace and its ServiceAccount, and gives a kubeconfig of that.
@@ -88,6 +90,14 @@ impl Operator {
     /// Where it has ended.
     pub fn memory(&self) -> Result<Memory> {
         Memory::of(self.process.id())
+    }
+
+    /// How much time of processors it has had, in seconds.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn processor_seconds(&self) -> Result<f64> {
+        processor_seconds(&fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?)
     }
 
     /// The sum of the samples of a metric whose labels contain all of these texts.
@@ -166,6 +176,15 @@ pub fn answered(cluster: &Cluster) -> Result<f64> {
     })
 }
 
+/// User and system time by `/proc/PID/stat` (proc(5): fields 14 and 15), in seconds.
+fn processor_seconds(stat: &str) -> Result<f64> {
+    // The program's name before it may have spaces in it.
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let mut times = fields.split_whitespace().skip(11);
+    let mut next = || -> Result<f64> { Ok(times.next().context("no time")?.parse()?) };
+    Ok((next()? + next()?) / TICKS)
+}
+
 /// The sum of the samples whose line begins with this, and of which `counts` is true.
 fn sum(page: &str, name: &str, counts: impl Fn(&str) -> bool) -> Result<f64> {
     let lines = page.lines().filter(|line| line.starts_with(name) && counts(line));
@@ -179,6 +198,13 @@ fn sum(page: &str, name: &str, counts: impl Fn(&str) -> bool) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_of_processors_is_that_of_program_and_kernel() -> Result<()> {
+        let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 1 0 99";
+        assert!((processor_seconds(stat)? - 2.0).abs() < f64::EPSILON);
+        Ok(())
+    }
 
     #[test]
     fn samples_are_summed_by_what_their_lines_contain() -> Result<()> {
