@@ -12,6 +12,8 @@ ifneq ($(filter x86_64-%,$(HOST)),)
 # Rust's own linker, the default there, can also fold functions that came out the same.
 STATIC += -C link-arg=-Wl,--icf=all
 endif
+# Test clusters take root's rights; PATH stays, which sudo would change.
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env env "PATH=$(PATH)")
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit chart interop e2e cluster-up cluster-down cluster-shell soak lint release bench fuzz generate setup clean
@@ -68,12 +70,13 @@ release: ## The programs as they ship: static and stripped, into target/release-
 	@mkdir -p target/release-static
 	@ln -f $(addprefix target/static/$(HOST)/release/,$(PROGRAMS)) target/release-static
 
-bench: PROGRAMS := snmp-master snmp-sidecar
 bench: release $(BENCH_VENV)/installed ## Speed and memory beside the peers, into target/bench/report.md; ROWS="parser codec" for some alone
 	@tests/setup bench
+	@tests/setup e2e
+	@tests/cluster/build
 	@echo "building the bench (minutes the first time, cached under target/ after that)"
 	@cargo build --quiet --profile bench-run --package snmp-operator-bench
-	@target/bench-run/bench $(ROWS)
+	@$(AS_ROOT) target/bench-run/bench $(ROWS)
 
 fuzz: ## Fuzz FUZZ_TARGETS (default all) for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@tests/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)

@@ -3,6 +3,7 @@
 //! A [group](groups) of rows is a module; each gives [rows](row) that know their target. The [report] is made of them.
 
 pub mod bare;
+pub mod cluster;
 pub mod contestants;
 pub mod cores;
 pub mod crowd;
@@ -10,9 +11,11 @@ pub mod encoding;
 pub mod floor;
 pub mod get_next;
 pub mod groups;
+pub mod installation;
 pub mod link;
 pub mod machine;
 pub mod objects;
+pub mod operator;
 pub mod part;
 pub mod programs;
 pub mod questions;
@@ -20,6 +23,7 @@ pub mod report;
 pub mod row;
 pub mod snmp;
 pub mod statistics;
+pub mod tenants;
 pub mod turns;
 pub mod v3;
 

@@ -28,6 +28,7 @@ pub fn describe() -> Result<Vec<(&'static str, String)>> {
         ("agentx crate", locked("agentx")?),
         ("prometheus-parse", locked("prometheus-parse")?),
         ("memchr", locked("memchr")?),
+        ("kubernetes", kubernetes()?),
     ])
 }
 
@@ -45,6 +46,13 @@ fn locked(name: &str) -> Result<String> {
     let lock = fs::read_to_string(repository().join("Cargo.lock"))?;
     let (_, package) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).context("not in Cargo.lock")?;
     Ok(package.split('"').next().unwrap_or_default().to_owned())
+}
+
+/// The version of Kubernetes that test clusters run.
+fn kubernetes() -> Result<String> {
+    let module = fs::read_to_string(repository().join("tests/cluster/kubernetes/go.mod"))?;
+    let version = module.split_once("k8s.io/kubernetes ").and_then(|(_, rest)| rest.split_whitespace().next());
+    Ok(version.context("not in go.mod")?.to_owned())
 }
 
 /// The version of a Python package that the bench asks for.

@@ -1,7 +1,7 @@
 //! Parts of the bench that are processes of their own: they have a processor, a priority or an allocator of their own.
 
 use std::{
-    io::{Write as _, stdout},
+    io::{self, Write as _, stdout},
     os::unix::net::UnixStream,
     path::PathBuf,
     sync::Arc,
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use harness::{Exporter, Reply};
+use harness::{Cluster, Exporter, Reply};
 
 use crate::{bare, encoding, floor, objects::Objects};
 
@@ -33,6 +33,11 @@ pub enum Part {
     },
     /// Be async-snmp's engine over a sorted array. Writes its port
     Floor,
+    /// Wait until nobody holds the other end of the input any more, and then take down the test cluster of this name
+    TakeDown {
+        /// The cluster's name
+        cluster: String,
+    },
     /// Write how many allocations the encoding of a Response takes: ours, the agentx crate's
     Allocations,
 }
@@ -47,6 +52,7 @@ impl Part {
             Self::Exporter { rows, columns, scalars } => exporter(Objects { rows, columns, scalars }),
             Self::Bare { socket } => bare::serve(UnixStream::connect(socket)?),
             Self::Floor => floor::serve(),
+            Self::TakeDown { cluster } => take_down(&cluster),
             Self::Allocations => allocations(),
         }
     }
@@ -63,6 +69,11 @@ fn exporter(objects: Objects) -> Result<()> {
     loop {
         thread::park();
     }
+}
+
+fn take_down(cluster: &str) -> Result<()> {
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Cluster::remove(cluster, false)
 }
 
 fn allocations() -> Result<()> {

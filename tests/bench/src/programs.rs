@@ -24,7 +24,12 @@ pub struct Programs {
     pub python: PathBuf,
     /// The bench's own parts.
     pub part: PathBuf,
+    /// The folder of our programs that run in clusters: `target/release-static`, or what `CLUSTER_PROGRAMS` names.
+    pub in_cluster: PathBuf,
 }
+
+/// Names a folder of our programs to be measured in clusters instead of those that ship.
+const IN_CLUSTER: &str = "CLUSTER_PROGRAMS";
 
 impl Programs {
     /// Builds what is not built yet.
@@ -47,6 +52,10 @@ impl Programs {
             inside,
             python,
             part: built("bench-part")?,
+            in_cluster: match env::var_os(IN_CLUSTER) {
+                Some(folder) => folder.into(),
+                None => target_folder()?.join("release-static"),
+            },
         })
     }
 }

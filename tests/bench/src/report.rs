@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use crate::{groups::Group, row::Row};
+use crate::{
+    groups::Group,
+    row::{Row, Target},
+};
 
 /// What came of a group: its rows, or why they could not be measured.
 pub type Outcome<'a> = (&'a Group, Result<Vec<Row>>);
@@ -31,7 +34,11 @@ pub fn table(outcomes: &[Outcome<'_>]) -> String {
         let peers: Vec<String> =
             row.peers.iter().map(|(name, seen)| format!("{name}: {}", row.peer_text(seen))).collect();
         let ratio = row.ratio().map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
-        let met = if row.met() { "yes" } else { "**no**" };
+        let met = match row.target {
+            Target::Nothing => "–",
+            _ if row.met() => "yes",
+            _ => "**no**",
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,

@@ -19,6 +19,8 @@ pub enum Unit {
     Microseconds,
     /// Allocations of memory.
     Allocations,
+    /// Requests.
+    Requests,
 }
 
 impl Unit {
@@ -33,6 +35,7 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Microseconds => "µs",
             Self::Allocations => "allocations",
+            Self::Requests => "requests",
         }
     }
 
@@ -41,6 +44,7 @@ impl Unit {
         match self {
             Self::VarBindsPerSecond | Self::MegabytesPerSecond | Self::Allocations => 0,
             Self::Megabytes | Self::Seconds | Self::Microseconds => 2,
+            Self::Requests => 1,
             Self::Milliseconds => 3,
         }
     }
@@ -79,6 +83,8 @@ pub enum Target {
     AtMostTimes(f64, &'static str),
     /// At most this much, whatever peers do.
     AtMost(f64),
+    /// Nothing: the number is told, and that is all.
+    Nothing,
 }
 
 /// One target of the design, measured.
@@ -115,7 +121,9 @@ impl Row {
                 number_of(Some(peer)).map(|number| self.ours / number)
             }
             Target::TimesFaster(_, peer) => number_of(Some(peer)).map(|number| number / self.ours),
-            Target::AtMost(_) => number_of(None).filter(|number| *number > 0.0).map(|number| self.ours / number),
+            Target::AtMost(_) | Target::Nothing => {
+                number_of(None).filter(|number| *number > 0.0).map(|number| self.ours / number)
+            }
         }
     }
 
@@ -128,6 +136,7 @@ impl Row {
             }
             Target::AtMostTimes(most, _) => self.ratio().is_some_and(|ratio| ratio <= most),
             Target::AtMost(most) => self.ours <= most,
+            Target::Nothing => true,
         }
     }
 
@@ -137,6 +146,7 @@ impl Row {
         match self.target {
             Target::TimesPeer(least, peer) | Target::TimesFaster(least, peer) => format!("≥ {least} × {peer}"),
             Target::AtMostTimes(most, peer) => format!("≤ {most} × {peer}"),
+            Target::Nothing => "–".to_owned(),
             Target::AtMost(0.0) => "none".to_owned(),
             Target::AtMost(most) => format!("≤ {most} {}", self.unit.name()),
         }
@@ -210,6 +220,14 @@ mod tests {
     fn a_limit_is_met_up_to_it_whatever_the_peer_does() {
         assert!(row(6.0, Unit::Megabytes, Seen::Measured(1.0), Target::AtMost(6.0)).met());
         assert!(!row(6.01, Unit::Megabytes, Seen::Measured(100.0), Target::AtMost(6.0)).met());
+    }
+
+    #[test]
+    fn a_number_of_which_nothing_is_asked_is_never_missed() {
+        let told = row(6.0, Unit::Requests, Seen::Measured(3.0), Target::Nothing);
+        assert!(told.met());
+        assert_eq!((told.ratio(), told.target_text().as_str()), (Some(2.0), "–"));
+        assert_eq!(told.unit.show(told.ours), "6.0 requests");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 mod alone;
 mod binary;
 mod codec;
+mod controllers;
 mod crowd;
 mod delay;
+mod kubernetes;
 mod memory;
 mod parser;
 mod reload;
@@ -42,4 +44,6 @@ pub const GROUPS: &[Group] = &[
     binary::GROUP,
     parser::GROUP,
     codec::GROUP,
+    kubernetes::GROUP,
+    controllers::GROUP,
 ];
