@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 
 pub use agentx::Output;
 pub use answer::Responder;
-pub use capabilities::{Capabilities, Capability, Declaration};
+pub use capabilities::{Capabilities, Capability, Declaration, Number};
 pub use catalogue::{Catalogue, Loaded, Snapshot};
 pub use counters::{Counter, Counters, Counts};
 #[doc(hidden)]

@@ -39,7 +39,8 @@ pub(super) enum Question {
     Open,
     Register(Registration),
     Unregister(Registration),
-    Capability,
+    AddCapability(Capability),
+    RemoveCapability,
     Ping,
     Close,
 }
@@ -76,8 +77,10 @@ pub(super) struct Witness {
     /// PDUs of the session that it has no answer to.
     pub(super) questions: BTreeMap<u32, Question>,
     regions: BTreeMap<Registration, Standing>,
-    /// What the master was told, whatever it answered.
-    capabilities: BTreeSet<Capability>,
+    /// What the master was told and did not deny, and in which PDU.
+    capabilities: BTreeMap<Capability, u32>,
+    /// What it denied; the session may wait with it until a region is granted.
+    denied: BTreeSet<Capability>,
 }
 
 impl Witness {
@@ -91,7 +94,8 @@ impl Witness {
             broken: false,
             questions: BTreeMap::new(),
             regions: BTreeMap::new(),
-            capabilities: BTreeSet::new(),
+            capabilities: BTreeMap::new(),
+            denied: BTreeSet::new(),
         }
     }
 
@@ -248,7 +252,13 @@ impl Witness {
                 self.regions.insert(region, Standing::Granted);
             }
             (Question::Register(region) | Question::Unregister(region), _) => _ = self.regions.remove(&region),
-            (Question::Capability | Question::Ping, _) => {}
+            (Question::AddCapability(capability), ResponseError::RequestDenied | ResponseError::UnsupportedContext) => {
+                if self.capabilities.get(&capability) == Some(&header.packet_id) {
+                    self.capabilities.remove(&capability);
+                    self.denied.insert(capability);
+                }
+            }
+            (Question::AddCapability(_) | Question::RemoveCapability | Question::Ping, _) => {}
         }
     }
 
@@ -279,12 +289,15 @@ impl Witness {
                 Question::Unregister(region)
             }
             Body::AddAgentCaps(AddAgentCaps { id, .. }) => {
-                assert!(self.capabilities.insert(Capability { context, id }), "added twice");
-                Question::Capability
+                let capability = Capability { context, id };
+                assert_eq!(self.capabilities.insert(capability.clone(), header.packet_id), None, "added twice");
+                self.denied.remove(&capability);
+                Question::AddCapability(capability)
             }
             Body::RemoveAgentCaps(RemoveAgentCaps { id }) => {
-                assert!(self.capabilities.remove(&Capability { context, id }), "removed, and never added");
-                Question::Capability
+                let before = self.capabilities.remove(&Capability { context, id });
+                assert!(before.is_some(), "removed, and not there");
+                Question::RemoveCapability
             }
             Body::Ping => {
                 assert!(self.questions.is_empty() && now >= self.last_heard + IDLE, "a Ping that nobody needs");
@@ -304,7 +317,8 @@ impl Witness {
         self.questions.is_empty()
             && self.regions.len() == granted.clone().count()
             && granted.map(|(region, _)| region).eq(&world.wanted())
-            && self.capabilities == world.capabilities()
+            && self.capabilities.keys().all(|told| world.capabilities().contains(told))
+            && world.capabilities().iter().all(|row| self.capabilities.contains_key(row) || self.denied.contains(row))
     }
 }
 

@@ -10,7 +10,7 @@ use agentx::{
 use super::{IDLE, LIMITS, OUTPUT_FULL, Session, State};
 use crate::{
     mapping::Region,
-    session::{Capability, Command, Declaration, End, Registration},
+    session::{Capability, Command, Declaration, End, Number, Registration},
 };
 
 /// How many PDUs of ours may be unanswered at a time.
@@ -30,7 +30,8 @@ pub(super) enum Asked {
     Open,
     Register(Registration),
     Unregister(Registration),
-    Capability,
+    AddCapability(Capability, Number),
+    RemoveCapability,
     Ping,
     Close,
 }
@@ -47,15 +48,17 @@ impl Session {
     pub(super) fn send_commands(&mut self, now: Instant) {
         while self.may_ask() {
             if let Some(declaration) = self.capabilities.take() {
-                let (context, body) = match declaration {
-                    Declaration::Add(Capability { context, id }, description) => {
-                        (context, Body::AddAgentCaps(AddAgentCaps { id, description: description.into_bytes() }))
+                let (context, body, asked) = match declaration {
+                    Declaration::Add(capability, description, number) => {
+                        let Capability { context, id } = capability.clone();
+                        let body = Body::AddAgentCaps(AddAgentCaps { id, description: description.into_bytes() });
+                        (context, body, Asked::AddCapability(capability, number))
                     }
-                    Declaration::Remove(Capability { context, id }) => {
-                        (context, Body::RemoveAgentCaps(RemoveAgentCaps { id }))
+                    Declaration::Remove(Capability { context, id }, _) => {
+                        (context, Body::RemoveAgentCaps(RemoveAgentCaps { id }), Asked::RemoveCapability)
                     }
                 };
-                self.ask(context.as_str().into(), body, Asked::Capability, now);
+                self.ask(context.as_str().into(), body, asked, now);
                 continue;
             }
             let Some(command) = self.registrations.next(now) else { break };
@@ -115,11 +118,18 @@ impl Session {
                 if !matches!(error, ResponseError::NoError | ResponseError::DuplicateRegistration) {
                     self.counters.refusals.one();
                 }
+                if error == ResponseError::NoError {
+                    self.capabilities.region_taken(&registration.context, &registration.region.subtree);
+                }
                 self.registrations.register_answered(registration, error, now, &mut self.jitter);
             }
             (Asked::Unregister(registration), _) => self.registrations.unregister_answered(registration),
-            (Asked::Capability, error) if error != ResponseError::NoError => self.counters.refusals.one(),
-            (Asked::Capability | Asked::Ping, _) => return,
+            (Asked::AddCapability(capability, number), error) if error != ResponseError::NoError => {
+                self.counters.refusals.one();
+                self.capabilities.add_answered(&capability, number, error);
+            }
+            (Asked::RemoveCapability, error) if error != ResponseError::NoError => self.counters.refusals.one(),
+            (Asked::AddCapability(..) | Asked::RemoveCapability | Asked::Ping, _) => return,
         }
         self.revision += 1;
     }

@@ -250,6 +250,25 @@ fn capabilities_are_told_first_and_their_failure_harms_nothing() {
 }
 
 #[test]
+fn capabilities_that_a_master_denies_are_told_again_once_it_takes_their_subtree() {
+    let (mut rig, sent) = Rig::opened(&exports([described(small("acme", A), "The A MIB")]));
+    rig.answer_all(&sent, ResponseError::UnsupportedContext);
+    rig.pass(Duration::from_secs(1));
+    let again = rig.sent();
+    assert_eq!((registered(&again).len(), again.len()), (1, 1), "only the region is asked for: {again:?}");
+    rig.answer(&again[0], ResponseError::NoError);
+    let told = rig.sent();
+    let caps = AddAgentCaps { id: oid(A), description: b"The A MIB".to_vec() };
+    assert_eq!(
+        told.iter().map(|pdu| (pdu.context.clone(), pdu.body.clone())).collect::<Vec<_>>(),
+        [("acme".into(), Body::AddAgentCaps(caps))]
+    );
+    rig.answer_all(&told, ResponseError::NoError);
+    rig.pass(Duration::from_secs(4));
+    assert_eq!(rig.sent(), []);
+}
+
+#[test]
 fn capabilities_go_with_their_subtree() {
     let mut rig = Rig::serving(&exports([described(small("", A), "The A MIB")]));
     rig.session.handle(Input::Exports(exports([])), rig.now);
