@@ -127,10 +127,10 @@ fn base(tenant: u32) -> String {
 /// A tenant's subtree of this number, which differs from others by a text. The source of the first asks for a token.
 #[must_use]
 pub fn subtree(tenant: u32, number: u32, text: &str) -> Value {
-    let mut source = json!({"name": "app", "prometheus": {"port": 8080}});
-    if number == 1 {
-        source["prometheus"]["authorization"] = json!({"credentials": {"name": "token", "key": "token"}});
-    }
+    let source = match number {
+        1 => json!({"port": 8080, "authorization": {"credentials": {"name": "token", "key": "token"}}}),
+        _ => json!({"port": 8080}),
+    };
     let metric = |scalar: u32| {
         let value = json!({"source": "app", "metric": format!("app_metric_{scalar}_total")});
         json!({"name": format!("appMetric{scalar}"), "oid": scalar.to_string(), "syntax": "Counter64", "value": value})
@@ -146,7 +146,7 @@ pub fn subtree(tenant: u32, number: u32, text: &str) -> Value {
             "oid": format!("{}.{number}", base(tenant)),
             "contextRefs": [name(tenant)],
             "selector": {"matchLabels": {"app": format!("app-{number}")}},
-            "sources": [source],
+            "sources": [{"name": "app", "prometheus": source}],
             "scalars": scalars,
         },
     })
