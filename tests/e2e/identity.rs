@@ -1,5 +1,7 @@
 //! Without a right token not one octet of AgentX is answered.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Result, ensure};
 use harness::{Cluster, Sandbox, debian};
 
@@ -31,13 +33,19 @@ fn without_a_token_or_with_a_wrong_one_no_agentx_is_answered() -> Result<()> {
     let master = installation::active_master(&cluster)?;
     let address =
         cluster.kubectl(&["get", "pod", &master, "--namespace", SYSTEM, "--output=jsonpath={.status.podIP}"])?;
-    let ask = |token: Option<&str>| -> Result<String> {
-        let token = sandbox.write("token", token.unwrap_or_default())?;
+    let ask_for = |token: &str, region: &[&str]| -> Result<String> {
+        let token = sandbox.write("token", token)?;
         let python = debian("python3", "python3")?;
         let mut command = cluster.nms_command(&python.to_string_lossy());
-        command.arg(&script).args([&address, &format!("snmp-master-agentx.{SYSTEM}.svc")]).arg(&authority).arg(token);
+        command
+            .arg(&script)
+            .args([&address, &format!("snmp-master-agentx.{SYSTEM}.svc")])
+            .arg(&authority)
+            .arg(token)
+            .args(region);
         Ok(String::from_utf8_lossy(&harness::run(&mut command)?.stdout).into_owned())
     };
+    let ask = |token: Option<&str>| ask_for(token.unwrap_or_default(), &[]);
     let token = |arguments: &[&str]| {
         let token = tenant.namespace.kubectl(&[&["create", "token", "default"], arguments].concat())?;
         anyhow::Ok(token.trim().to_owned())
@@ -52,16 +60,40 @@ fn without_a_token_or_with_a_wrong_one_no_agentx_is_answered() -> Result<()> {
         format!("{signed}.{flipped}")
     };
     let of_other_audience = token(&[])?;
+    // The cluster's own key, so that nothing but the time is wrong. The first shows that such a token counts.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let living = |from: u64, until: u64| {
+        cluster.signed_anew(&right, |claims| {
+            (claims["iat"], claims["nbf"], claims["exp"]) = (from.into(), from.into(), until.into());
+        })
+    };
+    let answer = ask(Some(&living(now - 60, now + 600)?))?;
+    ensure!(answer.starts_with("101 ") && answer.contains("agentx: 1 response"), "{answer}");
+    let expired = living(now - 7_200, now - 3_600)?;
     for (what, token) in [
         ("no token", None),
         ("an empty token", Some("")),
         ("no token at all", Some("a.b.c")),
         ("a forged token", Some(forged.as_str())),
         ("a token for the API server", Some(of_other_audience.as_str())),
+        ("an expired token", Some(expired.as_str())),
     ] {
         let answer = ask(token)?;
         ensure!(answer.starts_with("401 ") && answer.contains("agentx: nothing"), "{what}: {answer}");
     }
+
+    // A ServiceAccount of a namespace without a grant is known, and may register nothing.
+    let region = [tenant.name(), &base];
+    tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
+    cluster.wait_for("the grant", || {
+        let answer = ask_for(&right, &region)?;
+        ensure!(answer.contains("register: 0"), "{answer}");
+        Ok(())
+    })?;
+    let ungranted = cluster.namespace("ungranted")?;
+    let token = ungranted.kubectl(&["create", "token", "default", "--audience=snmp-operator.dev"])?;
+    let answer = ask_for(token.trim(), &region)?;
+    ensure!(answer.starts_with("101 ") && answer.contains("register: 262"), "unsupportedContext: {answer}");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod manifests;
 mod masters;
 mod privileges;
 mod refusals;
+mod rotation;
 mod tenant;
 mod tenants;
 mod upgrade;

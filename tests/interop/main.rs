@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
 
 mod abuse;
+mod agentx_over_tls;
 mod big_table;
 mod contexts;
 mod examples;
@@ -19,4 +20,5 @@ mod restarts;
 mod slow_answers;
 mod soak;
 mod sources;
+mod tls_world;
 mod world;

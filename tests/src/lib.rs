@@ -4,6 +4,7 @@
 
 mod agent;
 mod application;
+mod authority;
 mod client;
 pub mod cluster;
 mod exporter;
@@ -15,6 +16,7 @@ mod master_fault;
 mod memory;
 mod mib;
 mod operator;
+mod pod_token;
 mod port;
 mod postgres;
 mod process;
@@ -30,11 +32,13 @@ pub mod soak;
 mod source_fault;
 mod subagent;
 mod subagent_fault;
+mod token_reviewer;
 
 pub use agent::{
     AUTH_PASSPHRASE, Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, MasterKind, PRIV_PASSPHRASE, USER, USER_NAME,
 };
 pub use application::{Application, example};
+pub use authority::{Authority, Certified};
 pub use client::{Client, Walk};
 pub use cluster::{Cluster, Component, Image, Kind as ClusterKind, Namespace};
 pub use exporter::{Exporter, Reply};
@@ -45,6 +49,7 @@ pub use master_fault::MasterFault;
 pub use memory::Memory;
 pub use mib::Mib;
 pub use operator::{mount, render};
+pub use pod_token::PodToken;
 pub use port::free_port;
 pub use process::Process;
 pub use program::{built, compile, debian, python, repository, run};
@@ -59,3 +64,4 @@ pub use snmpd::{Snmpd, SnmpdOptions};
 pub use source_fault::SourceFault;
 pub use subagent::{ServedSubagent, Subagent};
 pub use subagent_fault::SubagentFault;
+pub use token_reviewer::TokenReviewer;

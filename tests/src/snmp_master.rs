@@ -27,6 +27,17 @@ pub struct SnmpMaster {
     /// The file that it reads.
     config: PathBuf,
     document: Value,
+    tls: Option<Tls>,
+}
+
+/// What AgentX over TLS takes.
+#[derive(Debug)]
+struct Tls {
+    /// The folder of certificate and key.
+    certificate: PathBuf,
+    /// Leads to who reviews tokens.
+    kubeconfig: PathBuf,
+    port: u16,
 }
 
 impl SnmpMaster {
@@ -50,6 +61,32 @@ impl SnmpMaster {
         Self::new(sandbox, "snmp-master", program.to_owned())?.started(change)
     }
 
+    /// The same with AgentX over TLS as well: certificate and key are in the folder `certificate`, and tokens are reviewed
+    /// where `kubeconfig` leads.
+    pub fn start_with_tls(
+        sandbox: &Sandbox,
+        certificate: &Path,
+        kubeconfig: &Path,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
+        let mut master = Self::new(sandbox, "snmp-master", built("snmp-master")?)?;
+        let (certificate, kubeconfig) = (certificate.to_owned(), kubeconfig.to_owned());
+        let port = free_port()?;
+        master.tls = Some(Tls { certificate, kubeconfig, port });
+        master.started(|document| {
+            if let Some(listeners) = document.get_mut("listeners").and_then(Value::as_object_mut) {
+                listeners.insert("agentxTls".to_owned(), json!(format!("127.0.0.1:{port}")));
+            }
+            change(document);
+        })
+    }
+
+    /// The AgentX URL of its TLS port.
+    pub fn tls_url(&self) -> Result<String> {
+        let tls = self.tls.as_ref().context("it does not listen for AgentX over TLS")?;
+        Ok(format!("tls://127.0.0.1:{}", tls.port))
+    }
+
     fn start_configured(sandbox: &Sandbox, name: &str, change: impl FnOnce(&mut Value)) -> Result<Self> {
         Self::new(sandbox, name, built("snmp-master")?)?.started(change)
     }
@@ -57,7 +94,8 @@ impl SnmpMaster {
     fn new(sandbox: &Sandbox, name: &str, program: PathBuf) -> Result<Self> {
         let process = AgentProcess::new(sandbox, name)?;
         let (config, document) = (sandbox.path(&format!("{name}.json")), document(&process));
-        Ok(Self { process, admin_port: free_port()?, local_port: free_port()?, program, config, document })
+        let (admin_port, local_port) = (free_port()?, free_port()?);
+        Ok(Self { process, admin_port, local_port, program, config, document, tls: None })
     }
 
     fn started(mut self, change: impl FnOnce(&mut Value)) -> Result<Self> {
@@ -173,6 +211,9 @@ impl Agent for SnmpMaster {
             .arg(sandbox.folder(&format!("{name}.state"))?)
             .args(["--listen", &format!("127.0.0.1:{}", self.admin_port)])
             .args(["--local-listen", &format!("127.0.0.1:{}", self.local_port)]);
+        if let Some(Tls { certificate, kubeconfig, .. }) = &self.tls {
+            command.arg("--tls").arg(certificate).env("KUBECONFIG", kubeconfig);
+        }
         let mut process = sandbox.start(name, &command)?;
         sandbox.wait_for("snmp-master to be ready", || {
             process.running()?;

@@ -12,6 +12,7 @@ mod node;
 mod place;
 mod programs;
 mod removal;
+mod service_account;
 mod start;
 mod turn;
 mod waiting;
