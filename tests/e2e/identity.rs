@@ -7,6 +7,7 @@ use harness::{Cluster, Sandbox, debian};
 
 use crate::{
     installation::{self, SYSTEM},
+    manifests,
     tenant::{Tenant, new_base},
 };
 
