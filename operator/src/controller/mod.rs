@@ -41,7 +41,7 @@ const QUIET: Duration = Duration::from_millis(30);
 const LONGEST: Duration = Duration::from_millis(300);
 /// How many requests are under way at once.
 const AT_ONCE: usize = 8;
-/// How many statuses are written in one pass: what has changed meanwhile comes before the rest.
+/// How many statuses are written at a stretch: what has changed meanwhile comes before the rest.
 const STATUSES: usize = 256;
 
 /// What is written as a whole, and tried again as a whole.
@@ -164,7 +164,7 @@ impl Controllers {
         self.once(failures).await;
         self.masters(&desired, failures).await;
         self.namespaces(&desired, failures).await;
-        let passed = self.statuses(&desired, failures).await;
+        let passed = self.all_statuses(&desired, failures).await;
         let stale = lock(&self.index, |index| touch::stale(index, &desired));
         self.metrics.touches_queued(lock(&self.touches, |queue| {
             queue.set(stale);
@@ -228,6 +228,21 @@ impl Controllers {
         .buffer_unordered(AT_ONCE);
         while let Some((name, written)) = done.next().await {
             self.outcome("namespace", &Target::Namespace(name), written, failures);
+        }
+    }
+
+    /// Writes statuses until all are as they should be, or something has changed that has to be looked at first. The plan
+    /// stands meanwhile: thousands of statuses do not take a plan of everything for each stretch.
+    async fn all_statuses(&mut self, desired: &Desired, failures: &mut Failures) -> Passed {
+        loop {
+            let passed = self.statuses(desired, failures).await;
+            // One whose sender has gone changes no more.
+            let news = self.changed.has_changed().unwrap_or(false)
+                || self.registrations.has_changed().unwrap_or(false)
+                || self.ca.has_changed().unwrap_or(false);
+            if passed == Passed::Settled || news || !self.leadership.holds() {
+                return passed;
+            }
         }
     }
 
