@@ -63,13 +63,27 @@ impl Tenant {
         self.cluster.wait_for_rollout(self.name(), "deployment/web")
     }
 
-    /// Applies a subtree of the application. What admission refuses because nothing is there to ask yet is tried again.
+    /// Applies a manifest. After a subtree the application's pods get sidecars.
     pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
-        self.namespace.apply(manifest).map(drop)
+        self.namespace.apply(manifest)?;
+        if manifest.contains("kind: SnmpSubtree") { self.wait_for_injection() } else { Ok(()) }
+    }
+
+    /// Waits until a pod that is made now gets a sidecar: the operator has to have seen the subtree, and the API server has
+    /// to reach the webhook.
+    fn wait_for_injection(&self) -> Result<()> {
+        let output = "--output=jsonpath={.spec.initContainers[*].name}";
+        let arguments = ["create", "--dry-run=server", output, "--namespace", self.name(), "--filename=-"];
+        self.cluster.wait_for("a pod to get a sidecar", || {
+            let seen = self.cluster.kubectl_with(&arguments, &manifests::lone_pod("probe"))?;
+            ensure!(seen == "snmp-sidecar", "init containers: {seen:?}");
+            Ok(())
+        })
     }
 
     /// Has the pods made anew, so that they get sidecars.
     pub(crate) fn restart_application(&self) -> Result<()> {
+        self.wait_for_injection()?;
         self.namespace.kubectl(&["rollout", "restart", "deployment/web"])?;
         self.cluster.wait_for_rollout(self.name(), "deployment/web")
     }
