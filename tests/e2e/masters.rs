@@ -62,13 +62,7 @@ fn without_a_master_application_pods_stay_ready() -> Result<()> {
     installation::end_all(&cluster, "master")?;
     let ready = tenant.wait_for_condition("web", "Ready", "Unknown")?;
     ensure!(ready.contains("MasterUnreachable"), "{ready}");
-    let state = tenant.namespace.kubectl(&[
-        "get",
-        "pods",
-        "--selector=app=web",
-        "--output=jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}",
-    ])?;
-    ensure!(state == "True", "Ready is {state}");
+    tenant.only_pod_is_ready()?;
     // New pods start without it as well.
     tenant.namespace.kubectl(&["scale", "deployment/web", "--replicas=2"])?;
     cluster.wait_for_rollout(tenant.name(), "deployment/web")?;

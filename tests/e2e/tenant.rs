@@ -150,6 +150,14 @@ impl Tenant {
         Ok(names.split_whitespace().map(str::to_owned).collect())
     }
 
+    /// Fails unless the one pod of the application is ready.
+    pub(crate) fn only_pod_is_ready(&self) -> Result<()> {
+        let path = "--output=jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}";
+        let state = self.namespace.kubectl(&["get", "pods", "--selector=app=web", path])?;
+        ensure!(state == "True", "Ready is {state}");
+        Ok(())
+    }
+
     /// When each of the pods was started, and how often its containers were since.
     pub(crate) fn lives(&self) -> Result<String> {
         let template = "--output=go-template={{range .items}}{{.metadata.uid}}{{range .status.initContainerStatuses}} {{.restartCount}} {{.containerID}}{{end}}{{range .status.containerStatuses}} {{.restartCount}} {{.containerID}}{{end}}\n{{end}}";

@@ -87,13 +87,7 @@ fn an_uninstalled_release_leaves_nothing_but_what_is_documented() -> Result<()> 
     ensure!(left.is_empty(), "{left:?}");
     // Definitions and objects are kept, and the application is as it was.
     ensure!(tenant.namespace.kubectl(&["get", "snmpsubtrees", "--output=name"])?.contains("web"));
-    let state = tenant.namespace.kubectl(&[
-        "get",
-        "pods",
-        "--selector=app=web",
-        "--output=jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}",
-    ])?;
-    ensure!(state == "True", "Ready is {state}");
+    tenant.only_pod_is_ready()?;
     // Installed again, it takes up what it finds.
     installation::install(&cluster)?;
     tenant.wait_for_walk("the values again", &base, |rows| rows.len() == 3).map(drop)
