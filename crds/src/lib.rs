@@ -32,8 +32,8 @@ pub use endpoint::{Authorization, BasicAuth, Port, Scheme, SecretOrConfigMap, Tl
 pub use notification::{Clear, Notification, Severity, When};
 pub use object::{Column, Index, IndexEncoding, Length, Object, PodIndex, Range, Scalar, Syntax, Table};
 pub use source::{
-    ConfigMapSource, HttpEndpoint, JsonMetric, JsonSource, PrometheusSource, Source, SqlDriver, SqlQuery, SqlSource,
-    SystemSource,
+    ConfigMapSource, HttpEndpoint, JsonMetric, JsonSource, PrometheusSource, ReadMethod, Source, SqlDriver, SqlQuery,
+    SqlSource, SystemSource,
 };
 pub use subtree::{Mib, Pods, SnmpSubtree, SnmpSubtreeSpec, SnmpSubtreeStatus};
 pub use text::{

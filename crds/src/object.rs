@@ -126,6 +126,8 @@ pub struct Object {
 #[x_kube(validation = resets_of_counters(), validation = counters_grow(), validation = text_for_texts())]
 #[x_kube(validation = Rule::new("!has(self.pattern) || self.syntax in ['OctetString', 'DisplayString']")
     .message("pattern goes with the syntaxes OctetString and DisplayString").field_path(".pattern"))]
+#[x_kube(validation = Rule::new("!has(self.write) || !has(self.value.constant)")
+    .message("a constant cannot be written: name a metric that shows what is set").field_path(".write"))]
 #[x_kube(validation = Rule::new("!has(self.write) || !(self.syntax in ['Counter32', 'Counter64'])")
     .message("counters cannot be written").field_path(".write"))]
 pub struct Scalar {

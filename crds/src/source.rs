@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Authorization, BasicAuth, ConfigMapName, Duration, HttpPath, HttpUrl, MetricName, Port, Prose, Scheme, SecretKey,
-    Size, SourceName, TlsConfig,
+    Shown, Size, SourceName, TlsConfig,
 };
 
 /// A named place that samples come from; exactly one kind.
@@ -128,14 +128,40 @@ fn sample_limit() -> i64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = one_place(), validation = url_says_all(), validation = one_authorization(), validation = tls_with_https())]
+#[x_kube(validation = Rule::new("!has(self.body) || (has(self.method) && self.method == 'POST')").message("a body goes with the method POST").field_path(".body"))]
 pub struct JsonSource {
     /// Where it is, and how it is asked.
     #[serde(flatten)]
     pub endpoint: HttpEndpoint,
+    /// The request's method.
+    #[serde(default)]
+    pub method: ReadMethod,
+    /// Further headers of the request. A secret goes into `authorization` or `basicAuth`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub headers: BTreeMap<String, Shown>,
+    /// The request's body; with the method POST.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub body: Option<String>,
+    /// Most samples accepted from one answer.
+    #[serde(default = "sample_limit")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub sample_limit: i64,
     /// The samples to take from the answer.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub metrics: Vec<JsonMetric>,
+}
+
+/// A method of HTTP that reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "RFC 9110 says it")]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ReadMethod {
+    #[default]
+    Get,
+    Post,
 }
 
 /// Samples taken from a JSON document.
@@ -146,11 +172,11 @@ pub struct JsonMetric {
     pub name: MetricName,
     /// Where they are: a JSONPath (RFC 9535). Each node found is a sample.
     pub path: Prose,
-    /// Labels: name, and a JSONPath below the node.
+    /// Labels: name, and a JSONPath of which the node is the root.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub labels: BTreeMap<String, Prose>,
-    /// The value: a JSONPath below the node. Default: the node itself.
+    /// The value: a JSONPath of which the node is the root. Default: the node itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Prose>,
     /// Numbers for texts.
@@ -183,6 +209,10 @@ pub struct SqlSource {
     /// TLS settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
+    /// Most samples accepted from one run of all queries.
+    #[serde(default = "sample_limit")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub sample_limit: i64,
     /// The queries.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

@@ -38,6 +38,7 @@ use crate::{
     mapping,
     pipeline::Surroundings,
     pod,
+    source::Place,
     state::StateFolder,
     status::Status,
     subagent::Subagent,
@@ -106,8 +107,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 
     let mut watch = Watch::new(args.config.clone(), args.labels);
     let mut subtrees = Subtrees::new(Surroundings {
-        folder: args.config,
-        ports: args.ports,
+        place: Place { folder: args.config, ports: args.ports },
         pod_index: 0,
         state,
         exports: exports.clone(),

@@ -1,5 +1,8 @@
 //! Samples: a name, labels and a number. Everything that a source yields, and all that mapping knows.
 
+/// The label of samples that are texts rather than numbers: it holds the text. Prometheus keeps such names to itself.
+pub const TEXT: &str = "__text__";
+
 /// A sample's number. Integer literals stay exact to 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
@@ -12,6 +15,24 @@ pub enum Number {
 }
 
 impl Number {
+    /// The number that `text` is, as decimal notation has it; 1 and 0 for `true` and `false`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        match text {
+            "true" => return Some(Self::Signed(1)),
+            "false" => return Some(Self::Signed(0)),
+            // Words as inf, which Rust reads too, are none of ours.
+            _ if !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) => {
+                return None;
+            }
+            _ => {}
+        }
+        let signed = || text.parse().ok().map(Self::Signed);
+        let unsigned = || text.parse().ok().map(Self::Unsigned);
+        let float = || text.parse().ok().map(Self::Float);
+        signed().or_else(unsigned).or_else(float)
+    }
+
     /// The exact integer, where the number was written as one.
     #[must_use]
     pub fn as_integer(self) -> Option<i128> {
@@ -167,6 +188,20 @@ impl Samples {
         let texts = self.append_texts(labels.iter().map(|(_, text)| *text))?;
         self.push_appended(family, texts, value);
         Ok(())
+    }
+
+    /// Appends a sample that is a text: its label [`TEXT`] holds it, and its value is the number that it is, or NaN.
+    ///
+    /// # Errors
+    /// [`TooLarge`]; nothing is appended then.
+    pub fn push_text<'l>(
+        &mut self,
+        name: &str,
+        labels: impl IntoIterator<Item = (&'l str, &'l str)>,
+        text: &'l str,
+    ) -> Result<(), TooLarge> {
+        let value = Number::read(text).unwrap_or(Number::Float(f64::NAN));
+        self.push(name, labels.into_iter().chain([(TEXT, text)]), value)
     }
 
     /// Adds a family for [`push_appended`](Self::push_appended), with its labels' names in their order, unless it was
@@ -379,6 +414,24 @@ mod tests {
         assert_eq!(last.labels.get("path"), Some("/x"));
         assert_eq!(last.labels.get("code"), None, "an empty label is an absent one");
         assert_eq!(last.labels.get("nope"), None);
+    }
+
+    #[test]
+    fn texts_are_numbers_where_they_read_as_such() {
+        let read = |text| Number::read(text);
+        assert_eq!(read("42"), Some(Number::Signed(42)));
+        assert_eq!(read("-9223372036854775808"), Some(Number::Signed(i64::MIN)));
+        assert_eq!(read("18446744073709551615"), Some(Number::Unsigned(u64::MAX)));
+        assert_eq!(read("1.5e3"), Some(Number::Float(1500.0)));
+        assert_eq!((read("true"), read("false")), (Some(Number::Signed(1)), Some(Number::Signed(0))));
+        for text in ["", "inf", "NaN", "0x10", "1 ", "12a", "e", "--1"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+        let mut samples = Samples::new();
+        samples.push_text("level", [("zone", "a")], "warn").unwrap();
+        let sample = samples.get(0).unwrap();
+        assert!(sample.value.as_f64().is_nan());
+        assert_eq!((sample.labels.get(TEXT), sample.labels.get("zone")), (Some("warn"), Some("a")));
     }
 
     #[test]

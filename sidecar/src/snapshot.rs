@@ -1,6 +1,6 @@
 //! One scrape of every source, and what an NMS would see of it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use agentx::SubId;
 use sidecar_config::{Valid, Violation};
@@ -10,7 +10,7 @@ use crate::{
     config::{Document, SubtreeName},
     mapping::{Assignments, Mapper},
     mib_view::MibView,
-    source::{NameFilter, NamedPorts, ScrapeError, Task},
+    source::{NameFilter, Place, ScrapeError, Task},
 };
 
 /// The views of each context, in the order of their base OIDs, and the scrapes that failed.
@@ -28,8 +28,7 @@ pub struct Snapshot {
 /// The file and the field of a document that cannot be put in force.
 pub async fn take(
     documents: impl IntoIterator<Item = &Document>,
-    folder: &Path,
-    ports: &NamedPorts,
+    place: &Place,
     pod_index: SubId,
     timeout: Option<Duration>,
 ) -> Result<Snapshot, (String, Violation)> {
@@ -44,7 +43,7 @@ pub async fn take(
                 source.timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             }
             let wanted = NameFilter::new(mapper.wanted(i));
-            let report = Task::new(source, wanted, folder.to_owned(), ports.clone()).scrape().await;
+            let report = Task::new(source, wanted, place.clone()).scrape().await;
             mapper.observe(i, report.outcome.as_ref().ok(), &report.health, report.at);
             if let Err(error) = report.outcome {
                 snapshot.errors.push((SubtreeName::of(&document.subtree), error));

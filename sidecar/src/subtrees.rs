@@ -125,13 +125,13 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::PathBuf, sync::Arc};
+    use std::sync::Arc;
 
     use serde_json::json;
     use tokio::time::advance;
 
     use super::*;
-    use crate::{exports::ExportTable, source::NamedPorts, state::StateFolder, status::Status};
+    use crate::{exports::ExportTable, source::Place, state::StateFolder, status::Status};
 
     /// A subtree of one constant.
     fn document(name: &str, arc: u32) -> Document {
@@ -164,8 +164,7 @@ mod tests {
         let (exports, state) = (ExportTable::new(), StateFolder::new(None));
         let status = Status::new("web-0", Vec::new(), state.clone());
         let mut subtrees = Subtrees::new(Surroundings {
-            folder: PathBuf::new(),
-            ports: NamedPorts::default(),
+            place: Place::default(),
             pod_index: 1,
             state,
             exports: exports.clone(),

@@ -4,6 +4,7 @@ mod access;
 mod api_path;
 mod context;
 mod credential;
+mod endpoint;
 mod oid_space;
 mod secret;
 mod selector;
@@ -12,6 +13,7 @@ mod subtree;
 mod trap_target;
 mod usm;
 mod value;
+mod write;
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -1,20 +1,22 @@
-//! Translation: from the API's to the sidecar's.
+//! Sources: from the API's to the sidecar's.
+
+use std::collections::BTreeMap;
 
 use crds::{
-    Authorization as ApiAuthorization, BasicAuth, Duration, HttpEndpoint, PrometheusSource, Source as ApiSource,
-    TlsConfig,
+    ConfigMapKey, ConfigMapSource, Duration, HttpEndpoint, JsonMetric, JsonSource, PrometheusSource, SnmpSubtreeSpec,
+    Source as ApiSource, SqlQuery, SqlSource, SystemSource,
 };
-use sidecar_config::{Authorization, Endpoint, Port, Prometheus, Scheme, Source, SourceKind, Tls};
-use url::Url;
+use sidecar_config::{
+    ConfigMap, Json, Prometheus, ReadMethod, Source, SourceKind, Sql, SqlDriver, System, health::HEALTH_METRICS,
+};
 
-use super::{
-    Credentials, FieldRefusal, Reason,
-    credential::{either, file},
-};
+use super::{Credentials, FieldRefusal, Reason, credential::file, endpoint::Place};
 
 const DEFAULT_TIMEOUT_MS: u64 = 5000;
 /// How many intervals values stand after the last scrape that succeeded.
 const STALE_INTERVALS: u64 = 5;
+/// How often the mirror of a ConfigMap is looked at.
+const MIRROR_INTERVAL_MS: u64 = 1000;
 
 /// What comes of a translation besides the document.
 #[derive(Default)]
@@ -23,47 +25,49 @@ pub(super) struct Translation {
     pub(super) refusals: Vec<FieldRefusal>,
 }
 
+/// How often a source is read, and how long that may take.
+struct Pace {
+    interval_ms: u64,
+    timeout_ms: u64,
+}
+
 impl Translation {
-    /// The source at `path`. One that nothing serves is refused, and an endpoint of the same name takes its place, so
-    /// that what refers to it can be checked.
-    pub(super) fn source(&mut self, path: &str, source: &ApiSource) -> Source {
+    /// The source at `path` of this subtree.
+    pub(super) fn source(&mut self, path: &str, source: &ApiSource, spec: &SnmpSubtreeSpec) -> Source {
         let ApiSource { name, stale_after, prometheus, json, sql, system, config_map } = source;
-        let not_served = [
-            ("json", "JSON sources are", json.is_some()),
-            ("sql", "SQL sources are", sql.is_some()),
-            ("system", "system sources are", system.is_some()),
-            ("configMap", "ConfigMap sources are", config_map.is_some()),
-        ];
-        for (field, what, _) in not_served.into_iter().filter(|(.., set)| *set) {
-            self.refusals.push(FieldRefusal::not_served(format!("{path}.{field}"), what));
-        }
-        let stand_in = || PrometheusSource {
-            endpoint: HttpEndpoint {
-                port: Some(crds::Port::Number(1)),
-                path: None,
-                scheme: None,
-                url: None,
-                interval: "15s".into(),
-                scrape_timeout: None,
-                body_size_limit: "16Mi".into(),
-                authorization: None,
-                basic_auth: None,
-                tls_config: None,
-            },
-            sample_limit: 1,
+        let (pace, kind) = match (prometheus, json, sql, system, config_map) {
+            (Some(prometheus), None, None, None, None) => {
+                let path = format!("{path}.prometheus");
+                let PrometheusSource { endpoint, sample_limit } = prometheus;
+                let pace = self.pace_of(&path, endpoint);
+                (pace, SourceKind::Prometheus(self.prometheus(&path, endpoint, *sample_limit)))
+            }
+            (None, Some(json), None, None, None) => {
+                let path = format!("{path}.json");
+                (self.pace_of(&path, &json.endpoint), SourceKind::Json(self.json(&path, json)))
+            }
+            (None, None, Some(sql), None, None) => {
+                let pace = self.pace(&format!("{path}.sql"), &sql.interval, sql.scrape_timeout.as_ref());
+                (pace, SourceKind::Sql(self.sql(sql)))
+            }
+            (None, None, None, Some(SystemSource { interval }), None) => {
+                (self.pace(&format!("{path}.system"), interval, None), SourceKind::System(System {}))
+            }
+            (None, None, None, None, Some(config_map)) => {
+                let pace = Pace { interval_ms: MIRROR_INTERVAL_MS, timeout_ms: MIRROR_INTERVAL_MS };
+                (pace, SourceKind::ConfigMap(self.config_map(config_map, &name.0, spec)))
+            }
+            _ => {
+                let message = "exactly one of prometheus, json, sql, system and configMap must be set";
+                self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
+                (Pace { interval_ms: 1, timeout_ms: 1 }, SourceKind::System(System {}))
+            }
         };
-        let PrometheusSource { endpoint, sample_limit } = prometheus.clone().unwrap_or_else(stand_in);
-        let prefix = format!("{path}.prometheus");
-        let interval_ms = self.millis(&format!("{prefix}.interval"), &endpoint.interval);
-        let timeout_ms = match &endpoint.scrape_timeout {
-            Some(timeout) => self.millis(&format!("{prefix}.scrapeTimeout"), timeout),
-            None => interval_ms.min(DEFAULT_TIMEOUT_MS),
-        };
+        let Pace { interval_ms, timeout_ms } = pace;
         let stale_after_ms = match stale_after {
             Some(stale_after) => self.millis(&format!("{path}.staleAfter"), stale_after),
             None => interval_ms.saturating_mul(STALE_INTERVALS),
         };
-        let kind = SourceKind::Prometheus(self.prometheus(&prefix, &endpoint, sample_limit));
         Source { name: name.0.clone(), interval_ms, timeout_ms, stale_after_ms, kind }
     }
 
@@ -76,88 +80,93 @@ impl Translation {
         })
     }
 
-    fn prometheus(&mut self, path: &str, source: &HttpEndpoint, sample_limit: i64) -> Prometheus {
-        let endpoint =
-            Endpoint { authorization: self.authorization(source), tls: self.tls(source), ..self.place(path, source) };
-        let body_size_limit = source.body_size_limit.bytes().unwrap_or_else(|| {
-            let message = format!("{:?} is not an amount of memory as 16Mi", source.body_size_limit.0);
-            self.refusals.push(FieldRefusal::new(Reason::Invalid, format!("{path}.bodySizeLimit"), message));
-            1
-        });
-        // The schema has it at 1 or more.
-        let sample_limit = u64::try_from(sample_limit).unwrap_or(0);
-        Prometheus { endpoint, body_size_limit, sample_limit }
+    fn pace_of(&mut self, path: &str, endpoint: &HttpEndpoint) -> Pace {
+        self.pace(path, &endpoint.interval, endpoint.scrape_timeout.as_ref())
     }
 
-    /// Where the endpoint is: a port of the pod, or a URL.
-    fn place(&mut self, path: &str, source: &HttpEndpoint) -> Endpoint {
-        let local = |port: &crds::Port| Endpoint {
-            scheme: match source.scheme.unwrap_or_default() {
-                crds::Scheme::Http => Scheme::Http,
-                crds::Scheme::Https => Scheme::Https,
-            },
-            host: "127.0.0.1".to_owned(),
-            port: match port {
-                crds::Port::Number(number) => Port::Number(*number),
-                crds::Port::Name(name) => Port::Name(name.clone()),
-            },
-            path: source.path.as_ref().map_or_else(|| "/metrics".to_owned(), |path| path.0.clone()),
-            authorization: None,
-            tls: None,
+    fn pace(&mut self, path: &str, interval: &Duration, timeout: Option<&Duration>) -> Pace {
+        let interval_ms = self.millis(&format!("{path}.interval"), interval);
+        let timeout_ms = match timeout {
+            Some(timeout) => self.millis(&format!("{path}.scrapeTimeout"), timeout),
+            None => interval_ms.min(DEFAULT_TIMEOUT_MS),
         };
-        match (&source.port, &source.url) {
-            (_, Some(url)) => remote(url).unwrap_or_else(|message| {
-                self.refusals.push(FieldRefusal::new(Reason::Invalid, format!("{path}.url"), message));
-                local(&crds::Port::Number(1))
-            }),
-            (Some(port), None) => local(port),
-            (None, None) => {
-                self.refusals.push(FieldRefusal::new(Reason::Invalid, path, "exactly one of port and url must be set"));
-                local(&crds::Port::Number(1))
-            }
+        Pace { interval_ms, timeout_ms }
+    }
+
+    fn prometheus(&mut self, path: &str, source: &HttpEndpoint, sample_limit: i64) -> Prometheus {
+        Prometheus {
+            endpoint: self.endpoint(path, &Place::of(source, "/metrics")),
+            body_size_limit: self.bytes(&format!("{path}.bodySizeLimit"), &source.body_size_limit),
+            sample_limit: limit(sample_limit),
         }
     }
 
-    fn authorization(&mut self, source: &HttpEndpoint) -> Option<Authorization> {
-        let credentials = &mut self.credentials;
-        if let Some(ApiAuthorization { credentials: key }) = &source.authorization {
-            return Some(Authorization::Bearer { credentials_file: file(credentials, key) });
+    fn json(&mut self, path: &str, source: &JsonSource) -> Json {
+        let JsonSource { endpoint, method, headers, body, sample_limit, metrics } = source;
+        let metric = |JsonMetric { name, path, labels, value, value_map }: &JsonMetric| sidecar_config::JsonMetric {
+            name: name.0.clone(),
+            path: path.0.clone(),
+            labels: labels.iter().map(|(label, path)| (label.clone(), path.0.clone())).collect(),
+            value: value.as_ref().map(|path| path.0.clone()),
+            value_map: value_map.clone(),
+        };
+        Json {
+            endpoint: self.endpoint(path, &Place::of(endpoint, "/")),
+            method: match method {
+                crds::ReadMethod::Get => ReadMethod::Get,
+                crds::ReadMethod::Post => ReadMethod::Post,
+            },
+            headers: headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect(),
+            body: body.clone(),
+            body_size_limit: self.bytes(&format!("{path}.bodySizeLimit"), &endpoint.body_size_limit),
+            sample_limit: limit(*sample_limit),
+            metrics: metrics.iter().map(metric).collect(),
         }
-        source.basic_auth.as_ref().map(|BasicAuth { username, password }| Authorization::Basic {
-            username_file: file(credentials, username),
-            password_file: file(credentials, password),
-        })
     }
 
-    fn tls(&mut self, source: &HttpEndpoint) -> Option<Tls> {
-        let TlsConfig { ca, cert, key_secret, server_name, insecure_skip_verify } = source.tls_config.as_ref()?;
-        let credentials = &mut self.credentials;
-        Some(Tls {
-            ca_file: ca.as_ref().and_then(either).map(|origin| file(credentials, origin)),
-            cert_file: cert.as_ref().and_then(either).map(|origin| file(credentials, origin)),
-            key_file: key_secret.as_ref().map(|key| file(credentials, key)),
-            server_name: server_name.as_ref().map(|name| name.0.clone()),
-            insecure_skip_verify: *insecure_skip_verify,
+    fn sql(&mut self, source: &SqlSource) -> Sql {
+        let names = |names: &[crds::MetricName]| names.iter().map(|name| name.0.clone()).collect();
+        let query = |SqlQuery { name, query, values, labels }: &SqlQuery| sidecar_config::SqlQuery {
+            name: name.0.clone(),
+            query: query.clone(),
+            values: names(values),
+            labels: names(labels),
+        };
+        Sql {
+            driver: match source.driver {
+                crds::SqlDriver::PostgreSQL => SqlDriver::PostgreSQL,
+            },
+            dsn_file: file(&mut self.credentials, &source.dsn),
+            tls: self.tls(source.tls_config.as_ref()),
+            sample_limit: limit(source.sample_limit),
+            queries: source.queries.iter().map(query).collect(),
+        }
+    }
+
+    /// The ConfigMap, of which what the subtree's objects show is mirrored, and nothing else.
+    fn config_map(&mut self, source: &ConfigMapSource, name: &str, spec: &SnmpSubtreeSpec) -> ConfigMap {
+        let scalars = spec.scalars.iter().map(|scalar| &scalar.object.value);
+        let columns = spec.tables.iter().flat_map(|table| &table.columns).map(|column| &column.object.value);
+        let shown = scalars.chain(columns).filter(|value| value.source.as_ref().is_some_and(|source| source.0 == name));
+        let metrics = shown.filter_map(|value| value.metric.as_ref()).map(|metric| metric.0.as_str());
+        let mut keys = BTreeMap::new();
+        for key in metrics.filter(|metric| !HEALTH_METRICS.contains(metric)) {
+            let origin = ConfigMapKey { name: source.name.clone(), key: key.into() };
+            keys.insert(key.to_owned(), file(&mut self.credentials, super::Origin::ConfigMap(origin)));
+        }
+        ConfigMap { name: source.name.0.clone(), keys }
+    }
+
+    fn bytes(&mut self, path: &str, size: &crds::Size) -> u64 {
+        size.bytes().unwrap_or_else(|| {
+            let message = format!("{:?} is not an amount of memory as 16Mi", size.0);
+            self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
+            1
         })
     }
 }
 
-/// The endpoint at `url`.
-fn remote(url: &str) -> Result<Endpoint, String> {
-    let url = Url::parse(url).map_err(|error| format!("is not a URL: {error}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds credentials: put them into a Secret, and name it under basicAuth".to_owned());
-    }
-    if url.fragment().is_some() {
-        return Err("holds a fragment, which no server ever sees".to_owned());
-    }
-    let scheme = match url.scheme() {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
-        scheme => return Err(format!("is of the scheme {scheme}, neither http nor https")),
-    };
-    let host = url.host_str().ok_or("names no host")?.to_owned();
-    let port = url.port_or_known_default().ok_or("names no port")?;
-    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    Ok(Endpoint { scheme, host, port: Port::Number(port), path, authorization: None, tls: None })
+/// The schema has it at 1 or more.
+fn limit(limit: i64) -> u64 {
+    u64::try_from(limit).unwrap_or(0)
 }

@@ -103,7 +103,7 @@ impl Translation {
                 .sources
                 .iter()
                 .enumerate()
-                .map(|(i, source)| self.source(&format!("spec.sources[{i}]"), source))
+                .map(|(i, source)| self.source(&format!("spec.sources[{i}]"), source, spec))
                 .collect(),
             scalars: spec
                 .scalars
@@ -121,14 +121,13 @@ impl Translation {
     }
 
     fn scalar(&mut self, path: &str, scalar: &crds::Scalar) -> Scalar {
-        if scalar.write.is_some() {
-            self.refusals.push(FieldRefusal::not_served(format!("{path}.write"), "writing is"));
-        }
         Scalar {
             name: scalar.name.0.clone(),
             oid: self.oid(&format!("{path}.oid"), &scalar.oid),
             syntax: syntax(scalar.object.syntax),
+            enumeration: scalar.object.enumeration.clone(),
             value: self.value(&format!("{path}.value"), &scalar.object.value),
+            write: self.write(path, scalar),
         }
     }
 
@@ -152,6 +151,7 @@ impl Translation {
                 name: column.name.0.clone(),
                 oid: self.arc(&format!("{path}.oid"), &column.oid),
                 syntax: syntax(column.object.syntax),
+                enumeration: column.object.enumeration.clone(),
                 value: self.value(&format!("{path}.value"), &column.object.value),
             }
         });

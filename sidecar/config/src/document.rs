@@ -101,6 +101,14 @@ pub struct Source {
 pub enum SourceKind {
     /// A Prometheus or OpenMetrics endpoint.
     Prometheus(Prometheus),
+    /// An HTTP endpoint that answers in JSON.
+    Json(Json),
+    /// Queries to a database.
+    Sql(Sql),
+    /// The machine itself.
+    System(System),
+    /// A ConfigMap.
+    ConfigMap(ConfigMap),
 }
 
 /// An HTTP endpoint in the Prometheus text format or OpenMetrics.
@@ -114,6 +122,113 @@ pub struct Prometheus {
     pub body_size_limit: u64,
     /// Most samples accepted from one scrape, counting only those that the subtree maps.
     pub sample_limit: u64,
+}
+
+/// An HTTP endpoint that answers in JSON (RFC 8259).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Json {
+    /// Where it listens.
+    #[serde(flatten)]
+    pub endpoint: Endpoint,
+    /// The request's method.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub method: ReadMethod,
+    /// Further headers of the request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The request's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Longest body accepted, in bytes, after decompression.
+    pub body_size_limit: u64,
+    /// Most samples accepted from one answer.
+    pub sample_limit: u64,
+    /// The samples to take from the answer. At least one.
+    pub metrics: Vec<JsonMetric>,
+}
+
+/// A method of HTTP that reads (RFC 9110 section 9.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum ReadMethod {
+    #[default]
+    Get,
+    Post,
+}
+
+/// Samples taken from a JSON document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JsonMetric {
+    /// The samples' name.
+    pub name: String,
+    /// Where they are: a JSONPath (RFC 9535). Each node found is a sample.
+    pub path: String,
+    /// Labels: name, and a JSONPath of which the node is the root.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The value: a JSONPath of which the node is the root. Default: the node itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Numbers for texts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub value_map: BTreeMap<String, f64>,
+}
+
+/// Queries to a database, in read-only transactions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sql {
+    /// The server's kind.
+    pub driver: SqlDriver,
+    /// File of the connection string, a name in the configuration folder. Read anew for each connection.
+    pub dsn_file: String,
+    /// TLS settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Most samples accepted from one run of all queries.
+    pub sample_limit: u64,
+    /// The queries. At least one.
+    pub queries: Vec<SqlQuery>,
+}
+
+/// A database server's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SqlDriver {
+    /// PostgreSQL.
+    PostgreSQL,
+}
+
+/// One query. Each row gives a sample for each value column, named `<name>_<column>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SqlQuery {
+    /// The samples' prefix.
+    pub name: String,
+    /// The SQL text.
+    pub query: String,
+    /// Columns that are values. At least one.
+    pub values: Vec<String>,
+    /// Columns that are labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+}
+
+/// The machine itself, under node_exporter's names, from /proc, /sys and statvfs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {}
+
+/// A ConfigMap, mirrored beside the document. Each key is a sample of that name, with its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMap {
+    /// The ConfigMap's name.
+    pub name: String,
+    /// Its keys that are read: each with its file, a name in the configuration folder. A key that the ConfigMap does
+    /// not have has no file there.
+    pub keys: BTreeMap<String, String>,
 }
 
 /// An HTTP endpoint and how to be let in. Redirects are not followed.
@@ -217,8 +332,99 @@ pub struct Scalar {
     pub oid: Oid,
     /// Its SMIv2 syntax.
     pub syntax: Syntax,
+    /// Names of an Integer32's values. A sample's text that is one of them is read as its number.
+    #[serde(rename = "enum", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub enumeration: BTreeMap<String, i32>,
     /// What it shows.
     pub value: Value,
+    /// Where a SET goes; makes it read-write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<Write>,
+}
+
+/// Where a SET of a scalar goes, and what it may bring.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Write {
+    /// The numbers that it may bring: of Integer32, Unsigned32 and Gauge32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// The lengths that it may bring: of OctetString and DisplayString.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<Length>,
+    /// A regular expression for the whole of the string that it brings: of OctetString and DisplayString.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Where it goes.
+    #[serde(flatten)]
+    pub kind: WriteKind,
+}
+
+/// The numbers that a SET may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Range {
+    /// The least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    /// The greatest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+}
+
+/// The lengths that a SET may bring, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Length {
+    /// The least.
+    pub min: u32,
+    /// The greatest.
+    pub max: u32,
+}
+
+/// The kinds of place that a SET goes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WriteKind {
+    /// A request to the application.
+    Http(HttpWrite),
+    /// A key of a ConfigMap.
+    ConfigMap(ConfigMapWrite),
+}
+
+/// The HTTP request of a SET.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpWrite {
+    /// Where it goes.
+    #[serde(flatten)]
+    pub endpoint: Endpoint,
+    /// Its method.
+    pub method: WriteMethod,
+    /// Its body. `${value}` stands for the value: a number, `true` or `false`, or a text as it stands between the quotes of
+    /// a JSON string; `${name}` for the name of an enumerated value, likewise. Default: the value alone, as plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// A method of HTTP that writes (RFC 9110 section 9.3, RFC 5789).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum WriteMethod {
+    Put,
+    Post,
+    Patch,
+}
+
+/// The key of a ConfigMap that a SET goes to. An enumerated value is written by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapWrite {
+    /// The ConfigMap's name.
+    pub name: String,
+    /// The key.
+    pub key: String,
 }
 
 /// A conceptual table at base.`oid`; its entry at base.`oid`.1.
@@ -292,6 +498,9 @@ pub struct Column {
     pub oid: SubId,
     /// Its SMIv2 syntax.
     pub syntax: Syntax,
+    /// Names of an Integer32's values, as a scalar's.
+    #[serde(rename = "enum", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub enumeration: BTreeMap<String, i32>,
     /// What it shows, per row.
     pub value: Value,
 }

@@ -25,13 +25,58 @@ const AUTHORIZATION: Shape = Object(&[
 const TLS: Shape =
     Object(&[("caFile", Any), ("certFile", Any), ("keyFile", Any), ("serverName", Any), ("insecureSkipVerify", Any)]);
 
+const PROMETHEUS: Shape = Object(&[
+    ("scheme", Any),
+    ("host", Any),
+    ("port", Any),
+    ("path", Any),
+    ("authorization", AUTHORIZATION),
+    ("tls", TLS),
+    ("bodySizeLimit", Any),
+    ("sampleLimit", Any),
+]);
+
+const JSON: Shape = Object(&[
+    ("scheme", Any),
+    ("host", Any),
+    ("port", Any),
+    ("path", Any),
+    ("authorization", AUTHORIZATION),
+    ("tls", TLS),
+    ("method", Any),
+    ("headers", Any),
+    ("body", Any),
+    ("bodySizeLimit", Any),
+    ("sampleLimit", Any),
+    ("metrics", List(&Object(&[("name", Any), ("path", Any), ("labels", Any), ("value", Any), ("valueMap", Any)]))),
+]);
+
+const SQL: Shape = Object(&[
+    ("driver", Any),
+    ("dsnFile", Any),
+    ("tls", TLS),
+    ("sampleLimit", Any),
+    ("queries", List(&Object(&[("name", Any), ("query", Any), ("values", Any), ("labels", Any)]))),
+]);
+
 const SOURCE: Shape = Object(&[
     ("name", Any),
     ("intervalMs", Any),
     ("timeoutMs", Any),
     ("staleAfterMs", Any),
+    ("prometheus", PROMETHEUS),
+    ("json", JSON),
+    ("sql", SQL),
+    ("system", Object(&[])),
+    ("configMap", Object(&[("name", Any), ("keys", Any)])),
+]);
+
+const WRITE: Shape = Object(&[
+    ("range", Object(&[("min", Any), ("max", Any)])),
+    ("length", Object(&[("min", Any), ("max", Any)])),
+    ("pattern", Any),
     (
-        "prometheus",
+        "http",
         Object(&[
             ("scheme", Any),
             ("host", Any),
@@ -39,10 +84,11 @@ const SOURCE: Shape = Object(&[
             ("path", Any),
             ("authorization", AUTHORIZATION),
             ("tls", TLS),
-            ("bodySizeLimit", Any),
-            ("sampleLimit", Any),
+            ("method", Any),
+            ("body", Any),
         ]),
     ),
+    ("configMap", Object(&[("name", Any), ("key", Any)])),
 ]);
 
 const VALUE: Shape = Object(&[
@@ -62,11 +108,14 @@ const VALUE: Shape = Object(&[
     ("counterReset", Any),
 ]);
 
-const OBJECT: Shape = Object(&[("name", Any), ("oid", Any), ("syntax", Any), ("value", VALUE)]);
+const SCALAR: Shape =
+    Object(&[("name", Any), ("oid", Any), ("syntax", Any), ("enum", Any), ("value", VALUE), ("write", WRITE)]);
+
+const COLUMN: Shape = Object(&[("name", Any), ("oid", Any), ("syntax", Any), ("enum", Any), ("value", VALUE)]);
 
 const INDEX: Shape = Object(&[("name", Any), ("oid", Any), ("pod", Object(&[])), ("label", Any), ("as", Any)]);
 
-const TABLE: Shape = Object(&[("name", Any), ("oid", Any), ("index", List(&INDEX)), ("columns", List(&OBJECT))]);
+const TABLE: Shape = Object(&[("name", Any), ("oid", Any), ("index", List(&INDEX)), ("columns", List(&COLUMN))]);
 
 const SUBTREE: Shape = Object(&[
     ("version", Any),
@@ -77,7 +126,7 @@ const SUBTREE: Shape = Object(&[
     ("oid", Any),
     ("contexts", Any),
     ("sources", List(&SOURCE)),
-    ("scalars", List(&OBJECT)),
+    ("scalars", List(&SCALAR)),
     ("tables", List(&TABLE)),
 ]);
 

@@ -9,6 +9,7 @@
 mod choice;
 mod document;
 mod fields;
+pub mod health;
 mod parse;
 mod syntax;
 mod validate;

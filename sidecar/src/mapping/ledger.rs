@@ -1,6 +1,6 @@
 //! How a scrape's samples of one object become the values of its rows.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use sidecar_config::{Aggregate, Syntax};
 
@@ -15,12 +15,14 @@ use super::{
     syntax,
     take::{Numbers, Shape},
 };
-use crate::sample::Sample;
+use crate::sample::{Sample, TEXT};
 
 /// Where an object stands while a scrape is read: what to read into, and what to tell.
 pub(super) struct Ledger<'a, R> {
     pub(super) object: &'a str,
     pub(super) syntax: Syntax,
+    /// Numbers that texts stand for.
+    pub(super) enumeration: &'a BTreeMap<String, i32>,
     pub(super) rows: &'a mut R,
     pub(super) cells: &'a mut Cells,
     pub(super) counts: &'a mut Counts,
@@ -46,6 +48,13 @@ impl<R: Locate> Ledger<'_, R> {
             self.cells.mark(row, Now::Missing);
         }
         Some(row)
+    }
+
+    /// The sample's number: that of its text's name, where it has one.
+    fn number(&self, sample: &Sample<'_>) -> Num {
+        let text = (!self.enumeration.is_empty()).then(|| sample.labels.get(TEXT)).flatten();
+        let named = text.and_then(|text| self.enumeration.get(text));
+        named.map_or_else(|| Num::from(sample.value), |number| Num::Int((*number).into()))
     }
 
     fn count(&mut self, reason: Reason, row: u32) {
@@ -127,7 +136,7 @@ impl<R: Locate> Ledger<'_, R> {
         of.begin();
         for sample in samples {
             let Some(row) = self.row(&sample) else { continue };
-            let num = Num::from(sample.value);
+            let num = self.number(&sample);
             let num = match of {
                 Numbers::Plain => Some(num),
                 Numbers::Rate(rates) => rates.advance(&sample.labels, row, num, at).map(Num::from),

@@ -202,7 +202,7 @@ impl Mapper {
         let mut scalars = Vec::with_capacity(subtree.scalars.len());
         for (i, scalar) in subtree.scalars.iter().enumerate() {
             let path = format!("scalars[{i}].value");
-            let object = Object::new(&scalar.name, scalar.syntax, &scalar.value, &path, source)?;
+            let object = Object::new(&scalar.name, scalar.syntax, &scalar.enumeration, &scalar.value, &path, source)?;
             scalars.push(Scalar { arcs: scalar.oid.clone(), object });
         }
         let mut tables = Vec::with_capacity(subtree.tables.len());

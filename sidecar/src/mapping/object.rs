@@ -1,6 +1,6 @@
 //! One object, scalar or column: from the samples of its metric to a value per row.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use agentx::{Value, ValueRef};
 use sidecar_config::{OnMissing, Syntax, Violation};
@@ -15,6 +15,7 @@ use super::{
     syntax,
     take::Take,
 };
+use crate::sample::{Sample, TEXT};
 
 /// A scalar or a column, with its values.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ struct Metric {
     source: usize,
     name: String,
     matcher: Matcher,
+    /// Numbers that texts stand for.
+    enumeration: BTreeMap<String, i32>,
     take: Take,
     missing: Missing,
     cells: Cells,
@@ -49,7 +52,8 @@ enum Missing {
 }
 
 impl Object {
-    /// Compiles the object `name`, whose value is at `path` in the document; `source` finds a source by its name.
+    /// Compiles the object `name`, whose value is at `path` in the document; `enumeration` has the names of its values, and
+    /// `source` finds a source by its name.
     ///
     /// # Errors
     /// A source that does not exist, a regular expression that does not compile, a constant that does not read as the
@@ -57,6 +61,7 @@ impl Object {
     pub(super) fn new(
         name: &str,
         syntax: Syntax,
+        enumeration: &BTreeMap<String, i32>,
         value: &sidecar_config::Value,
         path: &str,
         source: impl Fn(&str) -> Option<usize>,
@@ -78,6 +83,7 @@ impl Object {
                     source,
                     name: value.metric.clone(),
                     matcher: Matcher::new(value, path)?,
+                    enumeration: enumeration.clone(),
                     take: Take::new(value, syntax),
                     missing,
                     cells: Cells::new(syntax),
@@ -125,12 +131,16 @@ impl Object {
     /// Takes the samples of a scrape at the time `at`.
     pub(super) fn observe(&mut self, page: &Page<'_>, at: Duration, rows: &mut impl Locate, counts: &mut Counts) {
         let Kind::Metric(metric) = &mut self.kind else { return };
-        let Metric { name, matcher, take, missing, cells, .. } = metric.as_mut();
+        let Metric { name, matcher, enumeration, take, missing, cells, .. } = metric.as_mut();
         cells.begin();
-        let mut ledger = Ledger { object: &self.name, syntax: self.syntax, rows, cells, counts };
+        let mut ledger = Ledger { object: &self.name, syntax: self.syntax, enumeration, rows, cells, counts };
         let samples = page.named(name).filter(|sample| matcher.matches(&sample.labels));
+        let is_text = |sample: &Sample<'_>| sample.labels.get(TEXT).is_some();
         match take {
             Take::Label(label) => ledger.texts(samples, label),
+            Take::Numbers { .. } if self.syntax.is_string() && page.named(name).any(|sample| is_text(&sample)) => {
+                ledger.texts(samples, TEXT);
+            }
             Take::Numbers { of, shape } => ledger.numbers(samples, of, *shape, at),
             Take::Quantile { quantile, buckets, rates, shape } => {
                 let buckets = page.named(buckets).filter(|sample| matcher.matches(&sample.labels));

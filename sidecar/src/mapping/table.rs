@@ -49,7 +49,7 @@ impl Table {
         let mut columns = Vec::with_capacity(table.columns.len());
         for (i, column) in table.columns.iter().enumerate() {
             let path = format!("{path}.columns[{i}].value");
-            let object = Object::new(&column.name, column.syntax, &column.value, &path, &source)?;
+            let object = Object::new(&column.name, column.syntax, &column.enumeration, &column.value, &path, &source)?;
             columns.push(Column { arc: column.oid, object });
         }
         columns.sort_by_key(|column| column.arc);

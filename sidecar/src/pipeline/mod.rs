@@ -3,7 +3,6 @@
 //! What happens to one subtree is nothing to the others.
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,7 +22,7 @@ use crate::{
     mapping::{Assignments, Mapper},
     mib_view::MibView,
     session::Export,
-    source::{NameFilter, NamedPorts, Report, Task},
+    source::{NameFilter, Place, Report, Task},
     state::StateFolder,
     status::{Status, SubtreeStatus},
 };
@@ -35,10 +34,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What all subtrees have in common.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// The configuration folder: credentials and certificates of sources lie there.
-    pub folder: PathBuf,
-    /// The pod's named ports.
-    pub ports: NamedPorts,
+    /// What the sources have in common.
+    pub place: Place,
     /// The pod's index, for subtrees that start from now on.
     pub pod_index: SubId,
     /// Where assigned numbers are kept.
@@ -200,7 +197,7 @@ impl Sources {
         let mut tasks = JoinSet::new();
         for (i, source) in sources.iter().enumerate() {
             let wanted = NameFilter::new(mapper.wanted(i));
-            let task = Task::new(source.clone(), wanted, around.folder.clone(), around.ports.clone());
+            let task = Task::new(source.clone(), wanted, around.place.clone());
             let sender = sender.clone();
             tasks.spawn(async move {
                 let (own, mut from_task) = mpsc::channel(1);

@@ -99,8 +99,7 @@ impl Sidecar {
         let exports = ExportTable::new();
         let status = Status::new("web-0", Vec::new(), state.clone());
         let around = Surroundings {
-            folder: PathBuf::new(),
-            ports: NamedPorts::default(),
+            place: Place::default(),
             pod_index: 1,
             state,
             exports: exports.clone(),

@@ -3,15 +3,16 @@
 use std::{fmt, io, time::Duration};
 
 use super::prometheus::ParseError;
+use crate::sample::TooLarge;
 
 /// A scrape that failed: of which source, where it is, and why. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("source {source_name}, {url}: {cause}")]
+#[error("source {source_name}, {location}: {cause}")]
 pub struct ScrapeError {
     /// The source's name.
     pub source_name: String,
-    /// The URL without its query.
-    pub url: String,
+    /// Where it is: a URL without its query, or what stands for one.
+    pub location: String,
     /// What went wrong.
     pub cause: Cause,
 }
@@ -94,6 +95,12 @@ pub enum Cause {
     /// The body is malformed, or has too many samples.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// More than fits into memory that is addressed by 32 bits.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// A kind of source that is not served.
+    #[error("sources of this kind are not served")]
+    NotServed,
     /// The scrape took too long.
     #[error("not done within {timeout:?}, while {phase}")]
     Timeout {

@@ -1,17 +1,21 @@
 //! Where samples come from: each source is scraped by a [`Task`] of its own, which yields [`Report`]s.
 
+mod config_map;
 mod error;
+mod file;
 mod health;
-mod http;
+pub(crate) mod http;
 mod name_filter;
 mod ports;
 pub mod prometheus;
+mod reader;
 mod schedule;
 mod task;
 
 pub(crate) use error::in_full;
 pub use error::{Cause, Phase, ScrapeError};
-pub use health::HEALTH_METRICS;
 pub use name_filter::NameFilter;
 pub use ports::{NamedPorts, NamedPortsError};
+pub use reader::Place;
+pub use sidecar_config::health::HEALTH_METRICS;
 pub use task::{Report, Task};

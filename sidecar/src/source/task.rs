@@ -2,28 +2,22 @@
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    path::PathBuf,
-    thread,
     time::{Duration, Instant},
 };
 
-use sidecar_config::{Prometheus, Source, SourceKind};
+use sidecar_config::Source;
 use tokio::sync::mpsc;
 
 use super::{
-    Cause, NameFilter, NamedPorts, Phase, ScrapeError,
+    Cause, NameFilter, Phase, Place, ScrapeError,
     health::Health,
-    http::Client,
-    prometheus::{Format, Parser},
+    reader::Reader,
     schedule::{History, Random, Schedule},
 };
 use crate::sample::Samples;
 
 /// The shortest interval, whatever the configuration says: a source is not scraped in a tight loop.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
-
-/// How much of a page is read in one go, in octets: about a tenth of a millisecond's work.
-const PIECE: usize = 32 << 10;
 
 /// What one scrape gave.
 #[derive(Debug)]
@@ -41,28 +35,24 @@ pub struct Report {
 /// Scrapes one source.
 pub struct Task {
     source_name: String,
-    prometheus: Prometheus,
     schedule: Schedule,
-    wanted: NameFilter,
-    client: Client,
+    reader: Reader,
     failures: u32,
     last_success: Option<Instant>,
     random: Random,
 }
 
 impl Task {
-    /// A task for `source` that keeps the samples that `wanted` names. Credential and certificate files are in
-    /// `folder`.
-    pub fn new(source: Source, wanted: NameFilter, folder: PathBuf, ports: NamedPorts) -> Self {
+    /// A task for `source` that keeps the samples that `wanted` names.
+    pub fn new(source: Source, wanted: NameFilter, place: Place) -> Self {
         let schedule = Schedule {
             interval: Duration::from_millis(source.interval_ms).max(MIN_INTERVAL),
             timeout: Duration::from_millis(source.timeout_ms),
             stale_after: Duration::from_millis(source.stale_after_ms),
         };
-        let SourceKind::Prometheus(prometheus) = source.kind;
-        let client = Client::new(prometheus.endpoint.clone(), folder, ports);
+        let reader = Reader::new(source.kind, wanted, place);
         let random = Random::new(RandomState::new().hash_one(&source.name));
-        Self { source_name: source.name, prometheus, schedule, wanted, client, failures: 0, last_success: None, random }
+        Self { source_name: source.name, schedule, reader, failures: 0, last_success: None, random }
     }
 
     /// Scrapes for ever, and reports each scrape: the first soon, the others at the source's interval, less often
@@ -95,7 +85,7 @@ impl Task {
         let at = now();
         let timeout = self.schedule.timeout;
         let mut phase = Phase::default();
-        let result = match tokio::time::timeout(timeout, self.fetch(&mut phase)).await {
+        let result = match tokio::time::timeout(timeout, self.reader.read(timeout, &mut phase)).await {
             Ok(result) => result,
             Err(_) => Err(Cause::Timeout { timeout, phase }),
         };
@@ -109,12 +99,12 @@ impl Task {
         }
         let error = result.as_ref().err().map(ToString::to_string);
         let (samples, duplicates) =
-            result.as_ref().map_or((0, 0), |(samples, duplicates)| (samples.len(), *duplicates));
+            result.as_ref().map_or((0, 0), |reading| (reading.samples.len(), reading.duplicates));
         let since_success = self.last_success.map(|success| end.saturating_duration_since(success));
         let health = Health { duration, samples, duplicates, since_success, error: error.as_deref() }.samples();
-        let outcome = result.map(|(samples, _)| samples).map_err(|cause| ScrapeError {
+        let outcome = result.map(|reading| reading.samples).map_err(|cause| ScrapeError {
             source_name: self.source_name.clone(),
-            url: self.client.display_url(),
+            location: self.reader.location(),
             cause,
         });
         match &outcome {
@@ -124,34 +114,6 @@ impl Task {
             Err(error) => tracing::warn!(failures = self.failures, "scrape failed: {error}"),
         }
         Report { outcome, health, at, duration }
-    }
-
-    /// Gets the page, and reads it as it comes: the samples, and how many were there twice.
-    async fn fetch(&mut self, phase: &mut Phase) -> Result<(Samples, u64), Cause> {
-        let Prometheus { body_size_limit, sample_limit, .. } = self.prometheus;
-        let mut parser = None;
-        let timeout = self.schedule.timeout;
-        let delimited = self
-            .client
-            .get(timeout, body_size_limit, phase, |format| {
-                let parser = parser.insert((Parser::new(format, &self.wanted, sample_limit), format));
-                |data: &[u8]| {
-                    data.chunks(PIECE).try_for_each(|piece| {
-                        parser.0.feed(piece)?;
-                        // The sessions may share this processor.
-                        thread::yield_now();
-                        Ok(())
-                    })
-                }
-            })
-            .await?;
-        let Some((parser, format)) = parser else { return Ok((Samples::new(), 0)) };
-        // A server that ends the body by closing the connection may as well have died in the middle of it.
-        if format == Format::Text && !delimited && !parser.is_at_line_start() {
-            return Err(Cause::CutOff);
-        }
-        let duplicates = parser.duplicates();
-        Ok((parser.finish()?, duplicates))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every contestant serves: a table of Counter64 and Gauge32 columns in turn, and scalars. The contestants under
 //! `peers/` have the same.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use agentx::{SubId, Value};
 use anyhow::Result;
@@ -114,6 +114,7 @@ impl Objects {
             name: format!("big{column}"),
             oid: FIRST_COLUMN + column,
             syntax: if column.is_multiple_of(2) { Syntax::Counter64 } else { Syntax::Gauge32 },
+            enumeration: BTreeMap::new(),
             value: metric(format!("cell_{column}")),
         });
         let table =
@@ -123,7 +124,9 @@ impl Objects {
                 name: format!("scalar{scalar}"),
                 oid: format!("2.{scalar}").parse()?,
                 syntax: Syntax::Gauge32,
+                enumeration: BTreeMap::new(),
                 value: metric(format!("scalar_{scalar}")),
+                write: None,
             })
         });
         let subtree = Subtree {

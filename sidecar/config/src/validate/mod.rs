@@ -1,8 +1,11 @@
 //! What must hold of a document beyond its shape.
 
+mod json;
 mod object;
 mod source;
+mod sql;
 mod value;
+mod write;
 
 use std::{collections::HashSet, fmt, ops::Deref};
 

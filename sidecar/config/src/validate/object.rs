@@ -1,11 +1,11 @@
 //! Checks of objects: descriptors and OIDs, one by one and against one another.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use agentx::{Oid, SubId};
 
 use super::{Checks, MAX_TEXT, is_descriptor, value::Sources};
-use crate::{IndexEncoding, IndexKind, Subtree, Table};
+use crate::{IndexEncoding, IndexKind, Subtree, Syntax, Table};
 
 /// Most scalars of one subtree.
 pub const MAX_SCALARS: usize = 256;
@@ -15,6 +15,8 @@ pub const MAX_TABLES: usize = 32;
 pub const MAX_COLUMNS: usize = 64;
 /// Most index objects of one table.
 pub const MAX_INDEXES: usize = 8;
+/// Most names of an object's values.
+const MAX_NAMES: usize = 64;
 /// First arcs below the base that are ours: 9998 the counters' discontinuity time, 9999 conformance statements.
 pub const RESERVED_ARCS: [SubId; 2] = [9998, 9999];
 
@@ -37,18 +39,40 @@ impl Checks {
             self.descriptor(&mut descriptors, &path, &scalar.name);
             // base.oid.0
             self.object_oid(&path, &subtree.oid, &scalar.oid, 1);
+            self.enumeration(&path, scalar.syntax, &scalar.enumeration);
             self.value(&format!("{path}.value"), &scalar.value, scalar.syntax, &sources);
+            self.write(&path, scalar);
         }
         for (i, table) in subtree.tables.iter().enumerate() {
             let path = format!("tables[{i}]");
             self.descriptor(&mut descriptors, &path, &table.name);
             self.table(&path, table, &subtree.oid, &mut descriptors);
             for (j, column) in table.columns.iter().enumerate() {
-                let path = format!("{path}.columns[{j}].value");
-                self.value(&path, &column.value, column.syntax, &sources);
+                let path = format!("{path}.columns[{j}]");
+                self.enumeration(&path, column.syntax, &column.enumeration);
+                self.value(&format!("{path}.value"), &column.value, column.syntax, &sources);
             }
         }
         self.overlaps(subtree);
+    }
+
+    /// Names of an Integer32's values (RFC 2578 section 7.1.1).
+    fn enumeration(&mut self, path: &str, syntax: Syntax, names: &BTreeMap<String, i32>) {
+        if names.is_empty() {
+            return;
+        }
+        let path = format!("{path}.enum");
+        self.refuse_unless(syntax == Syntax::Integer32, &path, "is for Integer32 alone");
+        self.count(&path, names.len(), 1, MAX_NAMES);
+        let mut seen = HashSet::new();
+        for (name, number) in names {
+            self.refuse_unless(
+                is_descriptor(name),
+                &path,
+                format!("{name:?} is not a name: a lower-case letter, then letters and digits, 64 at most"),
+            );
+            self.unique(&mut seen, &path, *number);
+        }
     }
 
     /// An OID that BER can encode (X.690 section 8.19): 0.0 to 0.39, 1.0 to 1.39, or 2 and anything.

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::Checks;
-use crate::{Authorization, Endpoint, Port, Prometheus, Scheme, Source, SourceKind, Tls};
+use super::{Checks, is_dns_subdomain};
+use crate::{Authorization, ConfigMap, Endpoint, Port, Prometheus, Scheme, Source, SourceKind, System, Tls};
 
 /// Most sources of one subtree.
 pub const MAX_SOURCES: usize = 16;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-const MAX_BODY: u64 = 1 << 30;
-const MAX_SAMPLES: u64 = 10_000_000;
+/// The longest body that may be accepted, in octets.
+pub(super) const MAX_BODY: u64 = 1 << 30;
+/// The most samples that may be accepted.
+pub(super) const MAX_SAMPLES: u64 = 10_000_000;
 
 impl Checks {
     pub(super) fn sources(&mut self, sources: &[Source]) {
@@ -23,6 +25,10 @@ impl Checks {
             self.times(&path, source);
             match &source.kind {
                 SourceKind::Prometheus(prometheus) => self.prometheus(&format!("{path}.prometheus"), prometheus),
+                SourceKind::Json(json) => self.json(&format!("{path}.json"), json),
+                SourceKind::Sql(sql) => self.sql(&format!("{path}.sql"), sql),
+                SourceKind::System(System {}) => {}
+                SourceKind::ConfigMap(config_map) => self.config_map(&format!("{path}.configMap"), config_map),
             }
         }
     }
@@ -42,7 +48,7 @@ impl Checks {
         );
     }
 
-    fn between(&mut self, path: &str, value: u64, max: u64) {
+    pub(super) fn between(&mut self, path: &str, value: u64, max: u64) {
         self.refuse_unless((1..=max).contains(&value), path, format!("{value} is not between 1 and {max}"));
     }
 
@@ -52,7 +58,19 @@ impl Checks {
         self.between(&format!("{path}.sampleLimit"), prometheus.sample_limit, MAX_SAMPLES);
     }
 
-    fn endpoint(&mut self, path: &str, endpoint: &Endpoint) {
+    fn config_map(&mut self, path: &str, config_map: &ConfigMap) {
+        self.refuse_unless(is_dns_subdomain(&config_map.name), format!("{path}.name"), "is not a ConfigMap's name");
+        for (key, file) in &config_map.keys {
+            self.refuse_unless(
+                is_data_key(key),
+                format!("{path}.keys"),
+                format!("{key:?} is not a key of a ConfigMap"),
+            );
+            self.file(&format!("{path}.keys.{key}"), file);
+        }
+    }
+
+    pub(super) fn endpoint(&mut self, path: &str, endpoint: &Endpoint) {
         self.refuse_unless(is_host(&endpoint.host), format!("{path}.host"), "is neither a host's name nor an address");
         let holds = match &endpoint.port {
             Port::Number(number) => *number != 0,
@@ -84,7 +102,7 @@ impl Checks {
         }
     }
 
-    fn tls(&mut self, path: &str, tls: &Tls) {
+    pub(super) fn tls(&mut self, path: &str, tls: &Tls) {
         let files = [("caFile", &tls.ca_file), ("certFile", &tls.cert_file), ("keyFile", &tls.key_file)];
         for (field, file) in files {
             if let Some(file) = file {
@@ -99,12 +117,15 @@ impl Checks {
     }
 
     /// A file beside the document: a key of a Secret or ConfigMap, so never a path.
-    fn file(&mut self, path: &str, name: &str) {
-        let key = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        let holds =
-            !name.is_empty() && name.len() <= 253 && name != "." && !name.starts_with("..") && name.bytes().all(key);
-        self.refuse_unless(holds, path, "is not a file's name: letters, digits, - _ and . alone");
+    pub(super) fn file(&mut self, path: &str, name: &str) {
+        self.refuse_unless(is_data_key(name), path, "is not a file's name: letters, digits, - _ and . alone");
     }
+}
+
+/// A key of a Secret or ConfigMap, which is also the name of its file.
+pub(super) fn is_data_key(key: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..") && key.bytes().all(inner)
 }
 
 /// A host as it can stand in a URL: a DNS name, an IPv4 address, or an IPv6 address with or without brackets.

@@ -1,7 +1,7 @@
 //! One connection to a source, kept between scrapes.
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -21,7 +21,7 @@ const MAX_HEADERS: usize = 128;
 /// An HTTP/1.1 connection. Closed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
 }
 
@@ -34,7 +34,7 @@ impl Connection {
     }
 
     /// Sends a request.
-    pub(super) async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Cause> {
+    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Cause> {
         Ok(self.sender.send_request(request).await?)
     }
 

@@ -1,44 +1,23 @@
 //! Credentials, read from files for each scrape.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::{Component, Path},
-};
+use std::path::Path;
 
 use data_encoding::BASE64;
 use hyper::header::HeaderValue;
 use sidecar_config::Authorization;
 
-use crate::source::Cause;
-
-/// The longest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
-
-/// Reads a file of the configuration folder.
-pub(super) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, Cause> {
-    let bad = |problem| Cause::BadFile { name: name.to_owned(), problem };
-    let mut components = Path::new(name).components();
-    let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
-        return Err(bad("is not a plain name in the configuration folder"));
-    };
-    let mut content = Vec::new();
-    File::open(folder.join(name))
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut content))
-        .map_err(|error| Cause::UnreadableFile { name: name.to_owned(), error: error.kind() })?;
-    if content.len() as u64 > MAX_FILE { Err(bad("is longer than 1 MiB")) } else { Ok(content) }
-}
+use crate::source::{Cause, file};
 
 /// The value of the `Authorization` header. It shows nothing of itself when it is printed.
 pub(super) fn header(authorization: &Authorization, folder: &Path) -> Result<HeaderValue, Cause> {
     let (value, file) = match authorization {
         Authorization::Bearer { credentials_file } => {
-            let token = read_file(folder, credentials_file)?;
+            let token = file::read(folder, credentials_file)?;
             ([b"Bearer ", token.trim_ascii()].concat(), credentials_file)
         }
         Authorization::Basic { username_file, password_file } => {
-            let user = read_file(folder, username_file)?;
-            let password = read_file(folder, password_file)?;
+            let user = file::read(folder, username_file)?;
+            let password = file::read(folder, password_file)?;
             if user.contains(&b':') {
                 return Err(Cause::BadFile {
                     name: username_file.clone(),
@@ -104,14 +83,14 @@ mod tests {
     #[rstest]
     fn a_file_elsewhere_is_not_read(#[values("", ".", "..", "../x", "/etc/passwd", "a/b")] name: &str) {
         let folder = folder(&[]);
-        assert!(matches!(read_file(folder.path(), name), Err(Cause::BadFile { .. })), "{name}");
+        assert!(matches!(file::read(folder.path(), name), Err(Cause::BadFile { .. })), "{name}");
     }
 
     #[test]
     fn a_missing_or_endless_file_is_an_error() {
         let folder = folder(&[("long", &vec![b'x'; (1 << 20) + 1])]);
         let missing = Cause::UnreadableFile { name: "none".to_owned(), error: std::io::ErrorKind::NotFound };
-        assert_eq!(read_file(folder.path(), "none"), Err(missing));
-        assert!(matches!(read_file(folder.path(), "long"), Err(Cause::BadFile { .. })));
+        assert_eq!(file::read(folder.path(), "none"), Err(missing));
+        assert!(matches!(file::read(folder.path(), "long"), Err(Cause::BadFile { .. })));
     }
 }

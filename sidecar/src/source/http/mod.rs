@@ -1,4 +1,4 @@
-//! HTTP towards a source: one GET per scrape, over a connection that is kept.
+//! HTTP towards a source: one request per scrape, over a connection that is kept; and towards whoever takes a SET.
 //!
 //! Everything that the server sends is bounded: the head of the response, the body before and after decompression,
 //! and, by the caller, the time. Redirects are not followed.
@@ -16,11 +16,11 @@ mod tests;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode, Uri,
+    Method, Request, Response, StatusCode, Uri,
     body::Incoming,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, LOCATION, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT},
 };
 use hyper_rustls::{DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, ResolveServerName};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -37,8 +37,39 @@ const AGENT: &str = concat!("snmp-sidecar/", env!("CARGO_PKG_VERSION"));
 /// The most that is shown of where a redirect points, in characters.
 const MAX_LOCATION: usize = 200;
 
+/// What is asked of an endpoint, apart from where it is and who asks. No `Debug`: a header may be a secret.
+pub(crate) struct Ask {
+    /// The method.
+    pub(crate) method: Method,
+    /// Path and query, where they are not the endpoint's own.
+    pub(crate) path: Option<String>,
+    /// Headers besides the client's own.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+impl Ask {
+    /// Whether it may be sent again where nobody knows what became of it (RFC 9110 section 9.2.1).
+    fn is_safe(&self) -> bool {
+        self.method.is_safe()
+    }
+}
+
+/// What an endpoint answers.
+pub(crate) struct Reply {
+    /// The status, whatever it is.
+    pub(crate) status: StatusCode,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
+    /// The body, decoded.
+    pub(crate) body: Vec<u8>,
+    /// Whether it is certain that the body came whole.
+    pub(crate) delimited: bool,
+}
+
 /// An HTTP client of one endpoint.
-pub(super) struct Client {
+pub(crate) struct Client {
     endpoint: Endpoint,
     /// Where credential and certificate files are.
     folder: PathBuf,
@@ -56,13 +87,13 @@ struct Target {
 }
 
 impl Client {
-    pub(super) fn new(endpoint: Endpoint, folder: PathBuf, ports: NamedPorts) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, folder: PathBuf, ports: NamedPorts) -> Self {
         let tls = tls::Clients::new(endpoint.tls.clone().unwrap_or_default());
         Self { endpoint, folder, ports, resolver: Resolver::default(), tls, connection: None }
     }
 
     /// The endpoint's URL without its query, which may hold a secret.
-    pub(super) fn display_url(&self) -> String {
+    pub(crate) fn display_url(&self) -> String {
         let port = match &self.endpoint.port {
             Port::Number(port) => port.to_string(),
             Port::Name(name) => self.ports.resolve(&self.endpoint.port).map_or(name.clone(), |port| port.to_string()),
@@ -79,7 +110,16 @@ impl Client {
         phase: &mut Phase,
         begin: impl FnOnce(Format) -> S,
     ) -> Result<bool, Cause> {
-        let (mut connection, mut response) = self.request(timeout, phase).await?;
+        let seconds = HeaderValue::from_str(&timeout.as_secs_f64().to_string());
+        let headers = vec![
+            (ACCEPT, HeaderValue::from_static(media_type::ACCEPT)),
+            (
+                HeaderName::from_static("x-prometheus-scrape-timeout-seconds"),
+                seconds.map_err(|error| Cause::Url(error.to_string()))?,
+            ),
+        ];
+        let ask = Ask { method: Method::GET, path: None, headers, body: Bytes::new() };
+        let (mut connection, mut response) = self.request(&ask, phase).await?;
         check_status(&response)?;
         let mut sink = begin(media_type::format(response.headers())?);
         let delimited = body::read(&mut response, body_limit, phase, &mut sink).await?;
@@ -89,15 +129,32 @@ impl Client {
         Ok(delimited)
     }
 
+    /// Sends a request, and gets the whole of the answer, whatever its status. A redirect is one answer like another.
+    /// Whoever calls gives up when it takes too long.
+    pub(crate) async fn exchange(&mut self, ask: &Ask, body_limit: u64, phase: &mut Phase) -> Result<Reply, Cause> {
+        let (mut connection, mut response) = self.request(ask, phase).await?;
+        let mut body = Vec::new();
+        let mut sink = |data: &[u8]| {
+            body.extend_from_slice(data);
+            Ok(())
+        };
+        let delimited = body::read(&mut response, body_limit, phase, &mut sink).await?;
+        if connection.settle().await? {
+            self.connection = Some(connection);
+        }
+        let (head, _) = response.into_parts();
+        Ok(Reply { status: head.status, headers: head.headers, body, delimited })
+    }
+
     /// Sends the request, and gets the head of the response. A kept connection may have been closed by the server in
-    /// the meantime: then the request is sent once more over a new one.
-    async fn request(
-        &mut self,
-        timeout: Duration,
-        phase: &mut Phase,
-    ) -> Result<(Connection, Response<Incoming>), Cause> {
-        let target = self.target()?;
-        let request = self.make_request(&target, timeout)?;
+    /// the meantime: then a request that changes nothing is sent once more over a new one; any other gets a new one from
+    /// the first, so that it is never sent twice.
+    async fn request(&mut self, ask: &Ask, phase: &mut Phase) -> Result<(Connection, Response<Incoming>), Cause> {
+        let target = self.target(ask.path.as_deref())?;
+        let request = self.make_request(&target, ask)?;
+        if !ask.is_safe() {
+            self.connection = None;
+        }
         let tls = match self.endpoint.scheme {
             Scheme::Http => None,
             Scheme::Https => {
@@ -150,30 +207,35 @@ impl Client {
         }
     }
 
-    fn make_request(&self, target: &Target, timeout: Duration) -> Result<Request<Empty<Bytes>>, Cause> {
+    fn make_request(&self, target: &Target, ask: &Ask) -> Result<Request<Full<Bytes>>, Cause> {
         let path = target.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut request = Request::get(path)
+        let mut request = Request::builder()
+            .method(&ask.method)
+            .uri(path)
             .header(HOST, &target.host)
             .header(USER_AGENT, AGENT)
-            .header(ACCEPT, media_type::ACCEPT)
-            .header(ACCEPT_ENCODING, "gzip")
-            .header("x-prometheus-scrape-timeout-seconds", timeout.as_secs_f64().to_string());
+            .header(ACCEPT_ENCODING, "gzip");
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
         if let Some(authorization) = &self.endpoint.authorization {
             request = request.header(AUTHORIZATION, credential::header(authorization, &self.folder)?);
         }
-        request.body(Empty::new()).map_err(|error| Cause::Url(error.to_string()))
+        request.body(Full::new(ask.body.clone())).map_err(|error| Cause::Url(error.to_string()))
     }
 
-    fn target(&self) -> Result<Target, Cause> {
+    /// Where a request goes: to this path, or to the endpoint's own.
+    fn target(&self, path: Option<&str>) -> Result<Target, Cause> {
+        let path = path.unwrap_or(&self.endpoint.path);
         let port = self.ports.resolve(&self.endpoint.port).ok_or_else(|| match &self.endpoint.port {
             Port::Name(name) => Cause::UnknownPort(name.clone()),
             Port::Number(port) => Cause::UnknownPort(port.to_string()),
         })?;
         let host = self.host();
-        if host.contains(['/', '@', '?', '#']) || !self.endpoint.path.starts_with('/') {
+        if host.contains(['/', '@', '?', '#']) || !path.starts_with('/') {
             return Err(Cause::Url("the host is not a host name, or the path does not begin with /".to_owned()));
         }
-        let uri: Uri = format!("{}://{host}:{port}{}", self.scheme(), self.endpoint.path)
+        let uri: Uri = format!("{}://{host}:{port}{path}", self.scheme())
             .parse()
             .map_err(|error: hyper::http::uri::InvalidUri| Cause::Url(error.to_string()))?;
         Ok(Target { uri, host: format!("{host}:{port}") })

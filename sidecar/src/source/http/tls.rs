@@ -11,8 +11,7 @@ use rustls::{
 };
 use sidecar_config::Tls;
 
-use super::credential;
-use crate::source::{Cause, error::in_full};
+use crate::source::{Cause, error::in_full, file};
 
 /// The contents of the files that a client is made of. No `Debug`: one is a private key.
 #[derive(PartialEq, Eq)]
@@ -46,7 +45,7 @@ impl Clients {
     }
 
     fn read(&self, folder: &Path) -> Result<Material, Cause> {
-        let read = |name: &Option<String>| name.as_ref().map(|name| credential::read_file(folder, name)).transpose();
+        let read = |name: &Option<String>| name.as_ref().map(|name| file::read(folder, name)).transpose();
         let certificate = match (read(&self.settings.cert_file)?, read(&self.settings.key_file)?) {
             (Some(chain), Some(key)) => Some((chain, key)),
             (None, None) => None,

@@ -38,6 +38,7 @@ mod fuzz;
 mod metadata;
 mod number;
 mod sample_line;
+mod scraper;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ mod tests;
 pub use error::{Excerpt, Found, ParseError, Reason};
 #[doc(hidden)]
 pub use fuzz::fuzz;
+pub(super) use scraper::Scraper;
 
 use crate::{sample::Samples, source::NameFilter};
 use cursor::{Cursor, Fault, continues_name};

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, sync::mpsc};
 
 use super::server::{Server, outcome, page, read_head, show, task};
-use crate::source::{Cause, HEALTH_METRICS, NameFilter, NamedPorts, Task};
+use crate::source::{Cause, HEALTH_METRICS, NameFilter, NamedPorts, Place, Task};
 
 pub(super) fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -134,7 +134,11 @@ async fn a_host_name_and_a_port_name_are_resolved() {
     });
     let task = |ports: String| {
         let ports: NamedPorts = ports.parse().unwrap();
-        Task::new(serde_json::from_value(source.clone()).unwrap(), NameFilter::all(), "/".into(), ports)
+        Task::new(
+            serde_json::from_value(source.clone()).unwrap(),
+            NameFilter::all(),
+            Place { folder: "/".into(), ports },
+        )
     };
     assert_eq!(outcome(&task(format!("web={}", server.port)).scrape().await), Ok(vec!["m 1".to_owned()]));
     let error = task("api=1".to_owned()).scrape().await.outcome.unwrap_err();

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     sample::Samples,
-    source::{NameFilter, NamedPorts, Report, Task},
+    source::{NameFilter, NamedPorts, Place, Report, Task},
 };
 
 /// A server on a port of its own, for as long as the test's runtime lives.
@@ -104,7 +104,8 @@ pub(super) fn task_within(timeout: Duration, port: u16, fields: Value, folder: &
     let source = json!({
         "name": "app", "intervalMs": 10_000, "timeoutMs": timeout.as_millis(), "staleAfterMs": 60_000, "prometheus": prometheus
     });
-    Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), folder.to_owned(), NamedPorts::default())
+    let place = Place { folder: folder.to_owned(), ports: NamedPorts::default() };
+    Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), place)
 }
 
 /// A response with this content type and body.

@@ -1,0 +1,41 @@
+//! Checks of what a SET may bring, and of where it goes.
+
+use super::{Checks, is_dns_subdomain, source::is_data_key, value::whole_text};
+use crate::{ConfigMapWrite, Scalar, Syntax, Value, WriteKind};
+
+impl Checks {
+    /// What is written, and the names of an object's values.
+    pub(super) fn write(&mut self, path: &str, scalar: &Scalar) {
+        let Some(write) = &scalar.write else { return };
+        let path = format!("{path}.write");
+        let holds = !scalar.syntax.is_counter();
+        self.refuse_unless(holds, &path, format!("a {:?} cannot be written", scalar.syntax));
+        let holds = matches!(scalar.value, Value::Metric(_));
+        self.refuse_unless(holds, &path, "a constant cannot be written");
+        if let Some(range) = write.range {
+            let numbers = matches!(scalar.syntax, Syntax::Integer32 | Syntax::Unsigned32 | Syntax::Gauge32);
+            self.refuse_unless(numbers, format!("{path}.range"), "is for Integer32, Unsigned32 and Gauge32 alone");
+            let holds = range.min.zip(range.max).is_none_or(|(min, max)| min <= max);
+            self.refuse_unless(holds, format!("{path}.range"), "the least value is greater than the greatest");
+        }
+        if let Some(length) = write.length {
+            self.refuse_unless(scalar.syntax.is_string(), format!("{path}.length"), "is for strings alone");
+            let holds = length.min <= length.max;
+            self.refuse_unless(holds, format!("{path}.length"), "the least length is greater than the greatest");
+        }
+        if let Some(pattern) = &write.pattern {
+            self.refuse_unless(scalar.syntax.is_string(), format!("{path}.pattern"), "is for strings alone");
+            if let Err(error) = whole_text(pattern) {
+                self.refuse(format!("{path}.pattern"), format!("is not a regular expression: {error}"));
+            }
+        }
+        match &write.kind {
+            WriteKind::Http(http) => self.endpoint(&format!("{path}.http"), &http.endpoint),
+            WriteKind::ConfigMap(ConfigMapWrite { name, key }) => {
+                let path = format!("{path}.configMap");
+                self.refuse_unless(is_dns_subdomain(name), format!("{path}.name"), "is not a ConfigMap's name");
+                self.refuse_unless(is_data_key(key), format!("{path}.key"), "is not a key of a ConfigMap");
+            }
+        }
+    }
+}

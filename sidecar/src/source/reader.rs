@@ -1,0 +1,64 @@
+//! The kinds of source, under one face: each reads its samples once when it is asked to.
+
+use std::{path::PathBuf, time::Duration};
+
+use sidecar_config::SourceKind;
+
+use super::{Cause, NameFilter, NamedPorts, Phase, config_map, prometheus};
+use crate::sample::Samples;
+
+/// What the sources of a sidecar have in common.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The configuration folder: credentials, certificates and mirrored ConfigMaps lie there.
+    pub folder: PathBuf,
+    /// The pod's named ports.
+    pub ports: NamedPorts,
+}
+
+/// What one reading gave.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) samples: Samples,
+    /// How many samples were dropped because their name and labels were there already.
+    pub(super) duplicates: u64,
+}
+
+/// A source of one of the kinds.
+pub(super) enum Reader {
+    Prometheus(prometheus::Scraper),
+    ConfigMap(config_map::Files),
+    /// Of a kind that is not read yet.
+    NotServed,
+}
+
+impl Reader {
+    /// A reader that keeps the samples that `wanted` names.
+    pub(super) fn new(kind: SourceKind, wanted: NameFilter, place: Place) -> Self {
+        match kind {
+            SourceKind::Prometheus(prometheus) => Self::Prometheus(prometheus::Scraper::new(prometheus, wanted, place)),
+            SourceKind::ConfigMap(config_map) => {
+                Self::ConfigMap(config_map::Files::new(config_map, wanted, place.folder))
+            }
+            SourceKind::Json(_) | SourceKind::Sql(_) | SourceKind::System(_) => Self::NotServed,
+        }
+    }
+
+    /// Reads once. Whoever calls gives up after `timeout`; `phase` says how far it got.
+    pub(super) async fn read(&mut self, timeout: Duration, phase: &mut Phase) -> Result<Reading, Cause> {
+        match self {
+            Self::Prometheus(scraper) => scraper.read(timeout, phase).await,
+            Self::ConfigMap(files) => files.read(),
+            Self::NotServed => Err(Cause::NotServed),
+        }
+    }
+
+    /// Where it reads, for people: a URL without its query, or what stands for one. Holds no secret.
+    pub(super) fn location(&self) -> String {
+        match self {
+            Self::Prometheus(scraper) => scraper.location(),
+            Self::ConfigMap(files) => files.location(),
+            Self::NotServed => String::new(),
+        }
+    }
+}
