@@ -110,6 +110,11 @@ fn prometheus(patch: &Json) -> Json {
     source(&json!({"prometheus": merged(json!({"port": 9100}), patch)}))
 }
 
+fn json_source(patch: &Json) -> Json {
+    let metrics = json!([{"name": "users", "path": "$.users"}]);
+    source(&json!({"json": merged(json!({"port": 8080, "metrics": metrics}), patch)}))
+}
+
 fn index(index: &Json) -> Json {
     let columns = json!([{"name": "two", "oid": "9", "syntax": "Gauge32", "value": {"source": "app", "metric": "up"}}]);
     merged(
@@ -311,6 +316,20 @@ fn cases() -> Vec<Case> {
             "spec.scalars[0].value",
             scalar(&json!({"syntax": "IpAddress", "value": {"label": "ip"}})),
             scalar(&json!({"syntax": "IpAddress"})),
+        ),
+        case(
+            "a constant cannot be written: name a metric that shows what is set",
+            "spec.scalars[0].write",
+            scalar(&json!({"write": {"configMap": secret}})),
+            scalar(
+                &json!({"value": {"constant": "1", "source": null, "metric": null}, "write": {"configMap": secret}}),
+            ),
+        ),
+        case(
+            "a body goes with the method POST",
+            "spec.sources[0].json.body",
+            json_source(&json!({"method": "POST", "body": "{}"})),
+            json_source(&json!({"body": "{}"})),
         ),
         case(
             "counters cannot be written",

@@ -332,12 +332,24 @@ impl Samples {
     }
 }
 
+impl<'a> Sample<'a> {
+    /// The text of a sample that is one, which may be empty.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
+        self.labels.find(TEXT)
+    }
+}
+
 impl<'a> Labels<'a> {
     /// The text of the label `name`. An absent label and an empty one are the same, as in Prometheus: `None`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.find(name).filter(|text| !text.is_empty())
+    }
+
+    fn find(&self, name: &str) -> Option<&'a str> {
         let found = self.names.binary_search_by(|label| label.of(self.text).cmp(name)).ok()?;
-        self.texts().nth(found).filter(|text| !text.is_empty())
+        self.texts().nth(found)
     }
 
     /// Names and texts, sorted by name.
@@ -429,9 +441,12 @@ mod tests {
         }
         let mut samples = Samples::new();
         samples.push_text("level", [("zone", "a")], "warn").unwrap();
+        samples.push_text("level", [], "").unwrap();
+        samples.push("level", [], Number::Signed(1)).unwrap();
         let sample = samples.get(0).unwrap();
         assert!(sample.value.as_f64().is_nan());
-        assert_eq!((sample.labels.get(TEXT), sample.labels.get("zone")), (Some("warn"), Some("a")));
+        assert_eq!(sample.labels.get("zone"), Some("a"));
+        assert_eq!(samples.iter().map(|sample| sample.text()).collect::<Vec<_>>(), [Some("warn"), Some(""), None]);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use sidecar_config::{IndexKind, ParseError, Subtree, Value, file_name, parse, pa
 /// A document of version 1 with every field set. It never changes: sidecars of any later version must read it.
 const GOLDEN: &str = include_str!("golden/version-1.json");
 
+/// A document of version 1 with every kind of source and of write. It never changes either.
+const KINDS: &str = include_str!("golden/version-1-kinds.json");
+
 fn golden() -> Json {
     serde_json::from_str(GOLDEN).unwrap()
 }
@@ -45,6 +48,12 @@ fn a_document_of_version_1_is_read_for_ever() {
     assert_eq!(document.oid.to_string(), "1.3.6.1.4.1.12345.5");
     assert!(matches!(document.tables[0].index[0].kind, IndexKind::Pod {}));
     assert!(matches!(&document.scalars[2].value, Value::Constant(text) if text == "Acme"));
+}
+
+#[test]
+fn every_kind_of_source_and_of_write_is_read_and_written_as_it_stands() {
+    let document = parse_strict(KINDS.as_bytes()).unwrap();
+    assert_eq!(serde_json::to_value(&document).unwrap(), serde_json::from_str::<Json>(KINDS).unwrap());
 }
 
 #[test]

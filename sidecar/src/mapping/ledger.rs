@@ -15,7 +15,7 @@ use super::{
     syntax,
     take::{Numbers, Shape},
 };
-use crate::sample::{Sample, TEXT};
+use crate::sample::Sample;
 
 /// Where an object stands while a scrape is read: what to read into, and what to tell.
 pub(super) struct Ledger<'a, R> {
@@ -52,7 +52,7 @@ impl<R: Locate> Ledger<'_, R> {
 
     /// The sample's number: that of its text's name, where it has one.
     fn number(&self, sample: &Sample<'_>) -> Num {
-        let text = (!self.enumeration.is_empty()).then(|| sample.labels.get(TEXT)).flatten();
+        let text = (!self.enumeration.is_empty()).then(|| sample.text()).flatten();
         let named = text.and_then(|text| self.enumeration.get(text));
         named.map_or_else(|| Num::from(sample.value), |number| Num::Int((*number).into()))
     }
@@ -97,12 +97,16 @@ impl<R: Locate> Ledger<'_, R> {
         }
     }
 
-    /// The smallest text of the label in each row.
-    pub(super) fn texts<'s>(&mut self, samples: impl Iterator<Item = Sample<'s>>, label: &str) {
+    /// The smallest text in each row.
+    pub(super) fn texts<'s>(
+        &mut self,
+        samples: impl Iterator<Item = Sample<'s>>,
+        text: impl Fn(&Sample<'s>) -> Option<&'s str>,
+    ) {
         let mut smallest: Vec<Option<&str>> = Vec::new();
         let mut ambiguous = Vec::new();
         for sample in samples {
-            let (Some(row), Some(text)) = (self.row(&sample), sample.labels.get(label)) else { continue };
+            let (Some(row), Some(text)) = (self.row(&sample), text(&sample)) else { continue };
             let Some(slot) = at_row(&mut smallest, row) else { continue };
             match slot {
                 Some(other) if *other != text => {

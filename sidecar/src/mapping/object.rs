@@ -15,7 +15,7 @@ use super::{
     syntax,
     take::Take,
 };
-use crate::sample::{Sample, TEXT};
+use crate::sample::Sample;
 
 /// A scalar or a column, with its values.
 #[derive(Debug)]
@@ -134,18 +134,18 @@ impl Object {
         let Metric { name, matcher, enumeration, take, missing, cells, .. } = metric.as_mut();
         cells.begin();
         let mut ledger = Ledger { object: &self.name, syntax: self.syntax, enumeration, rows, cells, counts };
-        let samples = page.named(name).filter(|sample| matcher.matches(&sample.labels));
-        let is_text = |sample: &Sample<'_>| sample.labels.get(TEXT).is_some();
+        let samples = || page.named(name).filter(|sample| matcher.matches(&sample.labels));
         match take {
-            Take::Label(label) => ledger.texts(samples, label),
-            Take::Numbers { .. } if self.syntax.is_string() && page.named(name).any(|sample| is_text(&sample)) => {
-                ledger.texts(samples, TEXT);
+            Take::Label(label) => ledger.texts(samples(), |sample| sample.labels.get(label)),
+            Take::Numbers { of, shape } if self.syntax.is_string() => {
+                ledger.texts(samples(), Sample::text);
+                ledger.numbers(samples().filter(|sample| sample.text().is_none()), of, *shape, at);
             }
-            Take::Numbers { of, shape } => ledger.numbers(samples, of, *shape, at),
+            Take::Numbers { of, shape } => ledger.numbers(samples(), of, *shape, at),
             Take::Quantile { quantile, buckets, rates, shape } => {
                 let buckets = page.named(buckets).filter(|sample| matcher.matches(&sample.labels));
                 let histograms = ledger.histograms(buckets, rates.as_mut(), at);
-                ledger.quantiles(samples, histograms, *quantile, *shape);
+                ledger.quantiles(samples(), histograms, *quantile, *shape);
             }
         }
         cells.end(matches!(missing, Missing::Hold));

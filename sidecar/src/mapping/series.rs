@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::rows::Renumbering;
-use crate::sample::Labels;
+use crate::sample::{Labels, TEXT};
 
 /// Of series that are gone so many are remembered, or as many as are there: labels that are others in each scrape take
 /// no more memory than that.
@@ -100,7 +100,8 @@ impl<T> Series<T> {
 
     fn key(&self, labels: &Labels<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        for label in labels.iter().filter(|(_, text)| !text.is_empty()) {
+        // A text is what the sample holds, and not what it is known by.
+        for label in labels.iter().filter(|(name, text)| !text.is_empty() && *name != TEXT) {
             label.hash(&mut hasher);
         }
         std::hash::Hasher::finish(&hasher)

@@ -44,7 +44,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::sample::TEXT;
 
     #[test]
     fn each_key_that_is_there_is_a_text_sample() {
@@ -56,7 +55,7 @@ mod tests {
         let config_map = ConfigMap { name: "s".to_owned(), keys: keys.into() };
         let wanted = NameFilter::new(["host_name", "limit", "gone"].map(str::to_owned));
         let samples = Files::new(config_map, wanted, folder.path().to_owned()).read().unwrap().samples;
-        let read: Vec<_> = samples.iter().map(|s| (s.name, s.labels.get(TEXT), s.value.as_integer())).collect();
+        let read: Vec<_> = samples.iter().map(|s| (s.name, s.text(), s.value.as_integer())).collect();
         assert_eq!(read, [("host_name", Some("web\n1"), None), ("limit", Some("10"), Some(10))]);
     }
 

@@ -11,6 +11,7 @@ mod rates;
 mod scalars;
 mod size;
 mod tables;
+mod texts;
 
 use std::time::{Duration, Instant};
 
