@@ -72,15 +72,53 @@ pub struct Inputs {
     pub pods: BTreeMap<String, Vec<(Key, Arc<Pod>)>>,
 }
 
+/// What inputs are known by: two that have the same come to the same plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signature {
+    /// The API's objects, without the states in which they were.
+    objects: [Vec<Life>; 3],
+    namespaces: BTreeMap<String, Arc<KeptNamespace>>,
+    system_secrets: BTreeMap<String, Arc<Data>>,
+    readable: [BTreeMap<Key, Arc<Data>>; 2],
+    pods: BTreeMap<String, Vec<(Key, Arc<Pod>)>>,
+}
+
+/// An object's uid, and its generation, which grows with each change of the spec and with none of the status. One that
+/// lacks either is like no other.
+#[derive(Debug, Clone)]
+struct Life(Option<(String, i64)>);
+
+impl PartialEq for Life {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_some() && self.0 == other.0
+    }
+}
+
+fn lives<T: ResourceExt>(objects: &[Arc<T>]) -> Vec<Life> {
+    objects.iter().map(|object| Life(object.uid().zip(object.meta().generation))).collect()
+}
+
 impl Inputs {
+    /// What these are known by.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        Signature {
+            objects: [lives(&self.subtrees), lives(&self.contexts), lives(&self.trap_targets)],
+            namespaces: self.namespaces.clone(),
+            system_secrets: self.system_secrets.clone(),
+            readable: [self.readable_secrets.clone(), self.readable_config_maps.clone()],
+            pods: self.pods.clone(),
+        }
+    }
+
     /// Everything there is to plan. Of Secrets, those that SnmpContexts name.
     #[must_use]
     pub fn objects(&self, system_namespace: &str) -> Objects {
         let labels = |(name, kept): (&String, &Arc<KeptNamespace>)| (name.clone(), kept.labels.clone());
         let mut objects = Objects {
-            subtrees: self.subtrees.iter().map(|object| SnmpSubtree::clone(object)).collect(),
-            contexts: self.contexts.iter().map(|object| SnmpContext::clone(object)).collect(),
-            trap_targets: self.trap_targets.iter().map(|object| SnmpTrapTarget::clone(object)).collect(),
+            subtrees: self.subtrees.clone(),
+            contexts: self.contexts.clone(),
+            trap_targets: self.trap_targets.clone(),
             namespaces: self.namespaces.iter().map(labels).collect(),
             ..Objects::default()
         };
@@ -196,7 +234,7 @@ mod tests {
             index.subtrees.apply(key(&subtree), version(&subtree), Arc::new(subtree));
         }
         let objects = index.objects("snmp-system");
-        assert_eq!(objects.subtrees.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["stays"]);
+        assert_eq!(objects.subtrees.iter().map(|subtree| subtree.name_any()).collect::<Vec<_>>(), ["stays"]);
     }
 
     #[test]

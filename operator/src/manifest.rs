@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crds::{Admission, GROUP, VERSION};
@@ -251,7 +252,7 @@ impl Reader<'_> {
         }
     }
 
-    fn keep<T>(&mut self, place: Place, object: &Json, admitted: Json, list: fn(&mut Objects) -> &mut Vec<T>)
+    fn keep<T>(&mut self, place: Place, object: &Json, admitted: Json, list: fn(&mut Objects) -> &mut Vec<Arc<T>>)
     where
         T: serde::de::DeserializeOwned,
         for<'t> ObjectId: From<&'t T>,
@@ -264,7 +265,7 @@ impl Reader<'_> {
                     self.refuse(place, object, "", message);
                 } else {
                     self.found.places.insert(id, place);
-                    list(&mut self.found.objects).push(read);
+                    list(&mut self.found.objects).push(Arc::new(read));
                 }
             }
             Err(error) => self.refuse(place, object, &error.path().to_string(), error.inner().to_string()),

@@ -130,6 +130,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         events,
         touches,
         metrics,
+        planned: None,
     };
     let mut controllers = tokio::spawn(controllers.run(watcher));
 

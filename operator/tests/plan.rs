@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail as tests do")]
 
+use std::sync::Arc;
+
 use master_config::Listeners;
 use operator::{
     config_map,
@@ -9,21 +11,21 @@ use operator::{
 };
 use serde_json::{Value as Json, json};
 
-fn subtree(name: &str, oid: &str, created: Option<&str>, scalars: &Json) -> crds::SnmpSubtree {
+fn subtree(name: &str, oid: &str, created: Option<&str>, scalars: &Json) -> Arc<crds::SnmpSubtree> {
     let metadata = json!({"name": name, "namespace": "acme", "creationTimestamp": created});
     let spec = json!({"oid": oid, "selector": {}, "scalars": scalars});
     let object =
         json!({"apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpSubtree", "metadata": metadata, "spec": spec});
-    serde_json::from_value(object).unwrap()
+    Arc::new(serde_json::from_value(object).unwrap())
 }
 
 fn one() -> Json {
     json!([{"name": "one", "oid": "1", "syntax": "OctetString", "value": {"constant": "1"}}])
 }
 
-fn context(name: &str, spec: &Json) -> crds::SnmpContext {
+fn context(name: &str, spec: &Json) -> Arc<crds::SnmpContext> {
     let object = json!({"apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpContext", "metadata": {"name": name}, "spec": spec});
-    serde_json::from_value(object).unwrap()
+    Arc::new(serde_json::from_value(object).unwrap())
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn what_of_a_context_is_refused_is_left_out_and_the_rest_stands() {
         "system": {"name": "x".repeat(256)},
     });
     let mut there = subtree("there", "1.3.6.1.4.1.9.1.1", None, &one());
-    there.spec.context_refs = vec!["acme".into()];
+    Arc::make_mut(&mut there).spec.context_refs = vec!["acme".into()];
     let objects = Objects {
         subtrees: vec![there],
         contexts: vec![context("acme", &spec)],
@@ -135,7 +137,7 @@ fn what_of_a_context_is_refused_is_left_out_and_the_rest_stands() {
 fn of_two_contexts_the_older_keeps_the_name_the_community_and_the_user() {
     let of = |name: &str, created: &str, spec: &Json| {
         let mut context = context(name, spec);
-        context.metadata.creation_timestamp = serde_json::from_value(json!(created)).unwrap();
+        Arc::make_mut(&mut context).metadata.creation_timestamp = serde_json::from_value(json!(created)).unwrap();
         context
     };
     let open = json!({"from": "All"});
@@ -147,7 +149,7 @@ fn of_two_contexts_the_older_keeps_the_name_the_community_and_the_user() {
     };
     let twin = json!({"contextName": "old", "allowedNamespaces": open, "allowedSubtrees": ["1.3.6.1.4.1"]});
     let mut lost = subtree("lost", "1.3.6.1.4.1.9.1.1", None, &one());
-    lost.spec.context_refs = vec!["twin".into()];
+    Arc::make_mut(&mut lost).spec.context_refs = vec!["twin".into()];
     let objects = Objects {
         subtrees: vec![lost],
         contexts: vec![
@@ -199,13 +201,13 @@ fn what_is_taken_out_of_the_plan_is_granted_nothing() {
     assert_eq!(grants, ["1.3.6.1.4.1.9.1", "1.3.6.1.4.1.9.2"]);
 }
 
-fn target(namespace: &str, name: &str, created: &str, spec: &Json) -> crds::SnmpTrapTarget {
+fn target(namespace: &str, name: &str, created: &str, spec: &Json) -> Arc<crds::SnmpTrapTarget> {
     let object = json!({
         "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpTrapTarget",
         "metadata": {"name": name, "namespace": namespace, "creationTimestamp": created},
         "spec": spec,
     });
-    serde_json::from_value(object).unwrap()
+    Arc::new(serde_json::from_value(object).unwrap())
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn the_youngest_over_a_namespaces_quota_are_refused_and_others_namespaces_have_t
         .map(|n| subtree(&format!("s{n}"), &format!("1.3.6.1.4.1.9.1.{n}"), Some(&day(5 - n)), &one()))
         .collect();
     let mut elsewhere = subtree("s9", "1.3.6.1.4.1.9.1.9", Some(&day(9)), &one());
-    elsewhere.metadata.namespace = Some("globex".to_owned());
+    Arc::make_mut(&mut elsewhere).metadata.namespace = Some("globex".to_owned());
     subtrees.push(elsewhere);
     let spec = json!({"address": "noc:162", "version": "V2c", "communityRef": {"name": "c", "key": "k"}});
     let trap_targets = (1..=3).map(|n| target("acme", &format!("t{n}"), &day(n), &spec)).collect();

@@ -21,7 +21,7 @@ use crate::{
 const MAX_OCTETS: usize = 1 << 20;
 
 /// What the plan goes by besides the objects.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
     /// How to plan.
     pub settings: Settings,

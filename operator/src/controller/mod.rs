@@ -27,7 +27,13 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-use crate::{index::Key, leadership::Leadership, metrics::Metrics, plan::Kind, watches::SharedIndex};
+use crate::{
+    index::{Key, Signature},
+    leadership::Leadership,
+    metrics::Metrics,
+    plan::Kind,
+    watches::SharedIndex,
+};
 use desired::{Desired, Terms};
 use events::Events;
 pub use failures::Failures;
@@ -86,6 +92,15 @@ pub struct Controllers {
     pub touches: Arc<Mutex<Queue>>,
     /// Counts.
     pub metrics: Metrics,
+    /// The last plan; none at first.
+    pub planned: Option<Planned>,
+}
+
+/// A plan, and what it was made of.
+pub struct Planned {
+    signature: Signature,
+    terms: Terms,
+    desired: Arc<Desired>,
 }
 
 /// What a pass came to.
@@ -150,30 +165,52 @@ impl Controllers {
         let begun = Instant::now();
         self.changed.mark_unchanged();
         self.terms.ca.clone_from(&self.ca.borrow_and_update());
-        let inputs = lock(&self.index, |index| index.inputs());
-        let terms = self.terms.clone();
-        // Away from the thread that answers admission requests and probes.
-        let planned = tokio::task::spawn_blocking(move || desired::desired(&inputs, &terms)).await;
-        let Ok(desired) = planned else {
-            self.metrics.reconciled("plan", "failed");
-            tracing::error!("the plan has ended by a panic, which is a defect");
+        let Some(desired) = self.plan().await else {
             sleep(Duration::from_secs(1)).await;
             return Passed::Settled;
         };
-        self.metrics.reconciled("plan", "done");
+        let desired = &*desired;
         self.once(failures).await;
-        self.masters(&desired, failures).await;
-        self.namespaces(&desired, failures).await;
-        let passed = self.all_statuses(&desired, failures).await;
-        let stale = lock(&self.index, |index| touch::stale(index, &desired));
+        self.masters(desired, failures).await;
+        self.namespaces(desired, failures).await;
+        let passed = self.all_statuses(desired, failures).await;
+        let stale = lock(&self.index, |index| touch::stale(index, desired));
         self.metrics.touches_queued(lock(&self.touches, |queue| {
             queue.set(stale);
             queue.len()
         }));
-        failures.retain_known(&desired);
+        failures.retain_known(desired);
         self.metrics.took(begun.elapsed());
         tracing::debug!(took = ?begun.elapsed(), subtrees = desired.subtrees.len(), "reconciled");
         passed
+    }
+
+    /// What there should be. A plan of what it was made of already stands: what has changed may be a status that the
+    /// operator itself has written, or what it has made.
+    async fn plan(&mut self) -> Option<Arc<Desired>> {
+        let inputs = lock(&self.index, |index| index.inputs());
+        let signature = inputs.signature();
+        if let Some(planned) = &self.planned
+            && planned.terms == self.terms
+            && planned.signature == signature
+        {
+            return Some(Arc::clone(&planned.desired));
+        }
+        // Gone before there is another: there may be very much of it.
+        self.planned = None;
+        let terms = self.terms.clone();
+        // Away from the thread that answers admission requests and probes.
+        let planned = tokio::task::spawn_blocking(move || {
+            let desired = Arc::new(desired::desired(&inputs, &terms));
+            Planned { signature, terms, desired }
+        });
+        let Ok(planned) = planned.await else {
+            self.metrics.reconciled("plan", "failed");
+            tracing::error!("the plan has ended by a panic, which is a defect");
+            return None;
+        };
+        self.metrics.reconciled("plan", "done");
+        Some(Arc::clone(&self.planned.insert(planned).desired))
     }
 
     async fn once(&self, failures: &mut Failures) {

@@ -1,6 +1,9 @@
 //! Tenants: which namespaces may publish under which OIDs, and in which SNMP context.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use crds::{AllowedNamespaces, FromNamespaces, LabelSelector, SnmpContext, SnmpContextSpec};
 use master_config::IpNet;
@@ -41,7 +44,7 @@ impl<'a> Contexts<'a> {
     /// The contexts, also as a list from the oldest to the youngest. With `default`, the context [`DEFAULT_CONTEXT`] is
     /// there unless another is in its place.
     pub(super) fn new(objects: &'a Objects, default: bool, refusals: &mut Vec<Refusal>) -> (Self, Vec<Served>) {
-        let mut contexts: Vec<_> = objects.contexts.iter().collect();
+        let mut contexts: Vec<_> = objects.contexts.iter().map(Arc::as_ref).collect();
         contexts.sort_by_key(|context| age(&context.metadata));
         let built_in = built_in();
         if default && !contexts.iter().any(|context| snmp_name(context).is_empty()) {

@@ -18,6 +18,7 @@ mod write;
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
+    sync::Arc,
 };
 
 use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
@@ -38,11 +39,11 @@ use oid_space::OidSpace;
 #[derive(Debug, Clone, Default)]
 pub struct Objects {
     /// SnmpSubtrees.
-    pub subtrees: Vec<SnmpSubtree>,
+    pub subtrees: Vec<Arc<SnmpSubtree>>,
     /// SnmpContexts.
-    pub contexts: Vec<SnmpContext>,
+    pub contexts: Vec<Arc<SnmpContext>>,
     /// SnmpTrapTargets.
-    pub trap_targets: Vec<SnmpTrapTarget>,
+    pub trap_targets: Vec<Arc<SnmpTrapTarget>>,
     /// Labels of namespaces. A namespace that is not listed has its name as its one label.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Secrets of the operator's own namespace, at least.
@@ -50,7 +51,7 @@ pub struct Objects {
 }
 
 /// What the operator is set to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The fewest arcs of a subtree's OID, so that no one claims a whole enterprise by accident.
     pub minimum_arcs: usize,
@@ -292,11 +293,11 @@ pub fn plan(objects: &Objects, settings: &Settings) -> Plan {
 }
 
 /// The objects from the oldest to the youngest, each once.
-fn by_age<T: kube::ResourceExt>(objects: &[T]) -> impl Iterator<Item = (ObjectId, &T)>
+fn by_age<T: kube::ResourceExt>(objects: &[Arc<T>]) -> impl Iterator<Item = (ObjectId, &T)>
 where
     for<'t> ObjectId: From<&'t T>,
 {
-    let mut objects: Vec<_> = objects.iter().collect();
+    let mut objects: Vec<_> = objects.iter().map(Arc::as_ref).collect();
     objects.sort_by_key(|object| age(object.meta()));
     let mut known = HashSet::new();
     objects.into_iter().filter_map(move |object| {

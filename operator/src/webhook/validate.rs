@@ -2,7 +2,7 @@
 //!
 //! What may come right later, as a context that is not there yet, is told and allowed: manifests come in any order.
 
-use std::{collections::BTreeSet, fmt::Display};
+use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 
 use crds::{GROUP, SnmpContext, SnmpSubtree, SnmpTrapTarget};
 use serde_json::{Value as Json, json};
@@ -103,14 +103,14 @@ fn read<T: serde::de::DeserializeOwned>(object: Json) -> Result<T, Cause> {
 /// A kind of the API, as its list among the objects.
 trait Listed: Sized {
     const KIND: Kind;
-    fn list(objects: &mut Objects) -> &mut Vec<Self>;
+    fn list(objects: &mut Objects) -> &mut Vec<Arc<Self>>;
 }
 
 macro_rules! listed {
     ($($kind:ident $list:ident;)*) => {
         $(impl Listed for $kind {
             const KIND: Kind = Kind::$kind;
-            fn list(objects: &mut Objects) -> &mut Vec<Self> {
+            fn list(objects: &mut Objects) -> &mut Vec<Arc<Self>> {
                 &mut objects.$list
             }
         })*
@@ -131,9 +131,9 @@ where
     // Only a context takes something from others: subtrees come after those that were there before.
     let before = (T::KIND == Kind::SnmpContext).then(|| plan::plan(&objects, settings));
     let list = T::list(&mut objects);
-    match list.iter_mut().find(|other| ObjectId::from(&**other) == id) {
-        Some(place) => *place = object,
-        None => list.push(object),
+    match list.iter_mut().find(|other| ObjectId::from(&***other) == id) {
+        Some(place) => *place = Arc::new(object),
+        None => list.push(Arc::new(object)),
     }
     let after = plan::plan(&objects, settings);
     let mut judged = Judged { refused: Vec::new(), told: Vec::new() };

@@ -22,8 +22,8 @@ fn subtree(name: &str, oid: &str) -> Json {
 
 fn objects() -> Objects {
     Objects {
-        contexts: vec![serde_json::from_value(context("acme", "1.3.6.1.4.1.8072")).unwrap()],
-        subtrees: vec![serde_json::from_value(subtree("first", "1.3.6.1.4.1.8072.9999.1")).unwrap()],
+        contexts: vec![Arc::new(serde_json::from_value(context("acme", "1.3.6.1.4.1.8072")).unwrap())],
+        subtrees: vec![Arc::new(serde_json::from_value(subtree("first", "1.3.6.1.4.1.8072.9999.1")).unwrap())],
         ..Objects::default()
     }
 }
