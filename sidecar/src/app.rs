@@ -84,7 +84,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot catch signals")?;
     let (trigger, watcher) = drain::channel();
     let pod_name = pod::name(args.pod_name.as_deref());
-    let files = args.tls_files();
+    let (files, roots) = (args.tls_files(), args.roots.roots());
     let (exports, state) = (ExportTable::new(), StateFolder::new(args.state));
 
     let description = format!("snmp-sidecar {} {pod_name}", env!("CARGO_PKG_VERSION"));
@@ -107,7 +107,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 
     let mut watch = Watch::new(args.config.clone(), args.labels);
     let mut subtrees = Subtrees::new(Surroundings {
-        place: Place { folder: args.config, ports: args.ports },
+        place: Place { folder: args.config, ports: args.ports, roots },
         pod_index: 0,
         state,
         exports: exports.clone(),

@@ -6,7 +6,7 @@ use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
 use crate::{
-    source::NamedPorts,
+    source::{NamedPorts, Roots},
     subagent::{MasterUrl, TlsFiles},
 };
 
@@ -57,6 +57,9 @@ pub struct RunArgs {
     /// Container ports that documents call by name, as metrics=9100,api=8080
     #[arg(long, value_name = "NAME=PORT,...", default_value = "")]
     pub ports: NamedPorts,
+    /// Where `system` sources see the machine.
+    #[command(flatten)]
+    pub roots: RootArgs,
     /// Flags about the log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -100,6 +103,31 @@ pub struct WalkArgs {
     /// Longest time for each scrape, in seconds, instead of the documents' own
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+    /// Where `system` sources see the machine.
+    #[command(flatten)]
+    pub roots: RootArgs,
+}
+
+/// Flags about where `system` sources see the machine: other places where the host's are mounted into the container.
+#[derive(Debug, Clone, Args)]
+pub struct RootArgs {
+    /// Folder to read in place of /proc, for system sources
+    #[arg(long, value_name = "DIR", default_value = "/proc")]
+    pub procfs: PathBuf,
+    /// Folder to read in place of /sys, for system sources
+    #[arg(long, value_name = "DIR", default_value = "/sys")]
+    pub sysfs: PathBuf,
+    /// Folder where the file systems are mounted that system sources tell of
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub rootfs: PathBuf,
+}
+
+impl RootArgs {
+    /// The same, as sources have them.
+    #[must_use]
+    pub fn roots(&self) -> Roots {
+        Roots { proc: self.procfs.clone(), sys: self.sysfs.clone(), root: self.rootfs.clone() }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -99,7 +99,7 @@ pub async fn walk(args: &WalkArgs) -> anyhow::Result<ExitCode> {
     let pod_name = pod::name(args.pod_name.as_deref());
     let pod_index = mapping::pod_index(watch.labels(), &pod_name);
     let documents = selection.documents.values();
-    let place = Place { folder: args.config.clone(), ports: args.ports.clone() };
+    let place = Place { folder: args.config.clone(), ports: args.ports.clone(), roots: args.roots.roots() };
     let snapshot = snapshot::take(documents, &place, pod_index, args.timeout).await;
     let snapshot = snapshot.map_err(|(file, violation)| anyhow::anyhow!("{file}: {violation}"))?;
     print(&snapshot, args.context.as_deref()).or_else(closed_pipe)?;

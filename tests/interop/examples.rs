@@ -1,6 +1,6 @@
 //! The examples, each on the real thing that it is for.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use agentx::Value;
 use anyhow::{Context, Result, ensure};
@@ -17,6 +17,7 @@ struct Served {
     agent: Box<dyn Agent>,
     base: String,
     application: Application,
+    config: PathBuf,
     sandbox: Sandbox,
 }
 
@@ -28,13 +29,27 @@ impl Served {
         number: u32,
         start: impl FnOnce(&Sandbox) -> Result<Application>,
     ) -> Result<Self> {
+        Self::start_with(master, name, number, &[], start)
+    }
+
+    /// The same with these files beside its configuration, as a Secret has them in a cluster.
+    fn start_with(
+        master: MasterKind,
+        name: &str,
+        number: u32,
+        files: &[(&str, &str)],
+        start: impl FnOnce(&Sandbox) -> Result<Application>,
+    ) -> Result<Self> {
         let sandbox = Sandbox::new()?;
         let application = start(&sandbox)?;
         let config = render(&[example(name).join("subtree.yaml")], "default", &sandbox.path("config"))?;
+        for (file, content) in files {
+            fs::write(config.join(file), content)?;
+        }
         let agent = master.start(&sandbox)?;
         let sidecar = application.start_sidecar(&sandbox, &config, agent.unix_url())?;
         let base = format!("1.3.6.1.4.1.8072.9999.9999.{number}");
-        Ok(Self { _sidecar: sidecar, agent, base, application, sandbox })
+        Ok(Self { _sidecar: sidecar, agent, base, application, config, sandbox })
     }
 
     /// Walks it both ways and gives the values by their arcs below the base.
@@ -157,5 +172,140 @@ fn database_shows_a_postgresql_server(#[values(NetSnmp, Ours)] master: MasterKin
     for (arc, what) in [(2, "size"), (3, "sessions"), (4, "commits"), (5, "rollbacks")] {
         column(&walk, &format!("10.1.{arc}")).get(name).with_context(|| format!("no {what}: {walk:?}"))?;
     }
+    Ok(())
+}
+
+const TOKEN: &str = "secret.http-api.token";
+
+#[rstest]
+fn http_api_shows_what_its_json_says(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start_with(master, "http-api", 5, &[(TOKEN, "change-me")], Application::http_api)?;
+    let port = served.application.port;
+    for _ in 0..2 {
+        http::post(port, "/login")?;
+    }
+    let walk = served.sandbox.wait_for("two users to show", || {
+        let walk = served.walk()?;
+        ensure!(walk.get("3.0") == Some(&Value::Gauge32(2)), "{walk:?}");
+        Ok(walk)
+    })?;
+    assert_eq!(text(walk.get("1.0"))?, "2.3.0");
+    assert_eq!(walk.get("2.0"), Some(&Value::Integer(1)), "up");
+    assert_eq!(walk.get("4.0"), Some(&Value::Counter64(2)), "requests, which it has in quotes");
+    assert_eq!(walk.get("5.0"), Some(&Value::Counter64(0)), "errors");
+    assert_eq!(text(walk.get("6.0"))?, "none");
+    assert_eq!(walk.get("7.0"), Some(&Value::Integer(1)), "it answers");
+    assert_eq!(walk.get("10.1.2.109.97.105.108"), Some(&Value::Gauge32(4)), "depth of mail");
+    assert_eq!(walk.get("10.1.3.114.101.112.111.114.116.115"), Some(&Value::Integer(1)), "reports are paused");
+    http::post(port, "/nowhere").expect_err("no such page");
+    served.sandbox.wait_for("the error to show", || {
+        let walk = served.walk()?;
+        ensure!(
+            walk.get("2.0") == Some(&Value::Integer(2)) && walk.get("5.0") == Some(&Value::Counter64(1)),
+            "{walk:?}"
+        );
+        Ok(())
+    })
+}
+
+#[rstest]
+fn http_api_that_fails_goes_on_being_shown_as_it_was(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start_with(master, "http-api", 5, &[(TOKEN, "change-me")], Application::http_api)?;
+    let port = served.application.port;
+    let shows = |users: u32, up: i32| {
+        let walk = served.walk()?;
+        let right = walk.get("3.0") == Some(&Value::Gauge32(users)) && walk.get("7.0") == Some(&Value::Integer(up));
+        ensure!(right && text(walk.get("1.0"))? == "2.3.0", "{walk:?}");
+        Ok(())
+    };
+    http::post(port, "/login")?;
+    served.sandbox.wait_for("a user to show", || shows(1, 1))?;
+    http::post(port, "/fail")?;
+    http::post(port, "/login")?;
+    served.sandbox.wait_for("the failure to show beside the last values", || shows(1, 2))?;
+    // A new token, at the API first: what has the old one is refused, as what has none.
+    let token = served.sandbox.path("token");
+    fs::write(&token, "another")?;
+    http::post(port, "/recover")?;
+    served.sandbox.wait_for("the values to stand while the token is the old one", || shows(1, 2))?;
+    fs::write(served.config.join(TOKEN), "another")?;
+    served.sandbox.wait_for("the new token to be used", || shows(2, 1))
+}
+
+#[rstest]
+fn system_shows_this_machine(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "system", 7, Application::system)?;
+    let walk = served.sandbox.wait_for("how busy the processors are", || {
+        let walk = served.walk()?;
+        ensure!(matches!(walk.get("1.0"), Some(Value::Gauge32(0..=100))), "{walk:?}");
+        Ok(walk)
+    })?;
+    assert!(matches!(walk.get("2.0"), Some(Value::Gauge32(1..=100))), "memory: {:?}", walk.get("2.0"));
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let total: u32 = memory.split_whitespace().nth(1).context("no MemTotal")?.parse()?;
+    assert_eq!(walk.get("6.0"), Some(&Value::Gauge32(total)));
+    let stat = fs::read_to_string("/proc/stat")?;
+    let boot = stat.lines().find_map(|line| line.strip_prefix("btime ")).context("no btime")?;
+    assert_eq!(walk.get("7.0"), Some(&Value::Gauge32(boot.trim().parse()?)));
+    for load in ["3.0", "4.0", "5.0"] {
+        assert!(matches!(walk.get(load), Some(Value::Gauge32(_))), "{load}: {:?}", walk.get(load));
+    }
+    let processors = stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count();
+    assert_eq!(column(&walk, "10.1.2").len(), processors);
+    let root = column(&walk, "11.1.2");
+    assert!(matches!(root.get("1.47"), Some(Value::Gauge32(1..))), "no file system at /: {root:?}");
+    assert!(matches!(column(&walk, "11.1.3").get("1.47"), Some(Value::Gauge32(1..=100))));
+    assert!(!column(&walk, "12.1.2").is_empty(), "no disks: {walk:?}");
+    Ok(())
+}
+
+#[rstest]
+fn interfaces_are_walked_whole_and_by_column(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "interfaces", 8, Application::system)?;
+    let walk = served.walk()?;
+    let mut interfaces: Vec<String> = fs::read_dir("/sys/class/net")?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    interfaces.retain(|name| fs::metadata(format!("/sys/class/net/{name}")).is_ok_and(|file| file.is_dir()));
+    interfaces.sort();
+    assert_eq!(walk.get("1.0"), Some(&Value::Integer(i32::try_from(interfaces.len())?)));
+    let names = column(&walk, "2.1.2");
+    let mut shown: Vec<String> = names.values().map(|value| text(Some(value))).collect::<Result<_>>()?;
+    shown.sort();
+    assert_eq!(shown, interfaces);
+    let client = served.agent.v2c();
+    for arc in [2, 4, 6, 8, 10, 11, 13, 14, 16, 17, 19, 20] {
+        let rows = client.walk(Walk::Bulk(10), &format!("{}.2.1.{arc}", served.base))?;
+        assert_eq!(rows.len(), interfaces.len(), "column {arc}");
+    }
+    let (index, _) = names.iter().find(|(_, name)| text(Some(name)).is_ok_and(|name| name == "lo")).context("no lo")?;
+    let mtu = fs::read_to_string("/sys/class/net/lo/mtu")?.trim().parse()?;
+    assert_eq!(column(&walk, "2.1.4").get(index), Some(&&Value::Integer(mtu)));
+    assert!(!column(&walk, "2.1.5").contains_key(index), "lo has no speed");
+    Ok(())
+}
+
+#[rstest]
+fn postgresql_is_asked_directly(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "postgresql", 6, Application::postgresql)?;
+    // What a cluster's Secret has, once the operator has copied it.
+    fs::write(served.config.join("secret.postgresql-monitor.dsn"), Application::dsn(&served.sandbox))?;
+    let walk = served.sandbox.wait_for("PostgreSQL to show", || {
+        let walk = served.walk()?;
+        ensure!(walk.get("1.0") == Some(&Value::Integer(1)), "{walk:?}");
+        Ok(walk)
+    })?;
+    assert!(text(walk.get("2.0"))?.starts_with(|first: char| first.is_ascii_digit()));
+    assert!(matches!(walk.get("3.0"), Some(Value::Gauge32(1..))), "connections: {:?}", walk.get("3.0"));
+    assert_eq!(walk.get("4.0"), Some(&Value::Gauge32(100)), "connections at most");
+    assert!(matches!(walk.get("5.0"), Some(Value::TimeTicks(1..))), "uptime: {:?}", walk.get("5.0"));
+    assert!(matches!(walk.get("6.0"), Some(Value::Counter64(1..))), "commits: {:?}", walk.get("6.0"));
+    let name = "8.112.111.115.116.103.114.101.115";
+    for arc in 2..=6 {
+        column(&walk, &format!("10.1.{arc}")).get(name).with_context(|| format!("no column {arc}: {walk:?}"))?;
+    }
+    assert!(matches!(column(&walk, "10.1.2").get(name), Some(Value::Counter64(1_000_000..))), "size");
+    // "active": the sidecar's own connection.
+    assert_eq!(walk.get("11.1.2.97.99.116.105.118.101"), Some(&Value::Gauge32(1)));
     Ok(())
 }

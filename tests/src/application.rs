@@ -59,6 +59,33 @@ impl Application {
         Ok(Self { label: "database", port_name: "metrics", port, processes: vec![exporter, postgres] })
     }
 
+    /// Starts PostgreSQL alone: what its sidecar asks it is in the file of [`Application::dsn`].
+    pub fn postgresql(sandbox: &Sandbox) -> Result<Self> {
+        let (postgres, _) = start_postgres(sandbox)?;
+        Ok(Self { label: "postgresql", port_name: "none", port: 1, processes: vec![postgres] })
+    }
+
+    /// How the superuser reaches the PostgreSQL of this sandbox.
+    pub fn dsn(sandbox: &Sandbox) -> String {
+        format!("host={} user=postgres dbname=postgres", sandbox.path("postgres").display())
+    }
+
+    /// Starts the HTTP API of the examples, which takes the token in the file `token`, and waits until it is healthy.
+    pub fn http_api(sandbox: &Sandbox) -> Result<Self> {
+        let port = free_port()?;
+        let token = sandbox.write("token", "change-me\n")?;
+        let mut command = Command::new(debian("python3", "python3")?);
+        command.arg(example("http-api").join("app.py")).args(["--port", &port.to_string()]);
+        command.arg("--token-file").arg(token);
+        let process = start(sandbox, "http-api", &command, || http::get(port, "/healthz"))?;
+        Ok(Self { label: "http-api", port_name: "http", port, processes: vec![process] })
+    }
+
+    /// A pod that does nothing: its sidecar tells of the machine.
+    pub fn system(_: &Sandbox) -> Result<Self> {
+        Ok(Self { label: "system", port_name: "none", port: 1, processes: Vec::new() })
+    }
+
     /// Starts its sidecar, which mounts `config` as every pod of the namespace does, and waits until it has registered.
     pub fn start_sidecar(&self, sandbox: &Sandbox, config: &Path, master: String) -> Result<Sidecar> {
         let name = format!("sidecar-{}", self.label);

@@ -95,12 +95,56 @@ pub enum Cause {
     /// The body is malformed, or has too many samples.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// The body is not JSON.
+    #[error("the body is not JSON (its content type is {content_type:?}): {error}")]
+    NotJson {
+        /// What is wrong, and where.
+        error: String,
+        /// What the server says that it is.
+        content_type: String,
+    },
+    /// A document of JSON, or what was found in it, takes more memory than it may.
+    #[error("the document takes more than 64 MiB of memory")]
+    JsonTooLarge,
+    /// What a database refuses, or answers otherwise than was asked.
+    #[error("{}{error}", query.as_ref().map(|query| format!("the query {query}: ")).unwrap_or_default())]
+    Database {
+        /// The query's name; none where it came to none.
+        query: Option<String>,
+        /// What is the matter.
+        error: String,
+    },
+    /// More than one reading may take in.
+    #[error("the server sends more than {limit} bytes")]
+    IntakeTooLong {
+        /// The most that is taken in.
+        limit: u64,
+    },
+    /// A file of the system that cannot be understood.
+    #[error("{path}: {problem}")]
+    SystemFile {
+        /// The file.
+        path: String,
+        /// What is the matter with it, and in which line.
+        problem: String,
+    },
+    /// A metric that cannot be made from what came.
+    #[error("the metric {metric}: {problem}")]
+    Metric {
+        /// Its name.
+        metric: String,
+        /// What is the matter with it.
+        problem: String,
+    },
+    /// More samples than the source may yield.
+    #[error("there are more than {limit} samples")]
+    TooManySamples {
+        /// The most that are accepted.
+        limit: u64,
+    },
     /// More than fits into memory that is addressed by 32 bits.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// A kind of source that is not served.
-    #[error("sources of this kind are not served")]
-    NotServed,
     /// The scrape took too long.
     #[error("not done within {timeout:?}, while {phase}")]
     Timeout {

@@ -23,6 +23,12 @@ impl NameFilter {
     pub fn keeps(&self, name: &str) -> bool {
         self.0.as_ref().is_none_or(|names| names.contains(name))
     }
+
+    /// Whether samples of any name that begins so are kept.
+    #[must_use]
+    pub fn keeps_any_of(&self, beginning: &str) -> bool {
+        self.0.as_ref().is_none_or(|names| names.iter().any(|name| name.starts_with(beginning)))
+    }
 }
 
 #[cfg(test)]
@@ -36,5 +42,7 @@ mod tests {
         assert!(!filter.keeps("u") && !filter.keeps("upp") && !filter.keeps(""));
         assert!(NameFilter::all().keeps("anything"));
         assert!(!NameFilter::new([]).keeps("anything"));
+        assert!(filter.keeps_any_of("a:") && filter.keeps_any_of("up") && !filter.keeps_any_of("b"));
+        assert!(NameFilter::all().keeps_any_of("anything"));
     }
 }

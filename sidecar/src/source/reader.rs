@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use sidecar_config::SourceKind;
 
-use super::{Cause, NameFilter, NamedPorts, Phase, config_map, prometheus};
+use super::{Cause, NameFilter, NamedPorts, Phase, Roots, config_map, json, prometheus, sql, system};
 use crate::sample::Samples;
 
 /// What the sources of a sidecar have in common.
@@ -14,6 +14,8 @@ pub struct Place {
     pub folder: PathBuf,
     /// The pod's named ports.
     pub ports: NamedPorts,
+    /// Where the machine is seen.
+    pub roots: Roots,
 }
 
 /// What one reading gave.
@@ -27,9 +29,10 @@ pub(super) struct Reading {
 /// A source of one of the kinds.
 pub(super) enum Reader {
     Prometheus(prometheus::Scraper),
+    Json(json::Asker),
+    Sql(sql::Database),
+    System(Box<system::Machine>),
     ConfigMap(config_map::Files),
-    /// Of a kind that is not read yet.
-    NotServed,
 }
 
 impl Reader {
@@ -40,7 +43,9 @@ impl Reader {
             SourceKind::ConfigMap(config_map) => {
                 Self::ConfigMap(config_map::Files::new(config_map, wanted, place.folder))
             }
-            SourceKind::Json(_) | SourceKind::Sql(_) | SourceKind::System(_) => Self::NotServed,
+            SourceKind::Json(json) => Self::Json(json::Asker::new(json, &wanted, place)),
+            SourceKind::System(_) => Self::System(Box::new(system::Machine::new(wanted, place.roots))),
+            SourceKind::Sql(sql) => Self::Sql(sql::Database::new(sql, &wanted, place)),
         }
     }
 
@@ -48,8 +53,10 @@ impl Reader {
     pub(super) async fn read(&mut self, timeout: Duration, phase: &mut Phase) -> Result<Reading, Cause> {
         match self {
             Self::Prometheus(scraper) => scraper.read(timeout, phase).await,
+            Self::Json(asker) => asker.read(phase).await,
+            Self::Sql(database) => database.read(timeout, phase).await,
+            Self::System(machine) => machine.read().await,
             Self::ConfigMap(files) => files.read(),
-            Self::NotServed => Err(Cause::NotServed),
         }
     }
 
@@ -57,8 +64,10 @@ impl Reader {
     pub(super) fn location(&self) -> String {
         match self {
             Self::Prometheus(scraper) => scraper.location(),
+            Self::Json(asker) => asker.location(),
+            Self::Sql(database) => database.location(),
+            Self::System(_) => system::Machine::location(),
             Self::ConfigMap(files) => files.location(),
-            Self::NotServed => String::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{LabelSelector, Operator, Requirement, Subtree, VERSION};
 
+pub use json::json_path;
 pub use object::{MAX_COLUMNS, MAX_INDEXES, MAX_SCALARS, MAX_TABLES, RESERVED_ARCS};
 pub use source::MAX_SOURCES;
 pub use value::whole_text;

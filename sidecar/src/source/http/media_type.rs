@@ -29,20 +29,15 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Cause> {
 
 /// The format that `Content-Type` names. Without one it is the text format.
 pub(super) fn format(headers: &HeaderMap) -> Result<Format, Cause> {
-    let media_type = text(headers, &CONTENT_TYPE);
-    let mut parts = media_type.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let format = match essence.as_str() {
+    let media_type = content_type(headers);
+    let format = match media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "" | "text/plain" => Format::Text,
         "application/openmetrics-text" => Format::OpenMetrics,
         _ => return Err(Cause::ContentType(media_type)),
     };
-    for (name, value) in parts.filter_map(|parameter| parameter.split_once('=')) {
-        let value = value.trim().trim_matches('"');
-        match name.trim().to_ascii_lowercase().as_str() {
-            "charset" if !value.eq_ignore_ascii_case("utf-8") && !value.eq_ignore_ascii_case("utf8") => {
-                return Err(Cause::Charset(value.to_owned()));
-            }
+    for (name, value) in parameters(&media_type) {
+        match name.to_ascii_lowercase().as_str() {
+            "charset" => check_utf8(value)?,
             "version" if format == Format::OpenMetrics && !matches!(value, "1.0.0" | "0.0.1") => {
                 return Err(Cause::Version(value.to_owned()));
             }
@@ -50,6 +45,28 @@ pub(super) fn format(headers: &HeaderMap) -> Result<Format, Cause> {
         }
     }
     Ok(format)
+}
+
+/// What `Content-Type` says, or nothing.
+pub(in crate::source) fn content_type(headers: &HeaderMap) -> String {
+    text(headers, &CONTENT_TYPE)
+}
+
+/// Refuses a body that `Content-Type` says is in another charset than UTF-8.
+pub(in crate::source) fn check_charset(headers: &HeaderMap) -> Result<(), Cause> {
+    let media_type = content_type(headers);
+    let mut charsets = parameters(&media_type).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    charsets.try_for_each(|(_, charset)| check_utf8(charset))
+}
+
+fn parameters(media_type: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parameters = media_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    parameters.map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+}
+
+fn check_utf8(charset: &str) -> Result<(), Cause> {
+    let holds = charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8");
+    if holds { Ok(()) } else { Err(Cause::Charset(charset.to_owned())) }
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {

@@ -6,12 +6,12 @@
 mod body;
 mod connection;
 mod credential;
-mod media_type;
-mod resolver;
-mod tls;
+pub(super) mod media_type;
+pub(super) mod resolver;
+pub(super) mod tls;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::source) mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -68,6 +68,13 @@ pub(crate) struct Reply {
     pub(crate) delimited: bool,
 }
 
+impl Reply {
+    /// Refuses any status but 200, redirects included.
+    pub(crate) fn check_status(&self) -> Result<(), Cause> {
+        check_status(self.status, &self.headers)
+    }
+}
+
 /// An HTTP client of one endpoint.
 pub(crate) struct Client {
     endpoint: Endpoint,
@@ -120,7 +127,7 @@ impl Client {
         ];
         let ask = Ask { method: Method::GET, path: None, headers, body: Bytes::new() };
         let (mut connection, mut response) = self.request(&ask, phase).await?;
-        check_status(&response)?;
+        check_status(response.status(), response.headers())?;
         let mut sink = begin(media_type::format(response.headers())?);
         let delimited = body::read(&mut response, body_limit, phase, &mut sink).await?;
         if connection.settle().await? {
@@ -259,12 +266,11 @@ fn without_query(path: &str) -> &str {
     path.split(['?', '#']).next().unwrap_or_default()
 }
 
-fn check_status(response: &Response<Incoming>) -> Result<(), Cause> {
-    let status = response.status();
+fn check_status(status: StatusCode, headers: &HeaderMap) -> Result<(), Cause> {
     if status == StatusCode::OK {
         return Ok(());
     }
-    let location = response.headers().get(LOCATION).map(|location| String::from_utf8_lossy(location.as_bytes()));
+    let location = headers.get(LOCATION).map(|location| String::from_utf8_lossy(location.as_bytes()));
     match location {
         Some(location) if status.is_redirection() => {
             // Neither a query nor what stands before an @ is shown: both may be secrets.

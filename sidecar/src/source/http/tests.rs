@@ -3,6 +3,6 @@
 mod authorization;
 mod faults;
 mod scrapes;
-mod server;
+pub(in crate::source) mod server;
 mod stalls;
 mod tls;

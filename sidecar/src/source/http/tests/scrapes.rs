@@ -137,7 +137,7 @@ async fn a_host_name_and_a_port_name_are_resolved() {
         Task::new(
             serde_json::from_value(source.clone()).unwrap(),
             NameFilter::all(),
-            Place { folder: "/".into(), ports },
+            Place { folder: "/".into(), ports, ..Place::default() },
         )
     };
     assert_eq!(outcome(&task(format!("web={}", server.port)).scrape().await), Ok(vec!["m 1".to_owned()]));

@@ -22,18 +22,18 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     sample::Samples,
-    source::{NameFilter, NamedPorts, Place, Report, Task},
+    source::{NameFilter, Place, Report, Task},
 };
 
 /// A server on a port of its own, for as long as the test's runtime lives.
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(in crate::source) struct Server {
+    pub(in crate::source) port: u16,
     connections: Arc<AtomicUsize>,
 }
 
 impl Server {
     /// Answers every request with what `answer` makes of it, over TLS if there is an acceptor.
-    pub(super) async fn start(
+    pub(in crate::source) async fn start(
         tls: Option<TlsAcceptor>,
         answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
@@ -61,7 +61,7 @@ impl Server {
     }
 
     /// Has `serve` do as it likes with each connection.
-    pub(super) async fn raw<F: Future<Output = ()> + Send + 'static>(
+    pub(in crate::source) async fn raw<F: Future<Output = ()> + Send + 'static>(
         serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,23 +79,23 @@ impl Server {
     }
 
     /// How many connections there were.
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::source) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// A task that scrapes this server.
-    pub(super) fn task(&self) -> Task {
+    pub(in crate::source) fn task(&self) -> Task {
         task(self.port, json!({}), Path::new("/nonexistent"))
     }
 }
 
 /// A task that scrapes `port` of this machine with further fields of the source, and files from `folder`.
-pub(super) fn task(port: u16, fields: Value, folder: &Path) -> Task {
+pub(in crate::source) fn task(port: u16, fields: Value, folder: &Path) -> Task {
     task_within(Duration::from_secs(5), port, fields, folder)
 }
 
 /// The same with this timeout.
-pub(super) fn task_within(timeout: Duration, port: u16, fields: Value, folder: &Path) -> Task {
+pub(in crate::source) fn task_within(timeout: Duration, port: u16, fields: Value, folder: &Path) -> Task {
     let mut prometheus = json!({
         "scheme": "http", "port": port, "path": "/metrics?token=s3cret", "bodySizeLimit": 1_000_000, "sampleLimit": 1000
     });
@@ -104,17 +104,17 @@ pub(super) fn task_within(timeout: Duration, port: u16, fields: Value, folder: &
     let source = json!({
         "name": "app", "intervalMs": 10_000, "timeoutMs": timeout.as_millis(), "staleAfterMs": 60_000, "prometheus": prometheus
     });
-    let place = Place { folder: folder.to_owned(), ports: NamedPorts::default() };
+    let place = Place { folder: folder.to_owned(), ..Place::default() };
     Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), place)
 }
 
 /// A response with this content type and body.
-pub(super) fn page(content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(in crate::source) fn page(content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::builder().header("content-type", content_type).body(Full::new(body.into())).unwrap()
 }
 
 /// Reads the head of a request, whatever it is.
-pub(super) async fn read_head(stream: &mut TcpStream) {
+pub(in crate::source) async fn read_head(stream: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -122,7 +122,7 @@ pub(super) async fn read_head(stream: &mut TcpStream) {
 }
 
 /// Samples as `name value`, or `name{label=text} value`.
-pub(super) fn show(samples: &Samples) -> Vec<String> {
+pub(in crate::source) fn show(samples: &Samples) -> Vec<String> {
     let show_sample = |sample: crate::sample::Sample<'_>| {
         let labels: Vec<_> = sample.labels.iter().map(|(name, text)| format!("{name}={text}")).collect();
         let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
@@ -132,6 +132,6 @@ pub(super) fn show(samples: &Samples) -> Vec<String> {
 }
 
 /// What a scrape gave: its samples, or its cause of failure as text.
-pub(super) fn outcome(report: &Report) -> Result<Vec<String>, String> {
+pub(in crate::source) fn outcome(report: &Report) -> Result<Vec<String>, String> {
     report.outcome.as_ref().map(show).map_err(|error| error.cause.to_string())
 }

@@ -1,0 +1,38 @@
+//! Pressure stall information, from /proc/pressure (Documentation/accounting/psi.rst of Linux).
+
+use super::sink::{Files, Sink, Text, seconds};
+use crate::source::Cause;
+
+/// Files, and the samples of those that wait and of those that stand still altogether.
+const RESOURCES: [(&str, &str, Option<&str>); 3] = [
+    ("cpu", "node_pressure_cpu_waiting_seconds_total", None),
+    ("io", "node_pressure_io_waiting_seconds_total", Some("node_pressure_io_stalled_seconds_total")),
+    ("memory", "node_pressure_memory_waiting_seconds_total", Some("node_pressure_memory_stalled_seconds_total")),
+];
+
+pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+    for (resource, waiting, stalled) in RESOURCES {
+        if sink.wants(&[waiting]) || stalled.is_some_and(|stalled| sink.wants(&[stalled])) {
+            if let Some(text) = files.proc(&format!("pressure/{resource}"))? {
+                read(&text, waiting, stalled, sink)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lines as `some avg10=0.00 avg60=0.00 avg300=0.00 total=5`, in microseconds.
+pub(super) fn read(text: &Text, waiting: &str, stalled: Option<&str>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+    for line in text.lines() {
+        let mut words = line.words();
+        let name = match words.next() {
+            Some("some") => Some(waiting),
+            Some("full") => stalled,
+            _ => None,
+        };
+        let Some(name) = name else { continue };
+        let total = words.find_map(|word| word.strip_prefix("total="));
+        sink.number(name, &[], seconds(line.integer(total)?, 1_000_000))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Protocols and sockets, from /proc/net/netstat, snmp, snmp6, sockstat and sockstat6.
+
+use super::sink::{Files, Sink, Text};
+use crate::{sample::Number, source::Cause};
+
+pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+    if sink.wants(&["node_netstat_"]) {
+        for name in ["net/netstat", "net/snmp"] {
+            if let Some(text) = files.proc(name)? {
+                pairs(&text, sink)?;
+            }
+        }
+        if let Some(text) = files.proc("net/snmp6")? {
+            version_6(&text, sink)?;
+        }
+    }
+    if sink.wants(&["node_sockstat_"]) {
+        for name in ["net/sockstat", "net/sockstat6"] {
+            if let Some(text) = files.proc(name)? {
+                sockets(&text, sink)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lines in pairs, of names and of numbers: `Tcp: InSegs OutSegs` and `Tcp: 5 7`.
+pub(super) fn pairs(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
+    let mut lines = text.lines();
+    while let (Some(names), Some(numbers)) = (lines.next(), lines.next()) {
+        let (mut words, mut counted) = (names.words(), numbers.words());
+        let protocol = words.next().and_then(|word| word.strip_suffix(':'));
+        let protocol = protocol.ok_or_else(|| names.fault("no colon behind the protocol"))?;
+        if counted.next().and_then(|word| word.strip_suffix(':')) != Some(protocol) {
+            return Err(numbers.fault("not of the protocol of the line before"));
+        }
+        for name in words {
+            let word = counted.next().ok_or_else(|| numbers.fault("fewer numbers than names"))?;
+            let number = word.parse().map(Number::Signed).or_else(|_| word.parse().map(Number::Unsigned));
+            let number = number.map_err(|_| numbers.fault("a word that is not a whole number"))?;
+            sink.push(&format!("node_netstat_{protocol}_{name}"), &[], number)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lines as `Ip6InReceives 5`, of which the protocol ends with the 6.
+pub(super) fn version_6(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
+    for line in text.lines() {
+        let mut words = line.words();
+        let Some(name) = words.next() else { continue };
+        let Some((protocol, name)) = name.split_once('6') else { continue };
+        sink.integer(&format!("node_netstat_{protocol}6_{name}"), &[], line.integer(words.next())?)?;
+    }
+    Ok(())
+}
+
+/// Lines as `TCP: inuse 1 orphan 0`. Memory is in pages.
+pub(super) fn sockets(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    for line in text.lines() {
+        let mut words = line.words();
+        let Some(protocol) = words.next() else { continue };
+        let protocol = protocol.strip_suffix(':').ok_or_else(|| line.fault("no colon behind the protocol"))?;
+        while let Some(name) = words.next() {
+            let number = line.integer(words.next())?;
+            sink.integer(&format!("node_sockstat_{protocol}_{name}"), &[], number)?;
+            if name == "mem" {
+                sink.integer(&format!("node_sockstat_{protocol}_mem_bytes"), &[], number.saturating_mul(page))?;
+            }
+        }
+    }
+    Ok(())
+}
