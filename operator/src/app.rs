@@ -16,7 +16,7 @@ use crate::{
     manifest::{self, Manifests, Problem},
     master_secret,
     output::{self, Content, Files, Replaced},
-    plan::{self, Credentials, Plan, Refusal, Settings},
+    plan::{self, Credentials, Origin, Plan, Refusal, Settings},
     run,
 };
 

@@ -12,6 +12,7 @@ use daemon::{
     readiness::Readiness,
     signals::Signals,
 };
+use identity::KubeReviewer;
 use kube::{Client, Config};
 use master_config::Listeners;
 use prometheus_client::registry::Registry;
@@ -33,7 +34,8 @@ use crate::{
     metrics::Metrics,
     run_args::RunArgs,
     watches::{self, Changed, Scope, SharedIndex},
-    webhook::{self, Serving, Webhooks},
+    webhook::{self, Serving, Shown, Webhooks},
+    writes,
 };
 
 /// How long ending may take in all: a write under way, and giving the Lease up.
@@ -71,10 +73,18 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut registry = Registry::with_prefix("snmp_operator");
     metrics.register(&mut registry, Arc::clone(&index));
     let webhook_metrics = webhook::Metrics::registered(&mut registry);
+    let write_metrics = writes::Metrics::registered(&mut registry);
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen at {}", args.listen))?;
     tracing::info!(address = %args.listen, %identity, "listening");
     let webhooks = TcpListener::bind(args.webhook_listen).await;
     let webhooks = webhooks.with_context(|| format!("cannot listen at {}", args.webhook_listen))?;
+    let writes = match args.writes {
+        true => {
+            let listener = TcpListener::bind(args.write_listen).await;
+            Some(listener.with_context(|| format!("cannot listen at {}", args.write_listen))?)
+        }
+        false => None,
+    };
     let admin = Arc::new(Admin::new(readiness.clone(), registry));
     tokio::spawn(admin.serve(listener, Face::Public, watcher.clone()));
 
@@ -86,6 +96,18 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (candidate, leadership) = leadership::candidate(client.clone(), &system_namespace, &identity, metrics.clone());
     let candidate = tokio::spawn(candidate.run(watcher.clone()));
 
+    let shown = Shown::default();
+    if let Some(listener) = writes {
+        let serving = writes::Serving {
+            client: client.clone(),
+            reviewer: Box::new(KubeReviewer::new(client.clone())),
+            index: Arc::clone(&index),
+            shown: shown.clone(),
+            metrics: write_metrics,
+            requests: metrics.clone(),
+        };
+        tokio::spawn(writes::serve(listener, serving, watcher.clone()));
+    }
     let serving = Serving {
         client: client.clone(),
         namespace: system_namespace.clone(),
@@ -93,6 +115,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         cluster: Known { index: Arc::clone(&index), system_namespace: system_namespace.clone() },
         readiness: readiness.clone(),
         metrics: webhook_metrics,
+        shown,
     };
     tokio::spawn(webhook::serve(webhooks, serving, watcher.clone()));
 

@@ -9,6 +9,7 @@ fn settings() -> Settings {
         image: "registry.example/snmp-sidecar:1.2.3".to_owned(),
         image_pull_policy: None,
         master_url: "tls://snmp-master-agentx.snmp-system.svc:7705".to_owned(),
+        operator_url: None,
         version: "1.2.3".to_owned(),
         system_namespace: "snmp-system".to_owned(),
     }
