@@ -3,7 +3,9 @@
 
 mod cluster;
 mod component_faults;
+mod config_maps;
 mod constant_walk;
+mod credentials;
 mod healing;
 mod identity;
 mod injection;
