@@ -66,7 +66,7 @@ fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
     for file in ["namespaces.yaml", "contexts.yaml", "secrets.yaml", "subtree.yaml", "deployment.yaml"] {
         let manifest = std::fs::read_to_string(harness::example("tenants").join(file))?;
         // The cluster of the tests has no registry.
-        cluster.apply(&manifest.replace("quay.io/prometheus/node-exporter:v1.9.1", harness::NODE_EXPORTER_IMAGE))?;
+        cluster.apply(&manifest.replace("quay.io/prometheus/node-exporter:v1.9.1", "localhost/test/node-exporter:dev"))?;
     }
     let sandbox = harness::Sandbox::new()?;
     let names = ["acme", "globex", "initech"];
