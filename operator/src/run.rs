@@ -1,6 +1,7 @@
 //! The operator as it runs in a cluster: everything wired up, and nothing else.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -74,17 +75,10 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     metrics.register(&mut registry, Arc::clone(&index));
     let webhook_metrics = webhook::Metrics::registered(&mut registry);
     let write_metrics = writes::Metrics::registered(&mut registry);
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen at {}", args.listen))?;
+    let listener = listen(args.listen).await?;
     tracing::info!(address = %args.listen, %identity, "listening");
-    let webhooks = TcpListener::bind(args.webhook_listen).await;
-    let webhooks = webhooks.with_context(|| format!("cannot listen at {}", args.webhook_listen))?;
-    let writes = match args.writes {
-        true => {
-            let listener = TcpListener::bind(args.write_listen).await;
-            Some(listener.with_context(|| format!("cannot listen at {}", args.write_listen))?)
-        }
-        false => None,
-    };
+    let webhooks = listen(args.webhook_listen).await?;
+    let write_listener = if args.writes { Some(listen(args.write_listen).await?) } else { None };
     let admin = Arc::new(Admin::new(readiness.clone(), registry));
     tokio::spawn(admin.serve(listener, Face::Public, watcher.clone()));
 
@@ -97,15 +91,10 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let candidate = tokio::spawn(candidate.run(watcher.clone()));
 
     let shown = Shown::default();
-    if let Some(listener) = writes {
-        let serving = writes::Serving {
-            client: client.clone(),
-            reviewer: Box::new(KubeReviewer::new(client.clone())),
-            index: Arc::clone(&index),
-            shown: shown.clone(),
-            metrics: write_metrics,
-            requests: metrics.clone(),
-        };
+    if let Some(listener) = write_listener {
+        let reviewer = Box::new(KubeReviewer::new(client.clone()));
+        let (client, index, shown, requests) = (client.clone(), Arc::clone(&index), shown.clone(), metrics.clone());
+        let serving = writes::Serving { client, reviewer, index, shown, metrics: write_metrics, requests };
         tokio::spawn(writes::serve(listener, serving, watcher.clone()));
     }
     let serving = Serving {
@@ -173,6 +162,10 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         tracing::warn!("{overdue}");
     }
     candidate.await.context("leadership has ended by a panic, which is a defect")
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))
 }
 
 /// This replica's name.

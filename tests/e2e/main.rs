@@ -20,3 +20,4 @@ mod rotation;
 mod tenant;
 mod tenants;
 mod upgrade;
+mod writes;

@@ -66,7 +66,8 @@ fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
     for file in ["namespaces.yaml", "contexts.yaml", "secrets.yaml", "subtree.yaml", "deployment.yaml"] {
         let manifest = std::fs::read_to_string(harness::example("tenants").join(file))?;
         // The cluster of the tests has no registry.
-        cluster.apply(&manifest.replace("quay.io/prometheus/node-exporter:v1.9.1", "localhost/test/node-exporter:dev"))?;
+        cluster
+            .apply(&manifest.replace("quay.io/prometheus/node-exporter:v1.9.1", "localhost/test/node-exporter:dev"))?;
     }
     let sandbox = harness::Sandbox::new()?;
     let names = ["acme", "globex", "initech"];
@@ -85,7 +86,8 @@ fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
         })?;
         let (auth, privacy, user) = (format!("{name}-auth-pass"), format!("{name}-priv-pass"), format!("{name}-noc"));
         let user = |context: &str| {
-            let options = ["-v3", "-l", "authPriv", "-u", &user, "-a", "SHA-256", "-A", &auth, "-x", "AES", "-X", &privacy];
+            let options =
+                ["-v3", "-l", "authPriv", "-u", &user, "-a", "SHA-256", "-A", &auth, "-x", "AES", "-X", &privacy];
             let options = [&options[..], &["-n", context]].concat();
             crate::installation::nms(&cluster, &options, &sandbox.path(name)).patience(Duration::from_secs(2), 2)
         };

@@ -155,7 +155,8 @@ fn planned(plan: &Plan, inputs: &Inputs, terms: &Terms, desired: &mut Desired) {
         for (file, origin) in &planned.credentials {
             let value = credential(origin, &document.namespace, inputs, terms);
             let put = value.and_then(|value| files.put(namespace, &document.namespace, file, origin, value));
-            told.unresolved.extend(put.err());
+            // One ConfigMap that cannot be read is told once, and not for each of its keys.
+            told.unresolved.extend(put.err().filter(|unresolved| !told.unresolved.contains(unresolved)));
         }
         for context in &document.contexts {
             *desired.in_context.entry(context.clone()).or_default() += 1;
@@ -206,10 +207,8 @@ impl<'a> Files<'a> {
         match origin {
             Origin::Secret(_) => _ = namespace.secret.insert(file.to_owned(), value.to_vec()),
             Origin::ConfigMap(_) => {
-                let text = std::str::from_utf8(value).map_err(|_| Unresolved {
-                    reason: "NotText",
-                    message: format!("{origin} of {name} is no text"),
-                })?;
+                let text = std::str::from_utf8(value)
+                    .map_err(|_| Unresolved { reason: "NotText", message: format!("{origin} of {name} is no text") })?;
                 namespace.config_map.insert(file.to_owned(), text.to_owned());
             }
         }
@@ -424,7 +423,7 @@ mod tests {
         };
         let (mirrored, unresolved) = told(&inputs);
         assert!(mirrored.is_empty());
-        assert_eq!(unresolved.iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), ["ConfigMapNotReadable"; 3]);
+        assert_eq!(unresolved.iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), ["ConfigMapNotReadable"]);
         assert!(unresolved[0].1.ends_with("kubectl label configmap settings -n acme snmp-operator.dev/readable=true"));
         let values: &[(&str, &[u8])] = &[("log_level", b"info"), ("password", b"tell-no-one"), ("binary", b"\xff\0")];
         inputs.readable_config_maps.insert(Key::new("acme", "settings"), map(values));
@@ -451,13 +450,8 @@ mod tests {
         let data = &desired.namespaces["acme"].config_map;
         assert!(data.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>() <= MAX_OCTETS);
         let files: Vec<_> = data.keys().map(String::as_str).collect();
-        let expected = [
-            "ca.crt",
-            "configmap.settings.large",
-            "configmap.settings.small",
-            "subtree.one.json",
-            "subtree.two.json",
-        ];
+        let expected =
+            ["ca.crt", "configmap.settings.large", "configmap.settings.small", "subtree.one.json", "subtree.two.json"];
         assert_eq!(files, expected);
         assert!(desired.subtrees[&Key::new("acme", "one")].unresolved.is_empty());
         let unresolved = &desired.subtrees[&Key::new("acme", "two")].unresolved;

@@ -1,6 +1,6 @@
 //! Paths in a sidecar's document as paths in the SnmpSubtree that it was made of.
 
-use crds::{Source, SnmpSubtreeSpec};
+use crds::{SnmpSubtreeSpec, Source};
 
 /// Where the two differ: what a path ends in. Longest first.
 const RENAMED: [(&str, &str); 15] = [
@@ -127,7 +127,10 @@ mod tests {
     #[case("scalars[1].write.pattern", "spec.scalars[1].pattern")]
     #[case("scalars[1].write.http.path", "spec.scalars[1].write.http.path")]
     #[case("scalars[1].write.http.tls", "spec.scalars[1].write.http.tlsConfig")]
-    #[case("scalars[1].write.http.authorization.bearer.credentialsFile", "spec.scalars[1].write.http.authorization.credentials")]
+    #[case(
+        "scalars[1].write.http.authorization.bearer.credentialsFile",
+        "spec.scalars[1].write.http.authorization.credentials"
+    )]
     #[case("scalars[1].write.configMap.key", "spec.scalars[1].write.configMap.key")]
     fn paths_lead_to_the_field_that_the_user_wrote(#[case] document: &str, #[case] api: &str) {
         assert_eq!(api_path(document, &spec()), api);

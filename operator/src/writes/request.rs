@@ -31,7 +31,10 @@ impl Asked {
     pub(super) fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
         let name = path.strip_prefix("/v1/configmaps/");
         let Some(name) = name.filter(|name| is_name(name)) else {
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "there is /v1/configmaps/NAME, with the name of a ConfigMap"));
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "there is /v1/configmaps/NAME, with the name of a ConfigMap",
+            ));
         };
         match *method {
             Method::GET => Ok(Self::Read(name.to_owned())),
@@ -75,7 +78,8 @@ impl Change {
     pub(super) fn of(body: &[u8]) -> Result<Self, Refusal> {
         let change: Self = serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            let expected = r#"{"resourceVersion": TEXT, "data": {KEY: TEXT or null}}, the version if it must be that one"#;
+            let expected =
+                r#"{"resourceVersion": TEXT, "data": {KEY: TEXT or null}}, the version if it must be that one"#;
             Refusal::malformed(format!("line {line}, column {column} of the body: it is not as {expected}"))
         })?;
         if change.data.is_empty() || change.data.len() > MAX_KEYS {
@@ -117,9 +121,21 @@ mod tests {
     #[rstest]
     fn what_is_no_name_leads_nowhere(
         #[values(
-            "", "/", "/v1/configmaps", "/v1/configmaps/", "/v1/configmaps/.", "/v1/configmaps/..", "/v1/configmaps/a/b",
-            "/v1/configmaps/a%2fb", "/v1/configmaps/A", "/v1/configmaps/-a", "/v1/configmaps/a..b", "/v1/secrets/a",
-            "/v1/configmaps/a?x", "/v2/configmaps/a", "/v1/configmaps/a\n"
+            "",
+            "/",
+            "/v1/configmaps",
+            "/v1/configmaps/",
+            "/v1/configmaps/.",
+            "/v1/configmaps/..",
+            "/v1/configmaps/a/b",
+            "/v1/configmaps/a%2fb",
+            "/v1/configmaps/A",
+            "/v1/configmaps/-a",
+            "/v1/configmaps/a..b",
+            "/v1/secrets/a",
+            "/v1/configmaps/a?x",
+            "/v2/configmaps/a",
+            "/v1/configmaps/a\n"
         )]
         path: &str,
     ) {

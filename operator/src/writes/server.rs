@@ -153,14 +153,16 @@ impl Writes {
         if identity.pod.is_empty() {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "the token belongs to no pod"));
         }
-        let too_many = || Refusal::new(StatusCode::TOO_MANY_REQUESTS, format!("the namespace {namespace} asks too often"));
+        let too_many =
+            || Refusal::new(StatusCode::TOO_MANY_REQUESTS, format!("the namespace {namespace} asks too often"));
         let _place = self.at_once.take(namespace, PER_NAMESPACE).ok_or_else(too_many)?;
         if !lock(&self.rates, |rates| rates.take(namespace, Instant::now())) {
             return Err(too_many());
         }
         let keys = lock(&self.index, |index| authority::keys(index, namespace, name));
-        let not_written =
-            |what: &str| Refusal::new(StatusCode::FORBIDDEN, format!("no accepted SnmpSubtree of {namespace} writes {what}"));
+        let not_written = |what: &str| {
+            Refusal::new(StatusCode::FORBIDDEN, format!("no accepted SnmpSubtree of {namespace} writes {what}"))
+        };
         if keys.is_empty() {
             return Err(not_written(&format!("ConfigMap {name}")));
         }
@@ -187,7 +189,8 @@ impl Writes {
     }
 
     async fn body(&self, body: Incoming, deadline: Instant) -> Result<Change, Refusal> {
-        let too_long = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_SIZE} bytes"));
+        let too_long =
+            || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_SIZE} bytes"));
         let size = body.size_hint().upper().map_or(BODY_SIZE, |size| usize::try_from(size).unwrap_or(usize::MAX));
         if size > BODY_SIZE {
             return Err(too_long());

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, convert::Infallible};
 use daemon::drain;
 use data_encoding::BASE64URL_NOPAD;
 use futures::future::BoxFuture;
-use hyper::{Method, client::conn::http1::{SendRequest, handshake}};
+use hyper::{
+    Method,
+    client::conn::http1::{SendRequest, handshake},
+};
 use hyper_util::rt::TokioIo;
 use identity::{AUDIENCE, Unreachable};
 use k8s_openapi::api::authentication::v1::TokenReviewStatus;
@@ -13,7 +16,10 @@ use kube::client::Body;
 use prometheus_client::registry::Registry;
 use rstest::rstest;
 use rustls::pki_types::CertificateDer;
-use tokio::{io::{AsyncReadExt as _, AsyncWriteExt as _}, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use super::*;
 use crate::{
@@ -81,7 +87,10 @@ impl Api {
     }
 
     fn writable() -> Self {
-        Self::new(&json!({"snmp-operator.dev/writable": "true"}), &json!({"log_level": "info", "password": "tell-no-one"}))
+        Self::new(
+            &json!({"snmp-operator.dev/writable": "true"}),
+            &json!({"log_level": "info", "password": "tell-no-one"}),
+        )
     }
 
     async fn serve(self, request: hyper::Request<Body>) -> Result<hyper::Response<Body>, Infallible> {
@@ -110,7 +119,10 @@ impl Api {
 
 fn failure(code: u16, reason: &str, message: &str) -> (u16, Json) {
     let causes = json!({"causes": [{"field": "data[motd]", "message": message}]});
-    (code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, "details": causes}))
+    (
+        code,
+        json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, "details": causes}),
+    )
 }
 
 impl State {
@@ -244,6 +256,7 @@ async fn of_a_config_map_what_may_be_written_is_read_and_nothing_else() {
     assert_eq!((status, answer), (200, json!({"resourceVersion": "7", "data": {"log_level": "info"}})));
     assert_eq!(api.asked(), ["GET /api/v1/namespaces/acme/configmaps/settings"]);
     assert!(server.counted(r#"snmp_operator_configmap_reads_total{result="read"} 1"#));
+    assert!(server.counted(r#"snmp_operator_write_tokens_total{result="accepted"} 1"#));
 }
 
 #[tokio::test]
@@ -253,7 +266,10 @@ async fn a_change_holds_for_the_version_that_was_seen() {
     let change = json!({"resourceVersion": "7", "data": {"log_level": "debug", "motd": "hello"}}).to_string();
     let (status, answer) = server.ask(Method::PATCH, "settings", change.clone()).await;
     assert_eq!((status, answer), (200, json!({"resourceVersion": "8"})));
-    assert_eq!((api.value("log_level"), api.value("motd"), api.value("password")), ("debug".into(), "hello".into(), "tell-no-one".into()));
+    assert_eq!(
+        (api.value("log_level"), api.value("motd"), api.value("password")),
+        ("debug".into(), "hello".into(), "tell-no-one".into())
+    );
     let patch = api.asked().pop().unwrap();
     assert_eq!(patch, "PATCH /api/v1/namespaces/acme/configmaps/settings?&fieldManager=snmp-operator-writes");
     assert!(server.counted(r#"snmp_operator_configmap_writes_total{result="written"} 1"#));
@@ -302,7 +318,13 @@ async fn nobody_reaches_what_no_subtree_of_the_namespace_writes() {
     for (namespace, pod, name, body, said) in [
         ("globex", "web-0", "settings", change, "no accepted SnmpSubtree of globex writes ConfigMap settings"),
         ("acme", "web-0", "other", change, "no accepted SnmpSubtree of acme writes ConfigMap other"),
-        ("acme", "web-0", "settings", r#"{"data": {"password": "x"}}"#, "writes the key password of ConfigMap settings"),
+        (
+            "acme",
+            "web-0",
+            "settings",
+            r#"{"data": {"password": "x"}}"#,
+            "writes the key password of ConfigMap settings",
+        ),
         ("acme", "web-0", "settings", r#"{"data": {"log_level": "x", "password": "x"}}"#, "the key password"),
         ("acme", "", "settings", change, "the token belongs to no pod"),
     ] {
