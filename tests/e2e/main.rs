@@ -6,6 +6,7 @@ mod component_faults;
 mod config_maps;
 mod constant_walk;
 mod credentials;
+mod examples;
 mod healing;
 mod identity;
 mod injection;
