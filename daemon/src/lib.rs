@@ -2,15 +2,18 @@
 //! metrics, the watchdog and the choice of a cryptography provider.
 
 pub mod admin;
+pub mod counter;
 pub mod crypto;
 pub mod drain;
 pub mod heartbeat;
 pub mod logging;
 pub mod metrics;
+pub mod places;
 pub mod readiness;
 pub mod signals;
 pub mod watchdog;
 
+pub use counter::Counter;
 pub use crypto::install_crypto_provider;
 
 /// Gives each flag of `command` an environment variable: `prefix`, `_`, and the flag's name in capitals. So

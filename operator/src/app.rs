@@ -16,7 +16,7 @@ use crate::{
     manifest::{self, Manifests, Problem},
     master_secret,
     output::{self, Content, Files, Replaced},
-    plan::{self, Credentials, Plan, Refusal, Settings},
+    plan::{self, Credentials, Origin, Plan, Refusal, Settings},
     run,
 };
 
@@ -146,7 +146,11 @@ fn needed(plan: &Plan, folder: &Path, format: Format) -> Result<String, std::fmt
         for (file, origin) in credentials {
             match format {
                 Format::Manifests => {
-                    writeln!(told, "Secret {namespace}/{} needs the key {file}: {origin}", config_map::NAME)?;
+                    let kind = match origin {
+                        Origin::Secret(_) => "Secret",
+                        Origin::ConfigMap(_) => "ConfigMap",
+                    };
+                    writeln!(told, "{kind} {namespace}/{} needs the key {file}: {origin}", config_map::NAME)?;
                 }
                 Format::Mounted => {
                     let path = folder.join(&namespace).join(config_map::NAME).join(file);

@@ -20,5 +20,7 @@ pub mod output;
 pub mod plan;
 pub mod run;
 pub mod run_args;
+mod tls_server;
 pub mod watches;
 pub mod webhook;
+pub mod writes;

@@ -1,6 +1,7 @@
 //! The operator as it runs in a cluster: everything wired up, and nothing else.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use daemon::{
     readiness::Readiness,
     signals::Signals,
 };
+use identity::KubeReviewer;
 use kube::{Client, Config};
 use master_config::Listeners;
 use prometheus_client::registry::Registry;
@@ -33,7 +35,8 @@ use crate::{
     metrics::Metrics,
     run_args::RunArgs,
     watches::{self, Changed, Scope, SharedIndex},
-    webhook::{self, Serving, Webhooks},
+    webhook::{self, Serving, Shown, Webhooks},
+    writes,
 };
 
 /// How long ending may take in all: a write under way, and giving the Lease up.
@@ -71,10 +74,11 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut registry = Registry::with_prefix("snmp_operator");
     metrics.register(&mut registry, Arc::clone(&index));
     let webhook_metrics = webhook::Metrics::registered(&mut registry);
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen at {}", args.listen))?;
+    let write_metrics = writes::Metrics::registered(&mut registry);
+    let listener = listen(args.listen).await?;
     tracing::info!(address = %args.listen, %identity, "listening");
-    let webhooks = TcpListener::bind(args.webhook_listen).await;
-    let webhooks = webhooks.with_context(|| format!("cannot listen at {}", args.webhook_listen))?;
+    let webhooks = listen(args.webhook_listen).await?;
+    let write_listener = if args.writes { Some(listen(args.write_listen).await?) } else { None };
     let admin = Arc::new(Admin::new(readiness.clone(), registry));
     tokio::spawn(admin.serve(listener, Face::Public, watcher.clone()));
 
@@ -86,6 +90,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (candidate, leadership) = leadership::candidate(client.clone(), &system_namespace, &identity, metrics.clone());
     let candidate = tokio::spawn(candidate.run(watcher.clone()));
 
+    let shown = Shown::default();
+    if let Some(listener) = write_listener {
+        let reviewer = Box::new(KubeReviewer::new(client.clone()));
+        let (client, index, shown, requests) = (client.clone(), Arc::clone(&index), shown.clone(), metrics.clone());
+        let serving = writes::Serving { client, reviewer, index, shown, metrics: write_metrics, requests };
+        tokio::spawn(writes::serve(listener, serving, watcher.clone()));
+    }
     let serving = Serving {
         client: client.clone(),
         namespace: system_namespace.clone(),
@@ -93,6 +104,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         cluster: Known { index: Arc::clone(&index), system_namespace: system_namespace.clone() },
         readiness: readiness.clone(),
         metrics: webhook_metrics,
+        shown,
     };
     tokio::spawn(webhook::serve(webhooks, serving, watcher.clone()));
 
@@ -150,6 +162,10 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         tracing::warn!("{overdue}");
     }
     candidate.await.context("leadership has ended by a panic, which is a defect")
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))
 }
 
 /// This replica's name.

@@ -52,6 +52,16 @@ pub struct RunArgs {
     /// Further names and addresses in the webhooks' certificate, for API servers that reach them by a URL
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub webhook_names: Vec<String>,
+    /// Whether to write ConfigMaps for sidecars, those with the label snmp-operator.dev/writable=true alone. It takes rights
+    /// and a Service
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
+    pub writes: bool,
+    /// Address at which sidecars ask for that, over TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9444")]
+    pub write_listen: SocketAddr,
+    /// Where sidecars ask for that. Default: https://snmp-operator-writes.NAMESPACE.svc:9444
+    #[arg(long, value_name = "URL")]
+    pub write_url: Option<String>,
     /// Image of the sidecars that pods get
     #[arg(long, value_name = "IMAGE", default_value = SIDECAR_IMAGE)]
     pub sidecar_image: String,
@@ -118,6 +128,13 @@ impl RunArgs {
         self.master_url.clone().unwrap_or_else(default)
     }
 
+    /// Where sidecars ask for ConfigMaps to be written, if they are.
+    #[must_use]
+    pub fn write_url(&self) -> Option<String> {
+        let default = || format!("https://{}.{}.svc:9444", certificates::WRITES_SERVICE, self.system_namespace());
+        self.writes.then(|| self.write_url.clone().unwrap_or_else(default))
+    }
+
     /// What sidecars are made of.
     #[must_use]
     pub fn sidecar(&self) -> SidecarSettings {
@@ -125,6 +142,7 @@ impl RunArgs {
             image: self.sidecar_image.clone(),
             image_pull_policy: self.sidecar_image_pull_policy.clone(),
             master_url: self.master_url(),
+            operator_url: self.write_url(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             system_namespace: self.system_namespace(),
         }

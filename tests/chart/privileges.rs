@@ -36,8 +36,13 @@ fn no_role_has_a_wildcard_or_a_way_to_more(#[values(&[], ALL)] values: &[&str]) 
 
 /// Verbs on Secrets without a name, by role.
 fn on_all_secrets(objects: &[Json]) -> Vec<(String, String)> {
+    on_all(objects, "secrets")
+}
+
+/// Verbs on all of a resource, by role.
+fn on_all(objects: &[Json], resource: &str) -> Vec<(String, String)> {
     rules(objects)
-        .filter(|(_, rule)| texts(&rule["resources"]).contains("secrets") && rule["resourceNames"].is_null())
+        .filter(|(_, rule)| texts(&rule["resources"]).contains(resource) && rule["resourceNames"].is_null())
         .flat_map(|(role, rule)| {
             let role = role.rsplit(' ').next().unwrap_or_default().to_owned();
             texts(&rule["verbs"]).into_iter().map(move |verb| (role.clone(), verb.to_owned())).collect::<Vec<_>>()
@@ -63,6 +68,25 @@ fn secrets_of_tenants_are_readable_only_while_that_is_on() -> Result<()> {
 }
 
 #[test]
+fn config_maps_of_tenants_are_changed_only_while_that_is_on() -> Result<()> {
+    let verbs = |values: &[&str]| -> Result<BTreeSet<String>> {
+        Ok(on_all(&objects(values)?, "configmaps").into_iter().map(|(_, verb)| verb).collect())
+    };
+    let expected = |verbs: &[&str]| verbs.iter().map(|verb| (*verb).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(verbs(&["writes.enabled=false", "secrets.read=false"])?, expected(&[]));
+    assert_eq!(verbs(&["writes.enabled=false"])?, expected(&["list", "watch"]));
+    assert_eq!(verbs(&["secrets.read=false"])?, expected(&["get", "patch"]));
+    assert_eq!(verbs(&[])?, expected(&["get", "list", "patch", "watch"]));
+    // Whoever may patch any is kept by a policy to those that say so.
+    let all = objects(&[])?;
+    let policy = find(&all, "ValidatingAdmissionPolicy", "snmp-operator-config-maps")?;
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    let binding = find(&all, "ValidatingAdmissionPolicyBinding", "snmp-operator-config-maps")?;
+    assert_eq!(binding["spec"]["validationActions"], serde_json::json!(["Deny"]));
+    Ok(())
+}
+
+#[test]
 fn in_some_namespaces_alone_no_cluster_role_reaches_tenants() -> Result<()> {
     let objects = objects(&["watchNamespaces={acme}"])?;
     let role = find(&objects, "ClusterRole", "snmp-operator")?;
@@ -73,6 +97,7 @@ fn in_some_namespaces_alone_no_cluster_role_reaches_tenants() -> Result<()> {
         "namespaces",
         "snmpcontexts",
         "snmpcontexts/status",
+        "tokenreviews",
         "validatingwebhookconfigurations",
     ];
     assert_eq!(resources, BTreeSet::from(cluster));

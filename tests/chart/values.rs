@@ -34,6 +34,7 @@ fn the_chart_passes_lint() -> Result<()> {
 #[case("watchNamespaces={Acme}", "/watchNamespaces/0")]
 #[case("watchNamespaces={acme,acme}", "/watchNamespaces")]
 #[case("secrets.read=maybe", "/secrets/read")]
+#[case("writes.enabled=maybe", "/writes/enabled")]
 #[case("minimumArcs=0", "/minimumArcs")]
 #[case("listenAddress=::", "/listenAddress")]
 #[case("log.format=xml", "/log/format")]

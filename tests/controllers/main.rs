@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, reason = "what is not in an answer is null")]
 
 mod access;
+mod config_maps;
 mod configuration;
 mod faults;
 mod status;

@@ -3,7 +3,10 @@
 
 mod cluster;
 mod component_faults;
+mod config_maps;
 mod constant_walk;
+mod credentials;
+mod examples;
 mod healing;
 mod identity;
 mod injection;
@@ -18,3 +21,4 @@ mod rotation;
 mod tenant;
 mod tenants;
 mod upgrade;
+mod writes;

@@ -119,3 +119,44 @@ fn the_operator_may_touch_its_annotations_of_a_pod_and_nothing_else() -> Result<
     }
     Ok(())
 }
+
+#[test]
+fn the_operator_may_change_data_of_config_maps_that_say_so_and_nothing_else() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let tenant = Tenant::new(&cluster, "config-maps")?;
+    let map = |name: &str, labels: &str| {
+        let manifest = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {labels}}}\ndata: {{level: info}}\n"
+        );
+        tenant.namespace.apply(&manifest)
+    };
+    map("open", "{snmp-operator.dev/writable: 'true'}")?;
+    map("closed", "{snmp-operator.dev/readable: 'true'}")?;
+    let (operator, master) = (Account::new(&cluster, "snmp-operator")?, Account::new(&cluster, "snmp-master")?);
+    let maps = format!("/api/v1/namespaces/{}/configmaps", tenant.name());
+    let (open, closed) = (format!("{maps}/open"), format!("{maps}/closed"));
+    let change = r#"{"data":{"level":"debug"}}"#;
+    operator.is_allowed("a value of one that says so", "PATCH", &open, change)?;
+    ensure!(tenant.namespace.get("configmap/open", "{.data.level}")? == "debug");
+    operator.is_refused("a value of one that does not", "PATCH", &closed, change)?;
+    let opening = r#"{"metadata":{"labels":{"snmp-operator.dev/writable":"true"}},"data":{"level":"debug"}}"#;
+    operator.is_refused("to say so itself", "PATCH", &closed, opening)?;
+    ensure!(tenant.namespace.get("configmap/closed", "{.data.level}")? == "info");
+    for (what, change) in [
+        ("a label", r#"{"metadata":{"labels":{"app":"evil"}}}"#),
+        ("an annotation", r#"{"metadata":{"annotations":{"example.com/evil":"x"}}}"#),
+        ("a finalizer", r#"{"metadata":{"finalizers":["example.com/evil"]}}"#),
+        ("an owner", r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"a","uid":"x"}]}}"#),
+        ("binary data", r#"{"binaryData":{"evil":"eA=="}}"#),
+        ("immutability", r#"{"immutable":true}"#),
+    ] {
+        operator.is_refused(what, "PATCH", &open, change)?;
+    }
+    for account in [&operator, &master] {
+        account.is_refused("deleting one", "DELETE", &open, "")?;
+        let any = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"any","labels":{"snmp-operator.dev/writable":"true"}}}"#;
+        account.is_refused("making one", "POST", &maps, any)?;
+    }
+    master.is_refused("the operator's right", "PATCH", &open, change)?;
+    master.is_refused("reading one", "GET", &open, "")
+}

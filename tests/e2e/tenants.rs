@@ -15,15 +15,17 @@ fn text_at(client: &Client, oid: &str) -> Result<String> {
 }
 
 #[test]
-fn two_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -> Result<()> {
+fn three_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
-    let tenants = [Tenant::of_base(&cluster, "tenant-a", &base)?, Tenant::of_base(&cluster, "tenant-b", &base)?];
+    let tenant = |name: &str| Tenant::of_base(&cluster, name, &base);
+    let tenants = [tenant("tenant-a")?, tenant("tenant-b")?, tenant("tenant-c")?];
     for tenant in &tenants {
         tenant.serve(&base, 1)?;
     }
     let oid = format!("{base}.2.0");
-    for (tenant, other) in [(&tenants[0], &tenants[1]), (&tenants[1], &tenants[0])] {
+    let [a, b, c] = &tenants;
+    for (tenant, other) in [(a, b), (b, c), (c, a)] {
         ensure!(text_at(&tenant.v2c(), &oid)? == tenant.name());
         ensure!(text_at(&tenant.v3(tenant.name()), &oid)? == tenant.name());
         // In the other's context it is as if there were none.
@@ -38,6 +40,62 @@ fn two_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -> 
             ensure!(format!("{refused:#}").contains("Bad context specified"), "{refused:#}");
         }
     }
+    Ok(())
+}
+
+/// Takes away what the example made, also where the test fails.
+struct Example(Cluster);
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let manifests = ["subtree.yaml", "contexts.yaml", "secrets.yaml", "namespaces.yaml"];
+        for file in manifests.map(|file| harness::example("tenants").join(file)) {
+            let gone = ["delete", "--ignore-not-found", "--wait=false", "--filename", &file.to_string_lossy()];
+            if let Err(error) = self.0.kubectl(&gone) {
+                eprintln!("{error:#}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    crate::installation::install(&cluster)?;
+    let example = Example(cluster.clone());
+    for file in ["namespaces.yaml", "contexts.yaml", "secrets.yaml", "subtree.yaml", "deployment.yaml"] {
+        let manifest = std::fs::read_to_string(harness::example("tenants").join(file))?;
+        // The cluster of the tests has no registry.
+        cluster
+            .apply(&manifest.replace("quay.io/prometheus/node-exporter:v1.9.1", "localhost/test/node-exporter:dev"))?;
+    }
+    let sandbox = harness::Sandbox::new()?;
+    let names = ["acme", "globex", "initech"];
+    let oid = "1.3.6.1.4.1.8072.9999.9999.20.1.0";
+    for (i, name) in names.into_iter().enumerate() {
+        cluster.kubectl(&["wait", "--for=condition=Accepted", "subtree/web", "--namespace", name, "--timeout=60s"])?;
+        // Pods that came before the operator had seen the subtree have no sidecar yet.
+        cluster.kubectl(&["rollout", "restart", "deployment/web", "--namespace", name])?;
+        let community = format!("{name}-public");
+        let nms = crate::installation::nms(&cluster, &["-v2c", "-c", &community], &sandbox.path(name));
+        cluster.wait_for(&format!("the values of {name}"), || {
+            let seen = text_at(&nms, oid)?;
+            ensure!(seen == name, "{seen}");
+            ensure!(nms.walk(Walk::Next, "1.3.6.1.4.1.8072.9999.9999.20")?.len() == 2);
+            Ok(())
+        })?;
+        let (auth, privacy, user) = (format!("{name}-auth-pass"), format!("{name}-priv-pass"), format!("{name}-noc"));
+        let user = |context: &str| {
+            let options =
+                ["-v3", "-l", "authPriv", "-u", &user, "-a", "SHA-256", "-A", &auth, "-x", "AES", "-X", &privacy];
+            let options = [&options[..], &["-n", context]].concat();
+            crate::installation::nms(&cluster, &options, &sandbox.path(name)).patience(Duration::from_secs(2), 2)
+        };
+        ensure!(text_at(&user(name), oid)? == name);
+        let other = names[(i + 1) % names.len()];
+        ensure!(user(other).get(&[oid]).is_err(), "{name} reads {other}");
+    }
+    drop(example);
     Ok(())
 }
 

@@ -14,15 +14,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("snmp-operator-agentx", &[]),
     ("snmp-operator-crds", &[]),
     ("snmp-operator-daemon", &[]),
+    ("snmp-operator-identity", &["snmp-operator-daemon"]),
     // For the OID, so that there is one type of it.
     ("snmp-operator-sidecar-config", &["snmp-operator-agentx"]),
     ("snmp-operator-master-config", &["snmp-operator-agentx"]),
     (
         "snmp-operator",
-        &["snmp-operator-crds", "snmp-operator-daemon", "snmp-operator-master-config", "snmp-operator-sidecar-config"],
+        &[
+            "snmp-operator-crds",
+            "snmp-operator-daemon",
+            "snmp-operator-identity",
+            "snmp-operator-master-config",
+            "snmp-operator-sidecar-config",
+        ],
     ),
     ("snmp-sidecar", &["snmp-operator-agentx", "snmp-operator-daemon", "snmp-operator-sidecar-config"]),
-    ("snmp-master", &["snmp-operator-agentx", "snmp-operator-daemon", "snmp-operator-master-config"]),
+    (
+        "snmp-master",
+        &["snmp-operator-agentx", "snmp-operator-daemon", "snmp-operator-identity", "snmp-operator-master-config"],
+    ),
 ];
 
 /// Crates that must not be anywhere below a crate, however far.

@@ -118,7 +118,10 @@ imagePullSecrets:
 {{- list $service $full (printf "*.%s" $service) (printf "*.%s" $full) | toJson -}}
 {{- end -}}
 
+{{/* DNS names of the operator's servers: webhooks and writes. */}}
 {{- define "snmp-operator.webhookNames" -}}
-{{- $service := printf "snmp-operator-webhook.%s.svc" .Release.Namespace -}}
-{{- list $service (printf "%s.%s" $service .Values.clusterDomain) | toJson -}}
+{{- $webhook := printf "snmp-operator-webhook.%s.svc" .Release.Namespace -}}
+{{- $writes := printf "snmp-operator-writes.%s.svc" .Release.Namespace -}}
+{{- $domain := .Values.clusterDomain -}}
+{{- list $webhook (printf "%s.%s" $webhook $domain) $writes (printf "%s.%s" $writes $domain) | toJson -}}
 {{- end -}}

@@ -32,6 +32,8 @@ pub const WEBHOOK_SECRET: &str = crate::webhook::CERTIFICATE;
 pub const WEBHOOK_CONFIGURATIONS: &str = "snmp-operator";
 
 const WEBHOOK_SERVICE: &str = "snmp-operator-webhook";
+/// The Service of writes, whose server shows the webhooks' certificate.
+pub const WRITES_SERVICE: &str = "snmp-operator-writes";
 const MASTER_SERVICE: &str = "snmp-master-agentx";
 
 /// Who makes certificates.
@@ -103,7 +105,10 @@ impl Settings {
             [format!("{service}.{namespace}.svc"), format!("{service}.{namespace}.svc.{cluster_domain}")]
         };
         match server {
-            Server::Webhook => of(WEBHOOK_SERVICE).into_iter().chain(self.webhook_names.iter().cloned()).collect(),
+            Server::Webhook => {
+                let names = of(WEBHOOK_SERVICE).into_iter().chain(of(WRITES_SERVICE));
+                names.chain(self.webhook_names.iter().cloned()).collect()
+            }
             Server::Master => {
                 let names = of(MASTER_SERVICE);
                 let each = names.iter().map(|name| format!("*.{name}"));

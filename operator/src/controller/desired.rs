@@ -17,7 +17,7 @@ use crate::{
     plan::{self, Kind, ObjectId, Origin, Plan, Refusal, Settings},
 };
 
-/// The most that a Secret holds, in octets of keys and values.
+/// The most that a Secret or ConfigMap holds, in octets of keys and values.
 const MAX_OCTETS: usize = 1 << 20;
 
 /// What the plan goes by besides the objects.
@@ -116,12 +116,14 @@ pub fn desired(inputs: &Inputs, terms: &Terms) -> Desired {
         }
         desired.subtrees.insert(key(&**subtree), told);
     }
-    planned(&plan, inputs, terms, &mut desired);
-    for (name, namespace) in &mut desired.namespaces {
-        namespace.deleting = inputs.namespaces.get(name).is_some_and(|kept| kept.deleting);
+    for namespace in desired.namespaces.values_mut() {
         if let Some(ca) = &terms.ca {
             namespace.config_map.insert(config_map::CA.to_owned(), ca.clone());
         }
+    }
+    planned(&plan, inputs, terms, &mut desired);
+    for (name, namespace) in &mut desired.namespaces {
+        namespace.deleting = inputs.namespaces.get(name).is_some_and(|kept| kept.deleting);
     }
     for target in &inputs.trap_targets {
         desired.trap_targets.insert(key(&**target), target_credentials(target, inputs, terms));
@@ -136,6 +138,7 @@ pub fn desired(inputs: &Inputs, terms: &Terms) -> Desired {
 fn planned(plan: &Plan, inputs: &Inputs, terms: &Terms, desired: &mut Desired) {
     let by_key: BTreeMap<_, _> = inputs.subtrees.iter().map(|subtree| (key(&**subtree), subtree)).collect();
     let mut selectors = BTreeMap::<&str, Vec<&crds::LabelSelector>>::new();
+    let mut files = Files::default();
     for planned in &plan.subtrees {
         let document = &planned.document;
         let id = Key::new(&*document.namespace, &*document.name);
@@ -150,18 +153,10 @@ fn planned(plan: &Plan, inputs: &Inputs, terms: &Terms, desired: &mut Desired) {
         let columns = document.tables.iter().map(|table| table.columns.len()).sum::<usize>();
         told.objects = i32::try_from(document.scalars.len() + columns).unwrap_or(i32::MAX);
         for (file, origin) in &planned.credentials {
-            match credential(origin, &document.namespace, inputs, terms) {
-                Ok(value) => {
-                    let size = namespace.secret.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-                    if size + file.len() + value.len() > MAX_OCTETS && !namespace.secret.contains_key(file) {
-                        let message = format!("the Secret {} would be too large with {origin}", config_map::NAME);
-                        told.unresolved.push(Unresolved { reason: "TooLarge", message });
-                    } else {
-                        namespace.secret.insert(file.clone(), value.to_vec());
-                    }
-                }
-                Err(unresolved) => told.unresolved.push(unresolved),
-            }
+            let value = credential(origin, &document.namespace, inputs, terms);
+            let put = value.and_then(|value| files.put(namespace, &document.namespace, file, origin, value));
+            // One ConfigMap that cannot be read is told once, and not for each of its keys.
+            told.unresolved.extend(put.err().filter(|unresolved| !told.unresolved.contains(unresolved)));
         }
         for context in &document.contexts {
             *desired.in_context.entry(context.clone()).or_default() += 1;
@@ -173,6 +168,52 @@ fn planned(plan: &Plan, inputs: &Inputs, terms: &Terms, desired: &mut Desired) {
             pod.injected && !pod.deleting && selectors.iter().any(|one| plan::selects(one, |key| pod.label(key)))
         });
         desired.namespaces.entry(name.to_owned()).or_default().pods = served.cloned().collect();
+    }
+}
+
+/// What is put beside documents, as long as there is room.
+#[derive(Default)]
+struct Files<'a> {
+    /// Octets of keys and values in the ConfigMap and the Secret of each namespace.
+    sizes: BTreeMap<&'a str, (usize, usize)>,
+}
+
+impl<'a> Files<'a> {
+    /// Puts what is in a Secret into the namespace's Secret, and what is in a ConfigMap into its ConfigMap.
+    fn put(
+        &mut self,
+        namespace: &mut Namespace,
+        name: &'a str,
+        file: &str,
+        origin: &Origin,
+        value: &[u8],
+    ) -> Result<(), Unresolved> {
+        let (in_map, in_secret) = self.sizes.entry(name).or_insert_with(|| {
+            let documents = namespace.config_map.iter().map(|(key, text)| key.len() + text.len());
+            (documents.sum(), 0)
+        });
+        let (kind, size, known) = match origin {
+            Origin::Secret(_) => ("Secret", in_secret, namespace.secret.contains_key(file)),
+            Origin::ConfigMap(_) => ("ConfigMap", in_map, namespace.config_map.contains_key(file)),
+        };
+        if known {
+            return Ok(());
+        }
+        let grown = *size + file.len() + value.len();
+        if grown > MAX_OCTETS {
+            let message = format!("the {kind} {} would be too large with {origin}", config_map::NAME);
+            return Err(Unresolved { reason: "TooLarge", message });
+        }
+        match origin {
+            Origin::Secret(_) => _ = namespace.secret.insert(file.to_owned(), value.to_vec()),
+            Origin::ConfigMap(_) => {
+                let text = std::str::from_utf8(value)
+                    .map_err(|_| Unresolved { reason: "NotText", message: format!("{origin} of {name} is no text") })?;
+                namespace.config_map.insert(file.to_owned(), text.to_owned());
+            }
+        }
+        *size = grown;
+        Ok(())
     }
 }
 
@@ -340,6 +381,81 @@ mod tests {
         let desired = desired(&inputs, &terms());
         assert_eq!(desired.namespaces["acme"].secret["secret.api-key.token"], b"t");
         assert!(desired.subtrees[&Key::new("acme", "one")].unresolved.is_empty());
+    }
+
+    /// A subtree that shows keys of the ConfigMap `settings`.
+    fn settings(name: &str, oid: &str, keys: &[&str]) -> Arc<SnmpSubtree> {
+        let scalars = keys.iter().enumerate().map(|(i, key)| {
+            json!({
+                "name": format!("object{i}"), "oid": (i + 1).to_string(), "syntax": "DisplayString",
+                "value": {"source": "settings", "metric": key},
+            })
+        });
+        let object = json!({
+            "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpSubtree",
+            "metadata": {"namespace": "acme", "name": name, "uid": format!("uid-{name}")},
+            "spec": {
+                "oid": oid,
+                "selector": {"matchLabels": {"app": "web"}},
+                "sources": [{"name": "settings", "configMap": {"name": "settings"}}],
+                "scalars": scalars.collect::<Vec<_>>(),
+            },
+        });
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    fn map(values: &[(&str, &[u8])]) -> Arc<Data> {
+        let data = values.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec())).collect();
+        Arc::new(Data { data, readable: true, ..Data::default() })
+    }
+
+    #[test]
+    fn of_a_config_map_what_is_shown_is_mirrored_beside_the_documents() {
+        let mut inputs = inputs(vec![settings("one", "1.3.6.1.4.1.9.9.9.1", &["log_level", "motd", "binary"])]);
+        let told = |inputs: &Inputs| {
+            let desired = desired(inputs, &terms());
+            let namespace = &desired.namespaces["acme"];
+            assert!(namespace.secret.is_empty(), "what is in no Secret needs none");
+            let unresolved = &desired.subtrees[&Key::new("acme", "one")].unresolved;
+            let told: Vec<_> = unresolved.iter().map(|one| (one.reason, one.message.clone())).collect();
+            let mirrored = namespace.config_map.iter().filter(|(file, _)| file.starts_with("configmap."));
+            (mirrored.map(|(file, text)| (file.clone(), text.clone())).collect::<Vec<_>>(), told)
+        };
+        let (mirrored, unresolved) = told(&inputs);
+        assert!(mirrored.is_empty());
+        assert_eq!(unresolved.iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), ["ConfigMapNotReadable"]);
+        assert!(unresolved[0].1.ends_with("kubectl label configmap settings -n acme snmp-operator.dev/readable=true"));
+        let values: &[(&str, &[u8])] = &[("log_level", b"info"), ("password", b"tell-no-one"), ("binary", b"\xff\0")];
+        inputs.readable_config_maps.insert(Key::new("acme", "settings"), map(values));
+        let (mirrored, unresolved) = told(&inputs);
+        assert_eq!(mirrored, [("configmap.settings.log_level".to_owned(), "info".to_owned())]);
+        let expected = [
+            ("NotText", "key binary of ConfigMap settings of acme is no text".to_owned()),
+            ("NoSuchKey", "ConfigMap acme/settings has no key motd".to_owned()),
+        ];
+        assert_eq!(unresolved, expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_beside_the_documents_is_told_and_keeps_nothing_else_out() {
+        let subtrees = vec![
+            settings("one", "1.3.6.1.4.1.9.9.9.1", &["large", "small"]),
+            settings("two", "1.3.6.1.4.1.9.9.9.2", &["larger", "small"]),
+        ];
+        let mut inputs = inputs(subtrees);
+        let (large, larger) = (vec![b'a'; MAX_OCTETS / 2], vec![b'b'; MAX_OCTETS / 2]);
+        let values: &[(&str, &[u8])] = &[("large", &large), ("larger", &larger), ("small", b"1")];
+        inputs.readable_config_maps.insert(Key::new("acme", "settings"), map(values));
+        let desired = desired(&inputs, &terms());
+        let data = &desired.namespaces["acme"].config_map;
+        assert!(data.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>() <= MAX_OCTETS);
+        let files: Vec<_> = data.keys().map(String::as_str).collect();
+        let expected =
+            ["ca.crt", "configmap.settings.large", "configmap.settings.small", "subtree.one.json", "subtree.two.json"];
+        assert_eq!(files, expected);
+        assert!(desired.subtrees[&Key::new("acme", "one")].unresolved.is_empty());
+        let unresolved = &desired.subtrees[&Key::new("acme", "two")].unresolved;
+        assert_eq!((unresolved.len(), unresolved[0].reason), (1, "TooLarge"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn plan(
         Ok(_) => {}
         Err(violations) => {
             for violation in violations {
-                let path = api_path(&violation.path);
+                let path = api_path(&violation.path, &subtree.spec);
                 // What cannot be read was refused above; its stand-in says nothing of its own.
                 let said = refusals.iter().any(|refusal| refusal.path == path)
                     || (contexts_refused && path.starts_with("spec.contextRefs"));

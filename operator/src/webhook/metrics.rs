@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
 use super::{inject, validate};
+use crate::tls_server::Traffic;
 
 type Labels = [(&'static str, &'static str); 1];
 
@@ -17,8 +18,7 @@ pub struct Metrics {
     injections: Family<Labels, Counter>,
     validations: Family<Labels, Counter>,
     unanswered: Family<Labels, Counter>,
-    handshakes: Counter,
-    connections: Gauge,
+    traffic: Traffic,
     durations: Family<Labels, Histogram, fn() -> Histogram>,
 }
 
@@ -31,8 +31,7 @@ impl Default for Metrics {
             injections: Family::default(),
             validations: Family::default(),
             unanswered: Family::default(),
-            handshakes: Counter::default(),
-            connections: Gauge::default(),
+            traffic: Traffic::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
         }
     }
@@ -43,12 +42,11 @@ impl Metrics {
     #[must_use]
     pub fn registered(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { injections, validations, unanswered, handshakes, connections, durations } = metrics.clone();
+        let Self { injections, validations, unanswered, traffic, durations } = metrics.clone();
         registry.register("webhook_injections", "Pods by what became of them", injections);
         registry.register("webhook_validations", "Objects by what became of them", validations);
         registry.register("webhook_unanswered", "Requests that were not answered as reviews, by cause", unanswered);
-        registry.register("webhook_failed_handshakes", "Connections without TLS", handshakes);
-        registry.register("webhook_connections", "Connections that are open", connections);
+        traffic.register(registry, "webhook");
         registry.register_with_unit("webhook_duration", "Time from a request to its answer", Unit::Seconds, durations);
         metrics
     }
@@ -65,25 +63,11 @@ impl Metrics {
         self.unanswered.get_or_create(&[("cause", cause)]).inc();
     }
 
-    pub(super) fn handshake_failed(&self) {
-        self.handshakes.inc();
-    }
-
-    pub(super) fn opened(&self) -> Open {
-        self.connections.inc();
-        Open(self.connections.clone())
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     pub(super) fn took(&self, webhook: &'static str, time: Duration) {
         self.durations.get_or_create(&[("webhook", webhook)]).observe(time.as_secs_f64());
-    }
-}
-
-/// A connection that is open, until dropped.
-pub(super) struct Open(Gauge);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }

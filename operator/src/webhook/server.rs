@@ -3,7 +3,7 @@
 //! Clients are bounded in number, in time, and in the memory that their requests take together. Whatever fails here
 //! allows a pod as it is.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use daemon::{drain::Watcher, readiness::Readiness};
@@ -12,21 +12,11 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use rustls::{ServerConfig, crypto::ring};
 use serde_json::Value as Json;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-    time::{Instant, timeout},
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 
 use super::{
     Cluster, certificate,
@@ -37,7 +27,10 @@ use super::{
     sidecar,
     validate::{self, validate},
 };
-use crate::plan;
+use crate::{
+    plan,
+    tls_server::{self, Bounds, Service, Traffic},
+};
 
 /// The Secret with the server's certificate.
 pub const CERTIFICATE: &str = "snmp-operator-webhook-tls";
@@ -60,8 +53,6 @@ const BODY_SIZE: usize = 7 << 20;
 const BODIES: u32 = 32 << 10;
 /// Reviews that are judged at once.
 const JUDGED: usize = 4;
-/// Pause after an accept that failed, as for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the webhooks are set to.
 #[derive(Debug, Clone)]
@@ -86,12 +77,13 @@ pub struct Serving<C> {
     pub readiness: Readiness,
     /// What is counted.
     pub metrics: Metrics,
+    /// The certificate, which others may show as well.
+    pub shown: Shown,
 }
 
 /// Serves the webhooks until the drain, which requests under way outlive.
 pub async fn serve<C: Cluster>(listener: TcpListener, serving: Serving<C>, drain: Watcher) {
-    let Serving { client, namespace, webhooks, cluster, readiness, metrics } = serving;
-    let shown = Shown::default();
+    let Serving { client, namespace, webhooks, cluster, readiness, metrics, shown } = serving;
     let block = readiness.block(format!("the certificate of the webhooks, Secret {namespace}/{CERTIFICATE}"));
     let secrets = Api::<Secret>::namespaced(client, &namespace);
     let follow = certificate::follow(secrets, CERTIFICATE, shown.clone(), block, drain.clone());
@@ -99,87 +91,28 @@ pub async fn serve<C: Cluster>(listener: TcpListener, serving: Serving<C>, drain
 }
 
 /// Serves with a certificate that is given.
-pub(super) async fn accept<C: Cluster>(listener: TcpListener, shown: Shown, reviewer: Reviewer<C>, mut drain: Watcher) {
-    let acceptor = match tls(shown) {
-        Ok(config) => TlsAcceptor::from(Arc::new(config)),
-        Err(error) => {
-            // Only another build of rustls could bring that about.
-            tracing::error!(%error, "the webhooks cannot be served");
-            return;
-        }
+pub(super) async fn accept<C: Cluster>(listener: TcpListener, shown: Shown, reviewer: Reviewer<C>, drain: Watcher) {
+    tls_server::serve(listener, shown, reviewer, drain).await;
+}
+
+impl<C: Cluster> Service for Reviewer<C> {
+    const NAME: &'static str = "the webhooks' server";
+    const BOUNDS: Bounds = Bounds {
+        connections: CONNECTIONS,
+        // All come from the API server, or from what stands before it.
+        per_source: u32::MAX,
+        handshake: HANDSHAKE_TIMEOUT,
+        head: HEAD_TIMEOUT,
+        head_size: HEAD_SIZE,
+        last_requests: LAST_REQUESTS,
     };
-    let reviewer = Arc::new(reviewer);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        tokio::select! {
-            () = drain.triggered() => break,
-            Some(_) = connections.join_next() => {}
-            (slot, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let (acceptor, reviewer, drain) = (acceptor.clone(), Arc::clone(&reviewer), drain.clone());
-                    connections.spawn(async move {
-                        let _slot = slot;
-                        let _open = reviewer.metrics.opened();
-                        connection(stream, &acceptor, &reviewer, drain).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the webhooks' server cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
+
+    fn traffic(&self) -> &Traffic {
+        self.metrics.traffic()
     }
-    drop(listener);
-    // What is still open after that is cut off.
-    let _ = timeout(LAST_REQUESTS, async { while connections.join_next().await.is_some() {} }).await;
-}
 
-fn tls(shown: Shown) -> Result<ServerConfig, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(shown));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-async fn connection<C: Cluster>(
-    stream: TcpStream,
-    acceptor: &TlsAcceptor,
-    reviewer: &Arc<Reviewer<C>>,
-    mut drain: Watcher,
-) {
-    // An answer is one small write; without this it may wait for the one before it.
-    let _ = stream.set_nodelay(true);
-    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            // Also what an API server does that has no CA of ours yet.
-            tracing::debug!(%error, "a connection to the webhooks failed");
-            return reviewer.metrics.handshake_failed();
-        }
-        Err(_) => return reviewer.metrics.handshake_failed(),
-    };
-    let service = service_fn(|request| async { Ok::<_, Infallible>(reviewer.respond(request).await) });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_SIZE)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let open = tokio::select! {
-        // Whatever goes wrong on a connection is its client's affair.
-        _ = &mut connection => false,
-        () = drain.triggered() => true,
-    };
-    if open {
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+    async fn respond(&self, request: Request<Incoming>, _: SocketAddr) -> Response<Full<Bytes>> {
+        self.answer(request).await
     }
 }
 
@@ -246,7 +179,7 @@ impl<C: Cluster> Reviewer<C> {
         Self { webhooks, cluster, metrics, bodies, judged: Arc::new(Semaphore::new(JUDGED)) }
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let began = Instant::now();
         let webhook = match request.uri().path() {
             "/inject" => Some((Webhook::Inject, "inject")),

@@ -30,6 +30,8 @@ pub struct Settings {
     pub image_pull_policy: Option<String>,
     /// The master's address, as `tls://snmp-master-agentx.snmp-system.svc:7705`.
     pub master_url: String,
+    /// Where it asks for ConfigMaps to be written, as `https://snmp-operator-writes.snmp-system.svc:9444`; none if nowhere.
+    pub operator_url: Option<String>,
     /// The operator's version, which the pod is marked with.
     pub version: String,
     /// The operator's own namespace, in which no pod gets a sidecar.
@@ -53,6 +55,10 @@ pub(super) fn container(pod: &Json, spec: &Json, settings: &Settings, warnings: 
     }
     let pod_name = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}});
     let mut env = vec![json!({"name": "SNMP_SIDECAR_POD_NAME", "valueFrom": pod_name})];
+    if let Some(url) = &settings.operator_url {
+        // Not as an argument: a sidecar of an earlier version would refuse one that it does not know.
+        env.push(json!({"name": "SNMP_SIDECAR_OPERATOR", "value": url}));
+    }
     let (ports, more) = ports::named(spec);
     if !ports.is_empty() {
         // A dollar sign, which Kubernetes would read as a reference, is in no port's name.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Cluster, Image, programs::installed};
 use crate::program::{debian, repository};
@@ -22,6 +22,9 @@ pub const IMAGES: [(&str, &str); 3] = [
 pub const TOOLS_IMAGE: &str = "localhost/test/tools:dev";
 /// Prometheus' node_exporter, on port 9100.
 pub const NODE_EXPORTER_IMAGE: &str = "localhost/test/node-exporter:dev";
+
+/// Python with its standard library.
+pub const PYTHON_IMAGE: &str = "localhost/test/python:dev";
 
 /// What BusyBox is called by in the image of tools.
 const APPLETS: [&str; 24] = [
@@ -61,6 +64,12 @@ impl Cluster {
         self.load(&tools.entrypoint(&["/bin/sleep", "2147483647"]))?;
         let exporter = debian("prometheus-node-exporter", "prometheus-node-exporter")?;
         let path = "/prometheus-node-exporter";
-        self.load(&Image::new(NODE_EXPORTER_IMAGE).program(&exporter, path)?.entrypoint(&[path]))
+        self.load(&Image::new(NODE_EXPORTER_IMAGE).program(&exporter, path)?.entrypoint(&[path]))?;
+        let python = std::fs::canonicalize(debian("python3", "python3")?)?;
+        let version = python.file_name().context("python3 is no file")?.to_string_lossy().into_owned();
+        let library = format!("/usr/lib/{version}");
+        let image = Image::new(PYTHON_IMAGE).program(&python, &format!("/usr/bin/{version}"))?;
+        let image = image.file(Path::new(&library), &library).link("/usr/bin/python3", &version);
+        self.load(&image.entrypoint(&["/usr/bin/python3"]))
     }
 }

@@ -39,13 +39,13 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     BoundTls, TlsTraffic,
     certificates::{Certificate, Seen, Watch, provider},
-    http::{Answer, Asked, Refusal, asked, switching, token},
+    http::{Answer, Asked, Refusal, asked, switching},
     registrations::Page,
 };
 use crate::{
     agent::Command,
     authority::{Peer, Transport},
-    identity::{Desk, Reviewer, Vouched, source_of},
+    identity::{Desk, Reviewer, Token, Vouched, source_of},
     listener::{Arrival, tcp::prepare},
     places::{Place, Places},
     traffic::Traffic,
@@ -333,7 +333,7 @@ impl Shared {
         address: SocketAddr,
     ) -> Result<(Answer, Option<Entry>), Refusal> {
         let asked = asked(&request)?;
-        let token = token(request.headers())?;
+        let token = Token::from_headers(request.headers())?;
         let vouched = self.desk.identify(&token, address.ip(), SystemTime::now()).await?;
         match asked {
             Asked::Agentx => {

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE},
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
 use hyper::body::Body;
 
-use crate::identity::{Rejected, Token};
+use crate::identity::Rejected;
 
 /// What it is upgraded to.
 const PROTOCOL: &str = "agentx";
@@ -101,22 +101,13 @@ fn is_upgrade<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_11 && has(CONNECTION, "upgrade") && has(UPGRADE, PROTOCOL)
 }
 
-/// The token that comes with a request.
-///
-/// # Errors
-/// [`Rejected::Missing`] where there is none or more than one; why it is none.
-pub(super) fn token(headers: &HeaderMap) -> Result<Token, Rejected> {
-    let mut values = headers.get_all(AUTHORIZATION).into_iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Rejected::Missing) };
-    Token::from_header(value.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::Empty;
     use rstest::rstest;
 
     use super::*;
+    use crate::identity::Token;
 
     /// A request as `GET /path`, with headers as `Name: value`.
     fn request(line: &str, headers: &[&str]) -> Request<Empty<Bytes>> {
@@ -168,7 +159,7 @@ mod tests {
     #[case(&["Authorization: Basic abc"], false)]
     #[case(&["Authorization: Bearer abc", "Authorization: Bearer def"], false)]
     fn one_token_comes_with_a_request(#[case] headers: &[&str], #[case] is_there: bool) {
-        let found = token(request("GET /agentx", headers).headers());
+        let found = Token::from_headers(request("GET /agentx", headers).headers());
         assert_eq!(found.is_ok(), is_there);
         if let Err(rejected) = found {
             assert_eq!(rejected, Rejected::Missing);

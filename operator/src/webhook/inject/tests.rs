@@ -9,9 +9,26 @@ fn settings() -> Settings {
         image: "registry.example/snmp-sidecar:1.2.3".to_owned(),
         image_pull_policy: None,
         master_url: "tls://snmp-master-agentx.snmp-system.svc:7705".to_owned(),
+        operator_url: None,
         version: "1.2.3".to_owned(),
         system_namespace: "snmp-system".to_owned(),
     }
+}
+
+#[test]
+fn a_sidecar_learns_where_writes_are_asked_for_by_a_variable_if_they_are() {
+    let container = |operator_url: Option<&str>| {
+        let settings = Settings { operator_url: operator_url.map(str::to_owned), ..settings() };
+        sidecar::container(&json!({}), &json!({"containers": []}), &settings, &mut Vec::new())
+    };
+    let url = "https://snmp-operator-writes.snmp-system.svc:9444";
+    let with = container(Some(url));
+    let expected = json!({"name": "SNMP_SIDECAR_OPERATOR", "value": url});
+    assert!(with["env"].as_array().unwrap().contains(&expected), "{with}");
+    let without = container(None);
+    assert!(!without.to_string().contains("OPERATOR"), "{without}");
+    // A sidecar of another version takes the same arguments.
+    assert_eq!(with["args"], without["args"]);
 }
 
 /// The review that creates a pod in a namespace.

@@ -1,23 +1,24 @@
 //! Requests over TLS as an API server sends them, within the process.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::mpsc};
+use std::{collections::BTreeMap, sync::mpsc};
 
 use daemon::drain;
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
 use k8s_openapi::ByteString;
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName},
-};
+use rustls::pki_types::CertificateDer;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::{plan::Objects, webhook::Labels};
+use crate::{plan::Objects, tls_server::testing, webhook::Labels};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const NAME: &str = "snmp-operator-webhook.snmp-system.svc";
@@ -34,15 +35,6 @@ impl Cluster for Everything {
     fn objects(&self) -> Objects {
         Objects::default()
     }
-}
-
-/// A self-signed certificate, as a Secret's data.
-fn certificate() -> (CertificateDer<'static>, BTreeMap<String, ByteString>) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![NAME.to_owned()]).unwrap().self_signed(&key).unwrap();
-    let text = |text: String| ByteString(text.into_bytes());
-    let data = [("tls.crt", text(certificate.pem())), ("tls.key", text(key.serialize_pem()))];
-    (certificate.der().clone(), data.map(|(key, value)| (key.to_owned(), value)).into())
 }
 
 struct Server {
@@ -62,7 +54,7 @@ impl Server {
     async fn start_with<C: Cluster>(cluster: C) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (trusted, data) = certificate();
+        let (trusted, data) = testing::certificate(NAME);
         let shown = Shown::default();
         shown.set(&data).unwrap();
         let (trigger, watcher) = drain::channel();
@@ -71,6 +63,7 @@ impl Server {
                 image: "sidecar".to_owned(),
                 image_pull_policy: None,
                 master_url: "tls://master:7705".to_owned(),
+                operator_url: None,
                 version: "1".to_owned(),
                 system_namespace: "snmp-system".to_owned(),
             },
@@ -83,13 +76,7 @@ impl Server {
     }
 
     async fn tls(&self, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(trusted.clone()).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_root_certificates(roots).with_no_client_auth();
-        let stream = TcpStream::connect(self.address).await?;
-        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(NAME).unwrap(), stream).await
+        testing::connect(self.address, NAME, trusted).await
     }
 
     async fn client(&self) -> Client {
@@ -162,7 +149,7 @@ async fn a_certificate_is_changed_under_connections_that_stay() {
     let server = Server::start().await;
     let mut client = server.client().await;
     client.review("/inject", &review("Pod", "acme", &pod())).await;
-    let (other, data) = certificate();
+    let (other, data) = testing::certificate(NAME);
     server.shown.set(&data).unwrap();
     let answer = client.review("/inject", &review("Pod", "acme", &pod())).await;
     assert_eq!(answer["response"]["allowed"], true, "the connection goes on");
@@ -173,7 +160,7 @@ async fn a_certificate_is_changed_under_connections_that_stay() {
 #[tokio::test]
 async fn what_cannot_be_shown_leaves_the_certificate_as_it_is() {
     let server = Server::start().await;
-    let (_, good) = certificate();
+    let (_, good) = testing::certificate(NAME);
     let with = |key: &str, value: &[u8]| {
         let mut data = good.clone();
         data.insert(key.to_owned(), ByteString(value.to_vec()));
@@ -187,7 +174,7 @@ async fn what_cannot_be_shown_leaves_the_certificate_as_it_is() {
             "tls.crt holds no PEM certificates",
         ),
         (with("tls.key", b"\xff"), "tls.key holds no PEM private key of a known kind"),
-        (with("tls.key", &certificate().1["tls.key"].0), "tls.key does not belong to tls.crt"),
+        (with("tls.key", &testing::certificate(NAME).1["tls.key"].0), "tls.key does not belong to tls.crt"),
     ];
     for (data, message) in cases {
         assert_eq!(server.shown.set(&data).unwrap_err().to_string(), message);

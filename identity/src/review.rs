@@ -7,7 +7,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 use kube::{Api, Client, api::PostParams};
 use tokio::time::timeout;
 
-use super::{AUDIENCE, Token};
+use crate::{AUDIENCE, Token};
 
 /// How long the API server may take.
 const PATIENCE: Duration = Duration::from_secs(4);

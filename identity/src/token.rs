@@ -6,10 +6,11 @@ use std::{
 };
 
 use data_encoding::BASE64URL_NOPAD;
+use http::{HeaderMap, header::AUTHORIZATION};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::Rejected;
+use crate::Rejected;
 
 /// Whom a token must be for.
 pub const AUDIENCE: &str = "snmp-operator.dev";
@@ -38,6 +39,16 @@ enum Audiences {
 }
 
 impl Token {
+    /// Of a request's headers.
+    ///
+    /// # Errors
+    /// [`Rejected::Missing`] where there is none or more than one; why it is none.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self, Rejected> {
+        let mut values = headers.get_all(AUTHORIZATION).into_iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return Err(Rejected::Missing) };
+        Self::from_header(value.as_bytes())
+    }
+
     /// Of the value of a header `Authorization` (RFC 6750 section 2.1).
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Identity, Rejected, Reviewer, Token, Vouched, source_of};
-use crate::statistics::Counter;
+use crate::{Identity, Rejected, Reviewer, Token, Vouched, source_of};
+use daemon::Counter;
 
 /// Reviews at once, in all.
 const REVIEWS: usize = 32;
@@ -151,7 +151,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::{AUDIENCE, Unreachable};
+    use crate::{AUDIENCE, Unreachable};
 
     const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 

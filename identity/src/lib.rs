@@ -1,4 +1,5 @@
-//! Who is at the other end of a connection over TLS: a pod's ServiceAccount, known by its token.
+//! Who is at the other end of a connection over TLS: a pod's ServiceAccount, known by its token. Master and operator let
+//! sidecars in by it.
 //!
 //! A token is judged here first, so that what can be seen to be none costs the API server nothing; then by a TokenReview.
 //! Nothing of a token is ever shown or kept but a digest of one that was accepted.
@@ -143,7 +144,8 @@ impl fmt::Display for Identity {
 }
 
 /// An address, or the network that one customer of IPv6 has: of those anyone has as many addresses as he likes.
-pub(crate) fn source_of(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.into(),
         IpAddr::V6(v6) => std::net::Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),

@@ -1,0 +1,82 @@
+//! The examples, in the cluster, as they stand but for images and context: it has no registry, and each test a context of its
+//! own.
+
+use anyhow::{Result, ensure};
+use harness::{Cluster, PYTHON_IMAGE, Row, TOOLS_IMAGE, example};
+
+use crate::tenant::{Tenant, value_at};
+
+/// A tenant in whose namespace and context the example is applied, with another's first, whose pods it may need.
+fn served(cluster: &Cluster, names: &[&str], base: &str, workload: &str) -> Result<Tenant> {
+    let name = names.last().copied().unwrap_or_default();
+    let tenant = Tenant::of_base(cluster, &format!("example-{name}"), base)?;
+    // Restricted asks more of pods than the examples' own say.
+    let label = "pod-security.kubernetes.io/enforce=baseline";
+    cluster.kubectl(&["label", "--overwrite", "namespace", tenant.name(), label])?;
+    for example_name in names {
+        let manifest = cluster.kubectl(&["kustomize", &example(example_name).to_string_lossy()])?;
+        let manifest = manifest
+            .replace("docker.io/library/python:3.13-slim", PYTHON_IMAGE)
+            .replace("registry.k8s.io/pause:3.10", TOOLS_IMAGE)
+            .replace("\n  oid: 1.3.6", &format!("\n  contextRefs: [{}]\n  oid: 1.3.6", tenant.name()));
+        tenant.namespace.apply(&manifest)?;
+    }
+    tenant.wait_for_condition(subtree_of(name), "Accepted", "True")?;
+    // Pods that came before the operator had seen the subtree have no sidecar yet.
+    tenant.namespace.kubectl(&["rollout", "restart", workload])?;
+    cluster.wait_for_rollout(tenant.name(), workload)?;
+    Ok(tenant)
+}
+
+/// What the subtree of an example is called.
+fn subtree_of(example: &str) -> &str {
+    if example == "interfaces" { "own-interfaces" } else { example }
+}
+
+fn number(rows: &[Row], oid: &str) -> Result<i128> {
+    value_at(rows, oid)?.number()
+}
+
+#[test]
+fn the_example_system_shows_the_machine() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = "1.3.6.1.4.1.8072.9999.9999.7";
+    let tenant = served(&cluster, &["system"], base, "deployment/system")?;
+    let rows = tenant.wait_for_walk("the machine", base, |rows| number(rows, &format!("{base}.1.0")).is_ok())?;
+    let pod = tenant.namespace.kubectl(&["get", "pods", "--output=jsonpath={.items[*].metadata.name}"])?;
+    let name = value_at(&rows, &format!("{base}.8.0"))?.text()?;
+    ensure!(pod.split(' ').any(|pod| pod == name), "{name} is none of {pod}");
+    ensure!((1..=100).contains(&number(&rows, &format!("{base}.2.0"))?), "memory in use: {rows:?}");
+    // In KiB; the machine has more than 256 MiB.
+    ensure!(number(&rows, &format!("{base}.6.0"))? > 256 << 10, "memory: {rows:?}");
+    tenant.wait_for_condition("system", "Ready", "True").map(drop)
+}
+
+#[test]
+fn the_example_interfaces_shows_those_of_the_pod() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = "1.3.6.1.4.1.8072.9999.9999.8";
+    // The pods are those of the example system, whose own subtree this context does not admit.
+    let tenant = served(&cluster, &["system", "interfaces"], base, "deployment/system")?;
+    let rows = tenant.wait_for_walk("the interfaces", base, |rows| number(rows, &format!("{base}.1.0")).is_ok())?;
+    let names: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.oid.to_string().starts_with(&format!("{base}.2.1.2.")))
+        .map(Row::text)
+        .collect::<Result<_>>()?;
+    ensure!(names.contains(&"eth0") && names.contains(&"lo"), "{names:?}");
+    ensure!(number(&rows, &format!("{base}.1.0"))? == i128::try_from(names.len())?, "{rows:?}");
+    Ok(())
+}
+
+#[test]
+fn the_example_http_api_shows_what_its_token_opens() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = "1.3.6.1.4.1.8072.9999.9999.5";
+    let tenant = served(&cluster, &["http-api"], base, "deployment/http-api")?;
+    let rows = tenant.wait_for_walk("the API", base, |rows| value_at(rows, &format!("{base}.1.0")).is_ok())?;
+    let version = value_at(&rows, &format!("{base}.1.0"))?.text()?;
+    ensure!(version == "2.3.0", "{version}");
+    ensure!(number(&rows, &format!("{base}.2.0"))? == 1, "{rows:?}");
+    tenant.wait_for_condition("http-api", "ResolvedRefs", "True").map(drop)
+}

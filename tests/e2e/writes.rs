@@ -1,0 +1,138 @@
+//! The operator writes ConfigMaps for sidecars, by their pods' tokens, over the Service that sidecars know.
+
+use anyhow::{Context as _, Result, ensure};
+use harness::{Cluster, Sandbox, debian, run};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    installation::SYSTEM,
+    tenant::{Tenant, new_base, value_at},
+};
+
+/// Sends one request over TLS to an address, for the server of a name.
+const ASK: &str = include_str!("ask_operator.py");
+
+/// Asks as the sidecar of a pod does.
+struct Sidecar<'a> {
+    cluster: &'a Cluster,
+    sandbox: Sandbox,
+}
+
+impl<'a> Sidecar<'a> {
+    fn new(tenant: &'a Tenant, pod: &str) -> Result<Self> {
+        let sandbox = Sandbox::new()?;
+        let uid = tenant.namespace.get(&format!("pod/{pod}"), "{.metadata.uid}")?;
+        let bound = ["--bound-object-kind=Pod", "--bound-object-name", pod, "--bound-object-uid", &uid];
+        let create = ["create", "token", "default", "--audience=snmp-operator.dev"];
+        let token = tenant.namespace.kubectl(&[&create[..], &bound].concat())?;
+        sandbox.write("token", token.trim())?;
+        // The very certificates that the sidecar has.
+        sandbox.write("ca.crt", tenant.namespace.get("configmap/snmp-sidecar", r"{.data.ca\.crt}")?)?;
+        sandbox.write("ask.py", ASK)?;
+        Ok(Self { cluster: &tenant.cluster, sandbox })
+    }
+
+    fn ask(&self, address: &str, method: &str, body: &Json) -> Result<(u16, Json)> {
+        let python = debian("python3", "python3")?;
+        let mut command = self.cluster.nms_command(&python.to_string_lossy());
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let name = format!("snmp-operator-writes.{SYSTEM}.svc");
+        command.arg(self.sandbox.path("ask.py")).args([method, address, &name, "/v1/configmaps/settings", &body]);
+        command.arg(self.sandbox.path("ca.crt")).arg(self.sandbox.path("token"));
+        let said = String::from_utf8(run(&mut command)?.stdout)?;
+        let (status, said) = said.split_once('\n').context("no status")?;
+        Ok((status.parse()?, serde_json::from_str(said).with_context(|| said.to_owned())?))
+    }
+}
+
+/// A ConfigMap that is shown and may be written, and a subtree that does both.
+fn settings(base: &str, context: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  labels: {{snmp-operator.dev/readable: 'true', snmp-operator.dev/writable: 'true'}}
+data: {{log_level: info, password: tell-no-one}}
+---
+apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpSubtree
+metadata: {{name: settings}}
+spec:
+  oid: {base}
+  contextRefs: [{context}]
+  selector: {{matchLabels: {{app: web}}}}
+  sources:
+  - {{name: settings, configMap: {{name: settings}}}}
+  scalars:
+  - name: logLevel
+    oid: '1'
+    syntax: Integer32
+    enum: {{error: 1, info: 3, debug: 4}}
+    value: {{source: settings, metric: log_level}}
+    write: {{configMap: {{name: settings, key: log_level}}}}
+"
+    )
+}
+
+#[test]
+fn what_a_sidecar_has_written_is_in_the_config_map_and_in_the_walk() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = new_base();
+    let tenant = Tenant::of_base(&cluster, "writes", &base)?;
+    tenant.apply(&settings(&base, tenant.name()))?;
+    tenant.run_application(1)?;
+    let oid = format!("{base}.1.0");
+    let shows = |level: i128| {
+        tenant.wait_for_walk(&format!("the level {level}"), &base, |rows| {
+            value_at(rows, &oid).is_ok_and(|row| row.number().is_ok_and(|seen| seen == level))
+        })
+    };
+    shows(3)?;
+    let pod = tenant.pods()?.into_iter().next().context("no pod")?;
+    let told = tenant.namespace.get(
+        &format!("pod/{pod}"),
+        "{.spec.initContainers[?(@.name==\"snmp-sidecar\")].env[?(@.name==\"SNMP_SIDECAR_OPERATOR\")].value}",
+    )?;
+    ensure!(told == format!("https://snmp-operator-writes.{SYSTEM}.svc:9444"), "the sidecar is told {told}");
+
+    let sidecar = Sidecar::new(&tenant, &pod)?;
+    let path = "--output=jsonpath={.spec.clusterIP}";
+    let service = cluster.kubectl(&["get", "service", "snmp-operator-writes", "--namespace", SYSTEM, path])?;
+    let (status, seen) = sidecar.ask(&service, "GET", &Json::Null)?;
+    ensure!(status == 200 && seen["data"] == json!({"log_level": "info"}), "{status} {seen}");
+    let change = json!({"resourceVersion": seen["resourceVersion"], "data": {"log_level": "debug"}});
+    let (status, said) = sidecar.ask(&service, "PATCH", &change)?;
+    ensure!(status == 200, "{status} {said}");
+    let begun = std::time::Instant::now();
+    shows(4)?;
+    println!("what was written was seen after {:?}", begun.elapsed());
+    ensure!(tenant.namespace.get("configmap/settings", "{.data.log_level} {.data.password}")? == "debug tell-no-one");
+    let (status, said) = sidecar.ask(&service, "PATCH", &change)?;
+    ensure!(status == 409, "of a version that has gone: {status} {said}");
+    let (status, said) = sidecar.ask(&service, "PATCH", &json!({"data": {"password": "x"}}))?;
+    ensure!(status == 403, "{status} {said}");
+
+    // Each replica serves, whichever leads.
+    let selector = "--selector=app.kubernetes.io/component=operator";
+    let path = "--output=jsonpath={.items[*].status.podIP}";
+    let addresses = cluster.kubectl(&["get", "pods", "--namespace", SYSTEM, selector, path])?;
+    ensure!(addresses.split_whitespace().count() >= 2, "replicas: {addresses}");
+    for (address, level) in addresses.split_whitespace().zip(["error", "info", "debug"].iter().cycle()) {
+        let (status, said) = sidecar.ask(address, "PATCH", &json!({"data": {"log_level": level}}))?;
+        ensure!(status == 200, "{address}: {status} {said}");
+    }
+
+    // A token of another namespace reaches nothing here, be the ConfigMap called the same.
+    let base = new_base();
+    let other = Tenant::of_base(&cluster, "writes-not", &base)?;
+    other.apply(&crate::manifests::constant_subtree("other", &base, other.name(), "x"))?;
+    other.run_application(1)?;
+    let stranger = other.pods()?.into_iter().next().context("no pod")?;
+    // It has the same certificates once the operator has told its namespace.
+    let stranger = cluster.wait_for("the stranger's certificates", || Sidecar::new(&other, &stranger))?;
+    let (status, said) = stranger.ask(&service, "PATCH", &json!({"data": {"log_level": "debug"}}))?;
+    ensure!(status == 403, "{status} {said}");
+    Ok(())
+}
