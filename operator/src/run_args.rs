@@ -52,8 +52,8 @@ pub struct RunArgs {
     /// Further names and addresses in the webhooks' certificate, for API servers that reach them by a URL
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub webhook_names: Vec<String>,
-    /// Whether to write ConfigMaps for sidecars, those with the label snmp-operator.dev/writable=true alone. It takes rights
-    /// and a Service
+    /// Whether to let objects with `write` pass, and to write ConfigMaps for sidecars, those with the label
+    /// snmp-operator.dev/writable=true alone. It takes rights and a Service; sidecars do not carry out SETs yet
     #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
     pub writes: bool,
     /// Address at which sidecars ask for that, over TLS
@@ -118,6 +118,7 @@ impl RunArgs {
             default_context: self.default_context,
             subtrees_per_namespace: self.subtrees_per_namespace,
             targets_per_namespace: self.targets_per_namespace,
+            writes: self.writes,
         }
     }
 

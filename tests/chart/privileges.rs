@@ -73,12 +73,12 @@ fn config_maps_of_tenants_are_changed_only_while_that_is_on() -> Result<()> {
         Ok(on_all(&objects(values)?, "configmaps").into_iter().map(|(_, verb)| verb).collect())
     };
     let expected = |verbs: &[&str]| verbs.iter().map(|verb| (*verb).to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(verbs(&["writes.enabled=false", "secrets.read=false"])?, expected(&[]));
-    assert_eq!(verbs(&["writes.enabled=false"])?, expected(&["list", "watch"]));
-    assert_eq!(verbs(&["secrets.read=false"])?, expected(&["get", "patch"]));
-    assert_eq!(verbs(&[])?, expected(&["get", "list", "patch", "watch"]));
+    assert_eq!(verbs(&["secrets.read=false"])?, expected(&[]));
+    assert_eq!(verbs(&[])?, expected(&["list", "watch"]));
+    assert_eq!(verbs(&["writes.enabled=true", "secrets.read=false"])?, expected(&["get", "patch"]));
+    assert_eq!(verbs(&["writes.enabled=true"])?, expected(&["get", "list", "patch", "watch"]));
     // Whoever may patch any is kept by a policy to those that say so.
-    let all = objects(&[])?;
+    let all = objects(&["writes.enabled=true"])?;
     let policy = find(&all, "ValidatingAdmissionPolicy", "snmp-operator-config-maps")?;
     assert_eq!(policy["spec"]["failurePolicy"], "Fail");
     let binding = find(&all, "ValidatingAdmissionPolicyBinding", "snmp-operator-config-maps")?;

@@ -20,7 +20,7 @@ fn the_default_rendering() -> Result<()> {
 #[case("given_certificates", &["certificates.mode=given", "certificates.caBundle=-----BEGIN CERTIFICATE-----"])]
 #[case("some_namespaces", &["watchNamespaces={acme,globex}", "webhook.excludedNamespaces={tools}"])]
 #[case("no_secrets", &["secrets.read=false"])]
-#[case("no_writes", &["writes.enabled=false"])]
+#[case("writes", &["writes.enabled=true"])]
 #[case("no_default_context", &["defaultContext.enabled=false"])]
 #[case("load_balancer", &[
     "master.service.type=LoadBalancer", "master.service.loadBalancerIP=192.0.2.1", "master.service.loadBalancerClass=example.com/lb",
@@ -36,7 +36,7 @@ fn the_default_rendering() -> Result<()> {
 #[case("closed_network", &[
     "networkPolicy.snmpFrom[0].ipBlock.cidr=192.0.2.0/24",
     "networkPolicy.agentxFrom[0].namespaceSelector.matchLabels.snmp=yes", "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
-    "networkPolicy.writesFrom[0].namespaceSelector.matchLabels.snmp=yes",
+    "writes.enabled=true", "networkPolicy.writesFrom[0].namespaceSelector.matchLabels.snmp=yes",
 ])]
 #[case("service_monitor", &["serviceMonitor.enabled=true", "serviceMonitor.interval=30s", "serviceMonitor.labels.team=noc"])]
 #[case("one_of_each_and_little_else", &[

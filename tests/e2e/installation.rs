@@ -57,12 +57,13 @@ pub(crate) fn helm_upgrade(cluster: &Cluster, options: &[&str], tag: &str) -> Re
 }
 
 /// What the installation in the test cluster sets: images that are there, and a port for the NMS.
-fn values(tag: &str) -> [String; 4] {
+fn values(tag: &str) -> [String; 5] {
     [
         "image.registry=localhost".to_owned(),
         format!("image.tag={tag}"),
         "master.service.type=NodePort".to_owned(),
         format!("master.service.nodePort={NODE_PORT}"),
+        "writes.enabled=true".to_owned(),
     ]
 }
 

@@ -63,6 +63,8 @@ pub struct Settings {
     pub subtrees_per_namespace: usize,
     /// The most SnmpTrapTargets of a namespace. The youngest over it are refused.
     pub targets_per_namespace: usize,
+    /// Whether objects with `write` are let pass. Sidecars do not carry out SETs yet, so that they are refused by name.
+    pub writes: bool,
 }
 
 /// The operator's own namespace, unless it is told otherwise.
@@ -76,6 +78,7 @@ impl Default for Settings {
             default_context: true,
             subtrees_per_namespace: 64,
             targets_per_namespace: 16,
+            writes: false,
         }
     }
 }
@@ -276,7 +279,7 @@ pub fn plan(objects: &Objects, settings: &Settings) -> Plan {
     let mut quota = Quota::new("SnmpSubtrees", settings.subtrees_per_namespace);
     for (id, subtree) in by_age(&objects.subtrees) {
         let planned = quota.take(&id.namespace).map_err(|refusal| vec![refusal]);
-        match planned.and_then(|()| subtree::plan(subtree, &contexts, &mut space, settings.minimum_arcs)) {
+        match planned.and_then(|()| subtree::plan(subtree, &contexts, &mut space, settings)) {
             Ok(planned) => plan.subtrees.push(planned),
             Err(refusals) => plan.refusals.extend(refusals.into_iter().map(|refusal| refusal.of(&id))),
         }

@@ -4,7 +4,7 @@ use crds::SnmpSubtree;
 use sidecar_config::{Column, Index, IndexKind, Oid, Scalar, SubId, Subtree, Table, VERSION};
 
 use super::{
-    FieldRefusal, Planned, Reason,
+    FieldRefusal, Planned, Reason, Settings,
     api_path::api_path,
     context::Contexts,
     oid_space::OidSpace,
@@ -20,12 +20,18 @@ pub(super) fn plan(
     subtree: &SnmpSubtree,
     contexts: &Contexts<'_>,
     space: &mut OidSpace,
-    minimum_arcs: usize,
+    settings: &Settings,
 ) -> Result<Planned, Vec<FieldRefusal>> {
     let namespace = subtree.metadata.namespace.clone().unwrap_or_default();
     let name = subtree.metadata.name.clone().unwrap_or_default();
     let holder = format!("{namespace}/{name}");
+    let minimum_arcs = settings.minimum_arcs;
     let mut translation = Translation::default();
+    for (i, _) in
+        subtree.spec.scalars.iter().enumerate().filter(|(_, scalar)| scalar.write.is_some() && !settings.writes)
+    {
+        translation.refusals.push(FieldRefusal::not_served(format!("spec.scalars[{i}].write"), "writing is"));
+    }
     let base = translation.oid("spec.oid", &subtree.spec.oid);
     if base.len() < minimum_arcs && !base.is_empty() {
         let message = format!("{base} has {} arcs; a subtree has at least {minimum_arcs}", base.len());
