@@ -284,3 +284,28 @@ fn interfaces_are_walked_whole_and_by_column(#[values(NetSnmp, Ours)] master: Ma
     assert!(!column(&walk, "2.1.5").contains_key(index), "lo has no speed");
     Ok(())
 }
+
+#[rstest]
+fn postgresql_is_asked_directly(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let served = Served::start(master, "postgresql", 6, Application::postgresql)?;
+    // What a cluster's Secret has, once the operator has copied it.
+    fs::write(served.config.join("secret.postgresql-monitor.dsn"), Application::dsn(&served.sandbox))?;
+    let walk = served.sandbox.wait_for("PostgreSQL to show", || {
+        let walk = served.walk()?;
+        ensure!(walk.get("1.0") == Some(&Value::Integer(1)), "{walk:?}");
+        Ok(walk)
+    })?;
+    assert!(text(walk.get("2.0"))?.starts_with(|first: char| first.is_ascii_digit()));
+    assert!(matches!(walk.get("3.0"), Some(Value::Gauge32(1..))), "connections: {:?}", walk.get("3.0"));
+    assert_eq!(walk.get("4.0"), Some(&Value::Gauge32(100)), "connections at most");
+    assert!(matches!(walk.get("5.0"), Some(Value::TimeTicks(1..))), "uptime: {:?}", walk.get("5.0"));
+    assert!(matches!(walk.get("6.0"), Some(Value::Counter64(1..))), "commits: {:?}", walk.get("6.0"));
+    let name = "8.112.111.115.116.103.114.101.115";
+    for arc in 2..=6 {
+        column(&walk, &format!("10.1.{arc}")).get(name).with_context(|| format!("no column {arc}: {walk:?}"))?;
+    }
+    assert!(matches!(column(&walk, "10.1.2").get(name), Some(Value::Counter64(1_000_000..))), "size");
+    // "active": the sidecar's own connection.
+    assert_eq!(walk.get("11.1.2.97.99.116.105.118.101"), Some(&Value::Gauge32(1)));
+    Ok(())
+}

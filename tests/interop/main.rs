@@ -20,5 +20,6 @@ mod restarts;
 mod slow_answers;
 mod soak;
 mod sources;
+mod sql;
 mod tls_world;
 mod world;

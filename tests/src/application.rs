@@ -59,6 +59,17 @@ impl Application {
         Ok(Self { label: "database", port_name: "metrics", port, processes: vec![exporter, postgres] })
     }
 
+    /// Starts PostgreSQL alone: what its sidecar asks it is in the file of [`Application::dsn`].
+    pub fn postgresql(sandbox: &Sandbox) -> Result<Self> {
+        let (postgres, _) = start_postgres(sandbox)?;
+        Ok(Self { label: "postgresql", port_name: "none", port: 1, processes: vec![postgres] })
+    }
+
+    /// How the superuser reaches the PostgreSQL of this sandbox.
+    pub fn dsn(sandbox: &Sandbox) -> String {
+        format!("host={} user=postgres dbname=postgres", sandbox.path("postgres").display())
+    }
+
     /// Starts the HTTP API of the examples, which takes the token in the file `token`, and waits until it is healthy.
     pub fn http_api(sandbox: &Sandbox) -> Result<Self> {
         let port = free_port()?;

@@ -106,6 +106,20 @@ pub enum Cause {
     /// A document of JSON, or what was found in it, takes more memory than it may.
     #[error("the document takes more than 64 MiB of memory")]
     JsonTooLarge,
+    /// What a database refuses, or answers otherwise than was asked.
+    #[error("{}{error}", query.as_ref().map(|query| format!("the query {query}: ")).unwrap_or_default())]
+    Database {
+        /// The query's name; none where it came to none.
+        query: Option<String>,
+        /// What is the matter.
+        error: String,
+    },
+    /// More than one reading may take in.
+    #[error("the server sends more than {limit} bytes")]
+    IntakeTooLong {
+        /// The most that is taken in.
+        limit: u64,
+    },
     /// A file of the system that cannot be understood.
     #[error("{path}: {problem}")]
     SystemFile {
@@ -131,9 +145,6 @@ pub enum Cause {
     /// More than fits into memory that is addressed by 32 bits.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// A kind of source that is not served.
-    #[error("sources of this kind are not served")]
-    NotServed,
     /// The scrape took too long.
     #[error("not done within {timeout:?}, while {phase}")]
     Timeout {

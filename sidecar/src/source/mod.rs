@@ -11,6 +11,7 @@ mod ports;
 pub mod prometheus;
 mod reader;
 mod schedule;
+mod sql;
 mod system;
 mod task;
 

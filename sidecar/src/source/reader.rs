@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use sidecar_config::SourceKind;
 
-use super::{Cause, NameFilter, NamedPorts, Phase, Roots, config_map, json, prometheus, system};
+use super::{Cause, NameFilter, NamedPorts, Phase, Roots, config_map, json, prometheus, sql, system};
 use crate::sample::Samples;
 
 /// What the sources of a sidecar have in common.
@@ -30,10 +30,9 @@ pub(super) struct Reading {
 pub(super) enum Reader {
     Prometheus(prometheus::Scraper),
     Json(json::Asker),
+    Sql(sql::Database),
     System(Box<system::Machine>),
     ConfigMap(config_map::Files),
-    /// Of a kind that is not read yet.
-    NotServed,
 }
 
 impl Reader {
@@ -46,7 +45,7 @@ impl Reader {
             }
             SourceKind::Json(json) => Self::Json(json::Asker::new(json, &wanted, place)),
             SourceKind::System(_) => Self::System(Box::new(system::Machine::new(wanted, place.roots))),
-            SourceKind::Sql(_) => Self::NotServed,
+            SourceKind::Sql(sql) => Self::Sql(sql::Database::new(sql, &wanted, place)),
         }
     }
 
@@ -55,9 +54,9 @@ impl Reader {
         match self {
             Self::Prometheus(scraper) => scraper.read(timeout, phase).await,
             Self::Json(asker) => asker.read(phase).await,
+            Self::Sql(database) => database.read(timeout, phase).await,
             Self::System(machine) => machine.read().await,
             Self::ConfigMap(files) => files.read(),
-            Self::NotServed => Err(Cause::NotServed),
         }
     }
 
@@ -66,9 +65,9 @@ impl Reader {
         match self {
             Self::Prometheus(scraper) => scraper.location(),
             Self::Json(asker) => asker.location(),
+            Self::Sql(database) => database.location(),
             Self::System(_) => system::Machine::location(),
             Self::ConfigMap(files) => files.location(),
-            Self::NotServed => String::new(),
         }
     }
 }

@@ -7,6 +7,11 @@ use crate::Sql;
 
 /// Most queries of one source.
 const MAX_QUERIES: usize = 32;
+/// Most value columns and most label columns of one query.
+const MAX_VALUES: usize = 64;
+const MAX_LABELS: usize = 16;
+/// The longest query, in octets.
+const MAX_QUERY: usize = 8192;
 
 impl Checks {
     pub(super) fn sql(&mut self, path: &str, sql: &Sql) {
@@ -21,6 +26,23 @@ impl Checks {
             let path = format!("{path}.queries[{i}]");
             self.text(&format!("{path}.name"), &query.name, MAX_TEXT);
             self.unique(&mut seen, &format!("{path}.name"), query.name.as_str());
+            let text = &query.query;
+            self.refuse_unless(!text.trim().is_empty(), format!("{path}.query"), "is empty");
+            let message = format!("{} octets, more than {MAX_QUERY}", text.len());
+            self.refuse_unless(text.len() <= MAX_QUERY, format!("{path}.query"), message);
+            self.refuse_unless(!text.contains('\0'), format!("{path}.query"), "has a NUL in it");
+            let mut columns = HashSet::new();
+            let lists = [("values", &query.values, 1, MAX_VALUES), ("labels", &query.labels, 0, MAX_LABELS)];
+            for (field, list, min, max) in lists {
+                self.count(&format!("{path}.{field}"), list.len(), min, max);
+                for (i, column) in list.iter().enumerate() {
+                    let path = format!("{path}.{field}[{i}]");
+                    self.text(&path, column, MAX_TEXT);
+                    self.unique(&mut columns, &path, column.as_str());
+                    let own = field == "labels" && column.starts_with("__");
+                    self.refuse_unless(!own, &path, "begins with __, which labels of the sidecar\'s own do");
+                }
+            }
         }
     }
 }

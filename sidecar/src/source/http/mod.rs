@@ -7,8 +7,8 @@ mod body;
 mod connection;
 mod credential;
 pub(super) mod media_type;
-mod resolver;
-mod tls;
+pub(super) mod resolver;
+pub(super) mod tls;
 
 #[cfg(test)]
 pub(in crate::source) mod tests;

@@ -21,18 +21,18 @@ struct Material {
 }
 
 /// TLS clients of one source, made anew when a file of theirs changes.
-pub(super) struct Clients {
+pub(in crate::source) struct Clients {
     settings: Tls,
     made: Option<(Material, Arc<ClientConfig>)>,
 }
 
 impl Clients {
-    pub(super) fn new(settings: Tls) -> Self {
+    pub(in crate::source) fn new(settings: Tls) -> Self {
         Self { settings, made: None }
     }
 
     /// The client for the files as they are now, and whether it is another than the last time.
-    pub(super) fn current(&mut self, folder: &Path) -> Result<(Arc<ClientConfig>, bool), Cause> {
+    pub(in crate::source) fn current(&mut self, folder: &Path) -> Result<(Arc<ClientConfig>, bool), Cause> {
         let material = self.read(folder)?;
         if let Some((made_of, client)) = &self.made
             && *made_of == material
