@@ -142,7 +142,7 @@ fn numbers_are_exact_and_null_is_no_instance() -> Result<()> {
 fn a_server_that_ends_the_connection_is_asked_again() -> Result<()> {
     let world =
         World::start("select pg_backend_pid() as pid, n from numbers", &[("n", "Gauge32"), ("pid", "Gauge32")])?;
-    world.fails_with("the query q: relation \\\"numbers\\\" does not exist (SQLSTATE 42P01), at character 37")?;
+    world.fails_with("the query q: relation \\\"numbers\\\" does not exist (SQLSTATE 42P01), at character 40")?;
     world.psql("create table numbers (n int); insert into numbers values (1)")?;
     world.shows("2.0", "1")?;
     let kept = world.walk()?.get("3.0").context("no pid")?.clone();
@@ -252,7 +252,8 @@ fn tls_is_used_and_the_certificate_verified_as_the_settings_say() -> Result<()> 
     write("dsn", &dsn("nowhere", "require"))?;
     write("subtree.sql.json", &plain.to_string())?;
     let status = world.fails_with("database \\\"nowhere\\\" does not exist (SQLSTATE 3D000)")?;
-    assert!(!status.contains("s3cret") && !world.sandbox.log("sidecar").contains("s3cret"), "{status}");
+    let log = world.sandbox.log("sidecar.errors");
+    assert!(log.contains("UnknownIssuer") && !log.contains("s3cret") && !status.contains("s3cret"), "{status}\n{log}");
     Ok(())
 }
 
@@ -274,7 +275,7 @@ fn another_connection_string_is_used_at_once_and_no_password_is_told() -> Result
     assert!(!status.contains("s3cret"), "{status}");
     fs::write(world.config.join("dsn"), dsn("s3cret-right"))?;
     world.shows("2.0", "monitor")?;
-    let log = world.sandbox.log("sidecar");
+    let log = world.sandbox.log("sidecar.errors");
     assert!(log.contains("password authentication failed") && !log.contains("s3cret"), "{log}");
     Ok(())
 }

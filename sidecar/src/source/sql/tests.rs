@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use server::{Server, begun, data, message, prepared, ready, started, task};
+use server::{Server, begun, data, described, message, prepared, ready, started, task};
 
 fn query() -> SqlQuery {
     SqlQuery {
@@ -100,7 +100,30 @@ async fn a_message_that_does_not_end_is_not_taken_in(#[values(0, 1, 2, 3, 4)] st
     let header = [b"D".as_slice(), &(1_u32 << 30).to_be_bytes()].concat();
     let server = Server::new(then(steps, header), &[0; 4096]).await;
     let error = task(&server).scrape().await.outcome.unwrap_err();
-    assert_eq!(error.cause, Cause::IntakeTooLong { limit: INTAKE });
+    // Little is taken in of what describes a query.
+    let limit = if steps == 2 { 128 << 10 } else { INTAKE };
+    assert_eq!(error.cause, Cause::IntakeTooLong { limit });
+}
+
+/// The stack is that of the thread which the sidecar asks from.
+#[test]
+fn types_that_are_made_of_types_without_end_are_not_followed() {
+    let ask = || {
+        let columns = [19, 18, 26, 26, 26, 19, 26];
+        let types = (100_001_u32..110_000).map(|base| {
+            let (none, base) = (0_u32.to_be_bytes(), base.to_be_bytes());
+            let row = data(&[Some(b""), Some(b"d"), Some(&none), None, Some(&base), Some(b""), Some(&none)]);
+            [message(b'2', b""), row, ready()].concat()
+        });
+        let replies = up_to(2).into_iter().chain([prepared(100_000), described(&[26], &columns)]).chain(types);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::new(replies.collect(), b"").await;
+            let error = task(&server).scrape().await.outcome.unwrap_err();
+            assert_eq!(error.cause, Cause::IntakeTooLong { limit: 128 << 10 });
+        });
+    };
+    std::thread::Builder::new().stack_size(8 << 20).spawn(ask).unwrap().join().unwrap();
 }
 
 #[rstest]

@@ -20,6 +20,7 @@ pub(super) struct Intake(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
+    limit: AtomicU64,
     left: AtomicU64,
     total: AtomicU64,
 }
@@ -27,11 +28,17 @@ struct Counts {
 impl Intake {
     /// From now on so much.
     pub(super) fn allow(&self, octets: u64) {
+        self.0.limit.store(octets, Ordering::Relaxed);
         self.0.left.store(octets, Ordering::Relaxed);
     }
 
+    /// How much was allowed last, if there was more.
+    pub(super) fn exceeded(&self) -> Option<u64> {
+        self.is_exhausted().then(|| self.0.limit.load(Ordering::Relaxed))
+    }
+
     /// Whether there was too much.
-    pub(super) fn is_exhausted(&self) -> bool {
+    fn is_exhausted(&self) -> bool {
         self.0.left.load(Ordering::Relaxed) == 0
     }
 
@@ -58,7 +65,11 @@ pub(super) struct Counted<S> {
 
 impl<S> Counted<S> {
     pub(super) fn new(stream: S) -> (Self, Intake) {
-        let intake = Intake(Arc::new(Counts { left: AtomicU64::new(INTAKE), total: AtomicU64::new(0) }));
+        let intake = Intake(Arc::new(Counts {
+            limit: AtomicU64::new(INTAKE),
+            left: AtomicU64::new(INTAKE),
+            total: AtomicU64::new(0),
+        }));
         (Self { stream, intake: intake.clone() }, intake)
     }
 }
@@ -100,12 +111,12 @@ mod tests {
         far.write_all(&[1; 9]).await.unwrap();
         let mut read = [0; 9];
         counted.read_exact(&mut read).await.unwrap();
-        assert!(!intake.is_exhausted());
+        assert_eq!(intake.exceeded(), None);
         far.write_all(&[1; 9]).await.unwrap();
         counted.read_exact(&mut read).await.unwrap_err();
-        assert!(intake.is_exhausted());
+        assert_eq!(intake.exceeded(), Some(10));
         assert_eq!(intake.total(), 18);
         intake.allow(10);
-        assert!(!intake.is_exhausted());
+        assert_eq!(intake.exceeded(), None);
     }
 }

@@ -44,6 +44,9 @@ use tls::Connector;
 use value::Value;
 
 const PORT: u16 = 5432;
+/// The most that is taken in while a query is prepared, in octets: names and types of columns. tokio-postgres asks for types
+/// that it does not know, and for those that they are made of, each from within the last.
+const DESCRIPTION: u64 = 128 << 10;
 /// The most that is shown of what a server says, in characters.
 const MAX_SHOWN: usize = 500;
 
@@ -225,8 +228,8 @@ impl Connection {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (client, connection) = connected.map_err(|error| {
-            if intake.is_exhausted() {
-                return Cause::IntakeTooLong { limit: INTAKE };
+            if let Some(limit) = intake.exceeded() {
+                return Cause::IntakeTooLong { limit };
             }
             match (told(&error), of_tls(&error)) {
                 (Some(told), _) => database(None, &told),
@@ -249,8 +252,8 @@ impl Connection {
 
     /// Why what was asked for failed.
     fn failed(&self, query: &str, error: &tokio_postgres::Error) -> Cause {
-        if self.intake.is_exhausted() {
-            return Cause::IntakeTooLong { limit: INTAKE };
+        if let Some(limit) = self.intake.exceeded() {
+            return Cause::IntakeTooLong { limit };
         }
         database(Some(query), &told(error).unwrap_or_else(|| in_full(error)))
     }
@@ -259,6 +262,7 @@ impl Connection {
     /// is that ends the transaction, as COMMIT does.
     async fn prepare(&mut self, queries: &[SqlQuery]) -> Result<(), Cause> {
         for query in queries.iter().skip(self.prepared.len()) {
+            self.intake.allow(DESCRIPTION);
             let statement = self.client.prepare(&query.query).await;
             let statement = statement.map_err(|error| self.failed(&query.name, &error))?;
             if !statement.params().is_empty() {
@@ -268,6 +272,7 @@ impl Connection {
             let columns = Columns::of(query, &statement)?;
             self.prepared.push((statement, columns));
         }
+        self.intake.allow(INTAKE);
         Ok(())
     }
 

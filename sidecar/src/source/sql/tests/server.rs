@@ -89,9 +89,17 @@ pub(super) fn begun() -> Vec<u8> {
 
 /// The query is understood, and has the column `a` of this type.
 pub(super) fn prepared(kind: u32) -> Vec<u8> {
-    let field = [b"a\0".as_slice(), &[0; 6], &kind.to_be_bytes(), &[0; 8]].concat();
-    let columns = [1_u16.to_be_bytes().as_slice(), &field].concat();
-    [message(b'1', b""), message(b't', &[0; 2]), message(b'T', &columns), message(b'Z', b"T")].concat()
+    described(&[], &[kind])
+}
+
+/// The query is understood: its parameters' types, and its columns', which are all named `a`.
+pub(super) fn described(parameters: &[u32], columns: &[u32]) -> Vec<u8> {
+    let count = |types: &[u32]| u16::try_from(types.len()).unwrap().to_be_bytes().to_vec();
+    let kinds = parameters.iter().flat_map(|kind| kind.to_be_bytes());
+    let fields = columns.iter().flat_map(|kind| [b"a\0".as_slice(), &[0; 6], &kind.to_be_bytes(), &[0; 8]].concat());
+    let parameters: Vec<_> = count(parameters).into_iter().chain(kinds).collect();
+    let columns: Vec<_> = count(columns).into_iter().chain(fields).collect();
+    [message(b'1', b""), message(b't', &parameters), message(b'T', &columns), message(b'Z', b"T")].concat()
 }
 
 /// A row.
