@@ -1,6 +1,6 @@
 //! Values of PostgreSQL in their binary form, as cells. Every octet of them may be wrong.
 
-use std::error::Error;
+use std::{error::Error, fmt::Write as _};
 
 use tokio_postgres::types::{FromSql, Kind, Type};
 
@@ -132,9 +132,16 @@ fn numeric(octets: &[u8]) -> Result<Number, String> {
         let at = usize::try_from(weight - weight_of).ok();
         at.and_then(|at| groups.get(at)).copied().unwrap_or(0)
     };
-    let whole: String = (0..=weight.max(0)).rev().map(|weight| format!("{:04}", group(weight))).collect();
+    let digits = |weights: std::ops::Range<i32>| {
+        weights.rev().fold(String::new(), |mut text, weight| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{:04}", group(weight));
+            text
+        })
+    };
+    let whole = digits(0..weight.max(0) + 1);
     let last = weight - i32::from(count) + 1;
-    let fraction: String = (last.max(-GROUPS)..0).rev().map(|weight| format!("{:04}", group(weight))).collect();
+    let fraction = digits(last.max(-GROUPS)..0);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };
     let text = format!("{sign}{whole}{point}{fraction}");
