@@ -192,13 +192,15 @@ pub enum SqlDriver {
     PostgreSQL,
 }
 
-/// Queries to a database, in read-only transactions.
+/// Queries to a database, all of one run in one read-only transaction. The role should be able to read what is shown, and
+/// nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SqlSource {
     /// The server's kind.
     pub driver: SqlDriver,
-    /// The connection string.
+    /// The connection string, `postgres://user:password@host:port/database` or `host=… user=…`, of one host. Its `sslmode` is
+    /// `disable`, `prefer` (the default) or `require`; none of them verifies the server's certificate.
     pub dsn: SecretKey,
     /// Time between runs.
     #[serde(default = "interval")]
@@ -206,7 +208,7 @@ pub struct SqlSource {
     /// Longest time that one run may take. Default: 5s, or the interval where that is shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_timeout: Option<Duration>,
-    /// TLS settings.
+    /// TLS settings. With them the connection is over TLS, whatever `sslmode` says, and the certificate is verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
     /// Most samples accepted from one run of all queries.
@@ -219,13 +221,15 @@ pub struct SqlSource {
     pub queries: Vec<SqlQuery>,
 }
 
-/// One query. Each row gives a sample per value column, named `<name>_<column>`.
+/// One query. Each row gives a sample per value column, named `<name>_<column>`. `NULL` gives none. Numbers are exact where
+/// they are integers of 64 bits; timestamps are seconds since 1970, intervals seconds, booleans 1 and 0; texts are texts. What
+/// is of another type must be cast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SqlQuery {
     /// The samples' prefix.
     pub name: MetricName,
-    /// The SQL text.
+    /// The SQL text: one statement, without parameters.
     #[schemars(length(min = 1, max = 8192))]
     pub query: String,
     /// Columns that are values.

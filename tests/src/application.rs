@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Result, ensure};
 
 use crate::{
-    Process, Sandbox, Sidecar, SidecarOptions, debian, free_port, http, pod_labels, postgres::start_postgres,
+    Certified, Process, Sandbox, Sidecar, SidecarOptions, debian, free_port, http, pod_labels,
+    postgres::{start_postgres, start_postgres_over_tls},
     repository,
 };
 
@@ -63,6 +64,13 @@ impl Application {
     pub fn postgresql(sandbox: &Sandbox) -> Result<Self> {
         let (postgres, _) = start_postgres(sandbox)?;
         Ok(Self { label: "postgresql", port_name: "none", port: 1, processes: vec![postgres] })
+    }
+
+    /// Starts PostgreSQL at a port of 127.0.0.1, over TLS for who asks for it.
+    pub fn postgresql_over_tls(sandbox: &Sandbox, certified: &Certified) -> Result<Self> {
+        let port = free_port()?;
+        let postgres = start_postgres_over_tls(sandbox, port, certified)?;
+        Ok(Self { label: "postgresql", port_name: "postgresql", port, processes: vec![postgres] })
     }
 
     /// How the superuser reaches the PostgreSQL of this sandbox.

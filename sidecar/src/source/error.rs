@@ -120,6 +120,12 @@ pub enum Cause {
         /// The most that is taken in.
         limit: u64,
     },
+    /// The samples of one reading have more text than they may.
+    #[error("the texts of the samples are longer than {limit} bytes in all")]
+    TextsTooLong {
+        /// The most that is accepted.
+        limit: usize,
+    },
     /// A file of the system that cannot be understood.
     #[error("{path}: {problem}")]
     SystemFile {

@@ -1,12 +1,19 @@
 //! SQL sources: the rows of queries as samples, each value column of a row one.
 //!
 //! What is common to all drivers is here; each driver has a module of its own. What a reading may take in from the
-//! server is bounded in octets, and its samples in number.
+//! server is bounded in octets, and its samples in number and in the octets of their texts: a sidecar has 64 MiB at
+//! first, and a row that is read takes its octets several times over.
 
 mod postgresql;
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
 
 use sidecar_config::{Sql, SqlDriver, SqlQuery};
 
@@ -18,7 +25,9 @@ use crate::sample::Number;
 use postgresql::PostgreSql;
 
 /// The most that one reading takes in from a server, in octets.
-const INTAKE: u64 = 64 << 20;
+const INTAKE: u64 = 8 << 20;
+/// The most that the texts of all samples may take, in octets. A label's is there once for each value of its row.
+const TEXTS: usize = 8 << 20;
 
 /// A database that is asked.
 pub(super) struct Database {
@@ -61,7 +70,7 @@ impl Database {
     }
 
     /// Runs the queries, all of them in one transaction.
-    pub(super) async fn read(&mut self, timeout: std::time::Duration, phase: &mut Phase) -> Result<Reading, Cause> {
+    pub(super) async fn read(&mut self, timeout: Duration, phase: &mut Phase) -> Result<Reading, Cause> {
         if self.queries.is_empty() {
             return Ok(Reading::default());
         }
@@ -77,13 +86,16 @@ impl Database {
 struct Rows {
     reading: Reading,
     limit: u64,
+    /// The octets of all texts so far.
+    texts: usize,
+    /// Hashes of the rows that gave samples.
     seen: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Rows {
     fn new(limit: u64) -> Self {
-        Self { reading: Reading::default(), limit, seen: HashSet::new(), hasher: RandomState::new() }
+        Self { reading: Reading::default(), limit, texts: 0, seen: HashSet::new(), hasher: RandomState::new() }
     }
 
     /// A row's labels and values, in the query's order.
@@ -92,59 +104,37 @@ impl Rows {
             let texts = query.labels.iter().zip(labels);
             texts.filter_map(|(label, text)| Some((label.as_str(), text.as_deref()?)))
         };
+        let present = values.iter().filter(|value| **value != Cell::Null).count();
+        if present == 0 {
+            return Ok(());
+        }
         let series = self.hasher.hash_one((query.name.as_str(), labels().collect::<Vec<_>>()));
         let Reading { samples, duplicates } = &mut self.reading;
         if !self.seen.insert(series) {
-            *duplicates += 1;
+            *duplicates = duplicates.saturating_add(u64::try_from(present).unwrap_or(u64::MAX));
             return Ok(());
         }
+        let label_texts = labels().fold(0_usize, |sum, (_, text)| sum.saturating_add(text.len()));
         for (column, value) in query.values.iter().zip(values) {
+            let text = match value {
+                Cell::Null => continue,
+                Cell::Number(_) => 0,
+                Cell::Text(text) => text.len(),
+            };
+            self.texts = self.texts.saturating_add(label_texts).saturating_add(text);
+            if self.texts > TEXTS {
+                return Err(Cause::TextsTooLong { limit: TEXTS });
+            }
+            if u64::try_from(samples.len()).unwrap_or(u64::MAX) >= self.limit {
+                return Err(Cause::TooManySamples { limit: self.limit });
+            }
             let name = format!("{}_{column}", query.name);
             match value {
-                Cell::Null => continue,
+                Cell::Null => {}
                 Cell::Number(number) => samples.push(&name, labels(), *number)?,
                 Cell::Text(text) => samples.push_text(&name, labels(), text)?,
             }
-            if u64::try_from(samples.len()).unwrap_or(u64::MAX) > self.limit {
-                return Err(Cause::TooManySamples { limit: self.limit });
-            }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn query() -> SqlQuery {
-        SqlQuery {
-            name: "q".to_owned(),
-            query: "select".to_owned(),
-            values: vec!["a".to_owned(), "b".to_owned()],
-            labels: vec!["l".to_owned()],
-        }
-    }
-
-    #[test]
-    fn each_value_of_a_row_is_a_sample_and_null_is_none() {
-        let mut rows = Rows::new(100);
-        let label = |text: &str| vec![Some(text.to_owned())];
-        rows.take(&query(), &label("x"), &[Cell::Number(Number::Signed(1)), Cell::Text("t".to_owned())]).unwrap();
-        rows.take(&query(), &label("x"), &[Cell::Number(Number::Signed(2)), Cell::Null]).unwrap();
-        rows.take(&query(), &[None], &[Cell::Null, Cell::Number(Number::Signed(3))]).unwrap();
-        let shown: Vec<_> = rows.reading.samples.iter().collect();
-        let shown: Vec<_> = shown.iter().map(|s| (s.name, s.labels.get("l"), s.text(), s.value.as_integer())).collect();
-        let expected =
-            [("q_a", Some("x"), None, Some(1)), ("q_b", Some("x"), Some("t"), None), ("q_b", None, None, Some(3))];
-        assert_eq!(shown, expected);
-        assert_eq!(rows.reading.duplicates, 1);
-    }
-
-    #[test]
-    fn more_samples_than_may_be_are_an_error() {
-        let mut rows = Rows::new(1);
-        let values = [Cell::Number(Number::Signed(1)), Cell::Number(Number::Signed(2))];
-        assert_eq!(rows.take(&query(), &[None], &values), Err(Cause::TooManySamples { limit: 1 }));
     }
 }

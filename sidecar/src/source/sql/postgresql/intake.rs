@@ -14,19 +14,46 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::source::sql::INTAKE;
 
-/// How much may still be taken in.
+/// How much may still be taken in, and how much was.
 #[derive(Debug, Clone)]
-pub(super) struct Intake(Arc<AtomicU64>);
+pub(super) struct Intake(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    limit: AtomicU64,
+    left: AtomicU64,
+    total: AtomicU64,
+}
 
 impl Intake {
     /// From now on so much.
     pub(super) fn allow(&self, octets: u64) {
-        self.0.store(octets, Ordering::Relaxed);
+        self.0.limit.store(octets, Ordering::Relaxed);
+        self.0.left.store(octets, Ordering::Relaxed);
+    }
+
+    /// How much was allowed last, if there was more.
+    pub(super) fn exceeded(&self) -> Option<u64> {
+        self.is_exhausted().then(|| self.0.limit.load(Ordering::Relaxed))
     }
 
     /// Whether there was too much.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+    fn is_exhausted(&self) -> bool {
+        self.0.left.load(Ordering::Relaxed) == 0
+    }
+
+    /// How much came over this connection.
+    pub(super) fn total(&self) -> u64 {
+        self.0.total.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much may be taken in as came now.
+    fn take(&self, octets: u64) -> bool {
+        self.0.total.fetch_add(octets, Ordering::Relaxed);
+        // Nobody else takes in: at the same time it may only be allowed more.
+        let left = self.0.left.load(Ordering::Relaxed).saturating_sub(octets);
+        self.0.left.store(left, Ordering::Relaxed);
+        left > 0
     }
 }
 
@@ -38,7 +65,11 @@ pub(super) struct Counted<S> {
 
 impl<S> Counted<S> {
     pub(super) fn new(stream: S) -> (Self, Intake) {
-        let intake = Intake(Arc::new(AtomicU64::new(INTAKE)));
+        let intake = Intake(Arc::new(Counts {
+            limit: AtomicU64::new(INTAKE),
+            left: AtomicU64::new(INTAKE),
+            total: AtomicU64::new(0),
+        }));
         (Self { stream, intake: intake.clone() }, intake)
     }
 }
@@ -48,9 +79,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         let read = u64::try_from(buf.filled().len().saturating_sub(before)).unwrap_or(u64::MAX);
-        let left = self.intake.0.load(Ordering::Relaxed).saturating_sub(read);
-        self.intake.0.store(left, Ordering::Relaxed);
-        if left == 0 { Poll::Ready(Err(io::Error::other("more than may be taken in"))) } else { polled }
+        if self.intake.take(read) { polled } else { Poll::Ready(Err(io::Error::other("more than may be taken in"))) }
     }
 }
 
@@ -82,11 +111,12 @@ mod tests {
         far.write_all(&[1; 9]).await.unwrap();
         let mut read = [0; 9];
         counted.read_exact(&mut read).await.unwrap();
-        assert!(!intake.is_exhausted());
+        assert_eq!(intake.exceeded(), None);
         far.write_all(&[1; 9]).await.unwrap();
         counted.read_exact(&mut read).await.unwrap_err();
-        assert!(intake.is_exhausted());
+        assert_eq!(intake.exceeded(), Some(10));
+        assert_eq!(intake.total(), 18);
         intake.allow(10);
-        assert!(!intake.is_exhausted());
+        assert_eq!(intake.exceeded(), None);
     }
 }

@@ -2,12 +2,22 @@
 //!
 //! The connection string may say `sslmode=disable`, `prefer` (the default) or `require`. As with libpq the last two do
 //! not look at the server's certificate; with TLS settings there is TLS, and the certificate is verified as they say.
+//!
+//! What the server says is bounded, also over the life of a connection: tokio-postgres keeps each parameter that a server
+//! reports.
 
 mod intake;
 mod tls;
 mod value;
 
-use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    io,
+    path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::TryStreamExt as _;
 use rustls::pki_types::ServerName;
@@ -34,6 +44,11 @@ use tls::Connector;
 use value::Value;
 
 const PORT: u16 = 5432;
+/// The most that is taken in while a query is prepared, in octets: names and types of columns. tokio-postgres asks for types
+/// that it does not know, and for those that they are made of, each from within the last.
+const DESCRIPTION: u64 = 128 << 10;
+/// The most that is shown of what a server says, in characters.
+const MAX_SHOWN: usize = 500;
 
 /// A server.
 pub(super) struct PostgreSql {
@@ -54,7 +69,7 @@ struct Connection {
     client: Client,
     /// The contents of the file that it was made with.
     dsn: Vec<u8>,
-    statements: Vec<Statement>,
+    prepared: Vec<(Statement, Columns)>,
     intake: Intake,
     driver: AbortHandle,
 }
@@ -93,20 +108,24 @@ impl PostgreSql {
         phase: &mut Phase,
         rows: &mut Rows,
     ) -> Result<(), Cause> {
+        let began = Instant::now();
         let dsn = file::read(&self.folder, &self.dsn_file)?;
-        let kept = self.connection.take().filter(|kept| kept.dsn == dsn && !kept.client.is_closed());
+        let other_tls = match &mut self.tls {
+            Some(clients) => clients.current(&self.folder)?.1,
+            None => false,
+        };
+        let kept = self.connection.take().filter(|kept| kept.dsn == dsn && !other_tls && kept.may_go_on());
         let mut connection = match kept {
             Some(connection) => connection,
             None => self.connect(dsn).await?,
         };
         *phase = Phase::AwaitingResponse;
         connection.intake.allow(INTAKE);
+        connection.begin(timeout.saturating_sub(began.elapsed())).await?;
         connection.prepare(queries).await?;
-        connection.begin(timeout).await?;
-        for (query, statement) in queries.iter().zip(&connection.statements) {
+        for (query, (statement, columns)) in queries.iter().zip(&connection.prepared) {
             let answered = connection.client.query_raw(statement, std::iter::empty::<i32>()).await;
             let mut answered = pin!(answered.map_err(|error| connection.failed(&query.name, &error))?);
-            let columns = Columns::of(query, statement)?;
             while let Some(row) = answered.try_next().await.map_err(|error| connection.failed(&query.name, &error))? {
                 let (labels, values) = columns.read(query, &row)?;
                 rows.take(query, &labels, &values)?;
@@ -121,15 +140,19 @@ impl PostgreSql {
         let bad = |problem| Cause::BadFile { name: self.dsn_file.clone(), problem };
         // What is wrong with it is not told: it may be a part of the password.
         let text = std::str::from_utf8(&dsn).map_err(|_| bad("is not UTF-8"))?;
-        let mut config: Config = text
-            .trim()
-            .parse()
-            .map_err(|_| bad("is not a connection string, as postgres://user@host:5432/database"))?;
+        let mut config: Config = text.trim().parse().map_err(|_| {
+            bad(if text.contains("sslmode=verify-") {
+                "has a sslmode that is not known: TLS settings verify, in place of verify-ca and verify-full"
+            } else {
+                "is not a connection string, as postgres://user@host:5432/database"
+            })
+        })?;
         config.application_name("snmp-sidecar");
-        // Also behind the end of the transaction, should a query end it.
-        let options = config.get_options().map(|options| format!("{options} ")).unwrap_or_default();
-        config.options(format!("{options}-c default_transaction_read_only=on"));
-        let Some(host) = config.get_hosts().first().cloned() else { return Err(bad("names no host")) };
+        let host = match config.get_hosts() {
+            [host] => host.clone(),
+            [] => return Err(bad("names no host")),
+            _ => return Err(bad("names more than one host")),
+        };
         let port = config.get_ports().first().copied().unwrap_or(PORT);
         let database = config.get_dbname().or_else(|| config.get_user()).unwrap_or_default();
         match host {
@@ -204,43 +227,57 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (client, connection) = connected.map_err(|error| match told(&error) {
-            Some(told) => Cause::Database { query: None, error: told },
-            None if intake.is_exhausted() => Cause::IntakeTooLong { limit: INTAKE },
-            None => Cause::Connect(in_full(&error)),
+        let (client, connection) = connected.map_err(|error| {
+            if let Some(limit) = intake.exceeded() {
+                return Cause::IntakeTooLong { limit };
+            }
+            match (told(&error), of_tls(&error)) {
+                (Some(told), _) => database(None, &told),
+                (None, Some(error)) => Cause::Tls(error),
+                (None, None) => Cause::Connect(shown(&in_full(&error))),
+            }
         })?;
         let driver = tokio::spawn(async move {
             // Whoever asks next is told.
             let _ = connection.await;
         })
         .abort_handle();
-        Ok(Self { client, dsn, statements: Vec::new(), intake, driver })
+        Ok(Self { client, dsn, prepared: Vec::new(), intake, driver })
+    }
+
+    /// Whether it is open, and has not brought so much that it is better made anew.
+    fn may_go_on(&self) -> bool {
+        !self.client.is_closed() && self.intake.total() < INTAKE
     }
 
     /// Why what was asked for failed.
     fn failed(&self, query: &str, error: &tokio_postgres::Error) -> Cause {
-        if self.intake.is_exhausted() {
-            return Cause::IntakeTooLong { limit: INTAKE };
+        if let Some(limit) = self.intake.exceeded() {
+            return Cause::IntakeTooLong { limit };
         }
-        let error = told(error).unwrap_or_else(|| in_full(error));
-        Cause::Database { query: Some(query.to_owned()), error }
+        database(Some(query), &told(error).unwrap_or_else(|| in_full(error)))
     }
 
-    /// Has the queries ready; a server parses them once.
+    /// Has the queries ready; a server parses them once. One without the columns that are asked for is not run: thus none
+    /// is that ends the transaction, as COMMIT does.
     async fn prepare(&mut self, queries: &[SqlQuery]) -> Result<(), Cause> {
-        for query in queries.iter().skip(self.statements.len()) {
+        for query in queries.iter().skip(self.prepared.len()) {
+            self.intake.allow(DESCRIPTION);
             let statement = self.client.prepare(&query.query).await;
             let statement = statement.map_err(|error| self.failed(&query.name, &error))?;
             if !statement.params().is_empty() {
-                let error = "it has parameters, as $1, and there is nothing to put in their place".to_owned();
-                return Err(Cause::Database { query: Some(query.name.clone()), error });
+                let error = "it has parameters, as $1, and there is nothing to put in their place";
+                return Err(database(Some(&query.name), error));
             }
-            self.statements.push(statement);
+            let columns = Columns::of(query, &statement)?;
+            self.prepared.push((statement, columns));
         }
+        self.intake.allow(INTAKE);
         Ok(())
     }
 
-    /// One state of the database for all queries, and no more time for each than the source has.
+    /// One state of the database for all queries, and no more time for each than the source has left: also for what a
+    /// sidecar no longer waits for, as a query that waits for a lock.
     async fn begin(&self, timeout: Duration) -> Result<(), Cause> {
         let timeout = timeout.as_millis().clamp(1, 86_400_000);
         let begin = format!(
@@ -249,6 +286,25 @@ impl Connection {
         );
         self.client.batch_execute(&begin).await.map_err(|error| self.failed("BEGIN", &error))
     }
+}
+
+fn database(query: Option<&str>, error: &str) -> Cause {
+    Cause::Database { query: query.map(ToOwned::to_owned), error: shown(error) }
+}
+
+/// As much of a text from a server as people are shown, in one line.
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Why there is no TLS, where rustls says so.
+fn of_tls(error: &tokio_postgres::Error) -> Option<String> {
+    let error = error.source()?.downcast_ref::<io::Error>()?;
+    Some(error.get_ref()?.downcast_ref::<rustls::Error>()?.to_string())
 }
 
 /// What the server says: its code, its words, and where in the query.
@@ -271,10 +327,8 @@ impl Columns {
     fn of(query: &SqlQuery, statement: &Statement) -> Result<Self, Cause> {
         let place = |column: &String| {
             let mut columns = statement.columns().iter();
-            columns.position(|known| known.name() == column).ok_or_else(|| Cause::Database {
-                query: Some(query.name.clone()),
-                error: format!("it has no column {column}"),
-            })
+            let found = columns.position(|known| known.name() == column);
+            found.ok_or_else(|| database(Some(&query.name), &format!("it has no column {column}")))
         };
         Ok(Self {
             labels: query.labels.iter().map(place).collect::<Result<_, _>>()?,
@@ -288,8 +342,8 @@ impl Columns {
             Ok(Some(Value(cell))) => Ok(cell),
             Err(error) => {
                 let column = row.columns().get(*place).map_or("", tokio_postgres::Column::name);
-                let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                Err(Cause::Database { query: Some(query.name.clone()), error: format!("the column {column} {error}") })
+                let error = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                Err(database(Some(&query.name), &format!("the column {column} {error}")))
             }
         };
         let text = |place: &usize| {

@@ -1,6 +1,6 @@
 //! Values of PostgreSQL in their binary form, as cells. Every octet of them may be wrong.
 
-use std::error::Error;
+use std::{error::Error, fmt::Write as _};
 
 use tokio_postgres::types::{FromSql, Kind, Type};
 
@@ -44,7 +44,7 @@ fn cell(kind: &Type, octets: &[u8]) -> Result<Cell, String> {
         Type::FLOAT8 => Number::Float(f64::from_be_bytes(array(octets)?)),
         Type::NUMERIC => numeric(octets)?,
         Type::TIMESTAMP | Type::TIMESTAMPTZ => time(i64::from_be_bytes(array(octets)?)),
-        Type::DATE => Number::Float(f64::from(i32::from_be_bytes(array(octets)?)).mul_add(DAY, EPOCH)),
+        Type::DATE => date(i32::from_be_bytes(array(octets)?)),
         Type::INTERVAL => interval(octets)?,
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::CHAR => {
             return text_cell(octets);
@@ -75,14 +75,28 @@ fn time(microseconds: i64) -> Number {
     })
 }
 
+fn date(days: i32) -> Number {
+    Number::Float(match days {
+        i32::MAX => f64::INFINITY,
+        i32::MIN => f64::NEG_INFINITY,
+        _ => f64::from(days).mul_add(DAY, EPOCH),
+    })
+}
+
 /// In seconds: a month has thirty days, and a day 24 hours.
 #[allow(clippy::cast_precision_loss, reason = "seconds are told as doubles")]
 fn interval(octets: &[u8]) -> Result<Number, String> {
     let octets = array::<16>(octets)?;
     let (microseconds, rest) = octets.split_at(8);
     let (days, months) = rest.split_at(4);
-    let microseconds = i64::from_be_bytes(array(microseconds)?) as f64;
+    let microseconds = i64::from_be_bytes(array(microseconds)?);
     let (days, months) = (i32::from_be_bytes(array(days)?), i32::from_be_bytes(array(months)?));
+    match (microseconds, days, months) {
+        (i64::MAX, i32::MAX, i32::MAX) => return Ok(Number::Float(f64::INFINITY)),
+        (i64::MIN, i32::MIN, i32::MIN) => return Ok(Number::Float(f64::NEG_INFINITY)),
+        _ => {}
+    }
+    let microseconds = microseconds as f64;
     let days = f64::from(months).mul_add(30.0, f64::from(days));
     Ok(Number::Float(days.mul_add(DAY, microseconds / MICROSECONDS)))
 }
@@ -118,9 +132,16 @@ fn numeric(octets: &[u8]) -> Result<Number, String> {
         let at = usize::try_from(weight - weight_of).ok();
         at.and_then(|at| groups.get(at)).copied().unwrap_or(0)
     };
-    let whole: String = (0..=weight.max(0)).rev().map(|weight| format!("{:04}", group(weight))).collect();
+    let digits = |weights: std::ops::Range<i32>| {
+        weights.rev().fold(String::new(), |mut text, weight| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{:04}", group(weight));
+            text
+        })
+    };
+    let whole = digits(0..weight.max(0) + 1);
     let last = weight - i32::from(count) + 1;
-    let fraction: String = (last.max(-GROUPS)..0).rev().map(|weight| format!("{:04}", group(weight))).collect();
+    let fraction = digits(last.max(-GROUPS)..0);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };
     let text = format!("{sign}{whole}{point}{fraction}");
@@ -190,6 +211,9 @@ mod tests {
         assert_eq!(number(&Type::TIMESTAMPTZ, &0_i64.to_be_bytes()), Number::Float(EPOCH));
         assert_eq!(number(&Type::TIMESTAMP, &i64::MAX.to_be_bytes()), Number::Float(f64::INFINITY));
         assert_eq!(number(&Type::DATE, &1_i32.to_be_bytes()), Number::Float(EPOCH + DAY));
+        assert_eq!(number(&Type::DATE, &i32::MIN.to_be_bytes()), Number::Float(f64::NEG_INFINITY));
+        let endless = [i64::MAX.to_be_bytes().to_vec(), i32::MAX.to_be_bytes().into(), i32::MAX.to_be_bytes().into()];
+        assert_eq!(number(&Type::INTERVAL, &endless.concat()), Number::Float(f64::INFINITY));
         let interval = [1_500_000_i64.to_be_bytes().to_vec(), 1_i32.to_be_bytes().into(), 1_i32.to_be_bytes().into()];
         assert_eq!(number(&Type::INTERVAL, &interval.concat()), Number::Float(31.0 * DAY + 1.5));
     }
