@@ -10,7 +10,7 @@ impl Translation {
     pub(super) fn write(&mut self, path: &str, scalar: &crds::Scalar) -> Option<Write> {
         let write = scalar.write.as_ref()?;
         let kind = match (&write.http, &write.config_map) {
-            (Some(http), None) => WriteKind::Http(self.http_write(&format!("{path}.write.http"), http)),
+            (Some(http), None) => WriteKind::Http(Box::new(self.http_write(&format!("{path}.write.http"), http))),
             (None, Some(key)) => {
                 WriteKind::ConfigMap(ConfigMapWrite { name: key.name.0.clone(), key: key.key.0.clone() })
             }

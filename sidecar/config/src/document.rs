@@ -387,7 +387,7 @@ pub struct Length {
 #[serde(rename_all = "camelCase")]
 pub enum WriteKind {
     /// A request to the application.
-    Http(HttpWrite),
+    Http(Box<HttpWrite>),
     /// A key of a ConfigMap.
     ConfigMap(ConfigMapWrite),
 }

@@ -14,7 +14,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(mut config_map: ConfigMap, wanted: NameFilter, folder: PathBuf) -> Self {
+    pub(super) fn new(mut config_map: ConfigMap, wanted: &NameFilter, folder: PathBuf) -> Self {
         config_map.keys.retain(|key, _| wanted.keeps(key));
         Self { config_map, folder }
     }
@@ -54,7 +54,7 @@ mod tests {
         }
         let config_map = ConfigMap { name: "s".to_owned(), keys: keys.into() };
         let wanted = NameFilter::new(["host_name", "limit", "gone"].map(str::to_owned));
-        let samples = Files::new(config_map, wanted, folder.path().to_owned()).read().unwrap().samples;
+        let samples = Files::new(config_map, &wanted, folder.path().to_owned()).read().unwrap().samples;
         let read: Vec<_> = samples.iter().map(|s| (s.name, s.text(), s.value.as_integer())).collect();
         assert_eq!(read, [("host_name", Some("web\n1"), None), ("limit", Some("10"), Some(10))]);
     }
@@ -65,7 +65,7 @@ mod tests {
         fs::write(folder.path().join("configmap.s.a"), [0xff]).unwrap();
         let config_map =
             ConfigMap { name: "s".to_owned(), keys: [("a".to_owned(), "configmap.s.a".to_owned())].into() };
-        let error = Files::new(config_map, NameFilter::all(), folder.path().to_owned()).read().unwrap_err();
+        let error = Files::new(config_map, &NameFilter::all(), folder.path().to_owned()).read().unwrap_err();
         assert_eq!(error.to_string(), r#"the file "configmap.s.a" is not UTF-8"#);
     }
 }

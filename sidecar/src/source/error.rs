@@ -103,8 +103,8 @@ pub enum Cause {
         /// What the server says that it is.
         content_type: String,
     },
-    /// A document of JSON, or what was found in it, takes more memory than it may.
-    #[error("the document takes more than 64 MiB of memory")]
+    /// A document of JSON takes more memory than it may.
+    #[error("the document takes more than 16 MiB of memory")]
     JsonTooLarge,
     /// What a database refuses, or answers otherwise than was asked.
     #[error("{}{error}", query.as_ref().map(|query| format!("the query {query}: ")).unwrap_or_default())]

@@ -41,7 +41,7 @@ impl Reader {
         match kind {
             SourceKind::Prometheus(prometheus) => Self::Prometheus(prometheus::Scraper::new(prometheus, wanted, place)),
             SourceKind::ConfigMap(config_map) => {
-                Self::ConfigMap(config_map::Files::new(config_map, wanted, place.folder))
+                Self::ConfigMap(config_map::Files::new(config_map, &wanted, place.folder))
             }
             SourceKind::Json(json) => Self::Json(json::Asker::new(json, &wanted, place)),
             SourceKind::System(_) => Self::System(Box::new(system::Machine::new(wanted, place.roots))),

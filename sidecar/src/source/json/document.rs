@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use crate::source::Cause;
 
 /// The most that a tree may take, in octets.
-pub(super) const MEMORY: u64 = 64 << 20;
+pub(super) const MEMORY: u64 = 16 << 20;
 /// What a value takes, beside its text or its parts, and what an entry of an object does, beside its name.
 const VALUE: u64 = 40;
 const ENTRY: u64 = 56;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The most that the texts of all samples may take, in octets.
-const TEXTS: usize = 64 << 20;
+const TEXTS: usize = 8 << 20;
 /// So many samples are taken before the sessions, which may share this processor, have their turn.
 const TURN: usize = 256;
 
@@ -132,7 +132,7 @@ pub(super) fn samples(document: &Value, metrics: &[Metric], limit: u64) -> Resul
                 return Err(Cause::TooManySamples { limit });
             }
             if texts > TEXTS {
-                return Err(Cause::JsonTooLarge);
+                return Err(Cause::TextsTooLong { limit: TEXTS });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! JSON sources: an HTTP endpoint is asked, and JSONPaths (RFC 9535) find samples in what it answers.
 //!
-//! An answer is held whole, and so is what is read from it: besides the body, which `bodySizeLimit` bounds, some 64 MiB
-//! at most for the document, and as much for the texts of samples.
+//! An answer is held whole, and so is what is read from it: besides the body, which `bodySizeLimit` bounds, some 16 MiB
+//! at most for the document, and 8 MiB for the texts of samples.
 
 mod document;
 mod extract;

@@ -210,7 +210,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[ab]", inner, 0..3).prop_map(|map| Value::from_iter(map)),
+            prop::collection::btree_map("[ab]", inner, 0..3).prop_map(Value::from_iter),
         ]
     })
 }
@@ -338,7 +338,7 @@ async fn a_body_that_ends_with_the_connection(#[case] body: &'static str, #[case
 #[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_is_given_up() {
     let server = Server::raw(|stream| async move {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         drop(stream);
     })
     .await;

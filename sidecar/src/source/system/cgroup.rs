@@ -165,10 +165,10 @@ fn limit(quota: u64, period: u64) -> Option<f64> {
 /// The group's path in /proc/self/cgroup: lines as `4:cpu,cpuacct:/path`, version 2's as `0::/path`.
 fn path_of(groups: Option<&Text>, controller: &str) -> String {
     let lines = groups.iter().flat_map(|text| text.lines());
-    let paths = lines.filter_map(|line| {
+    let mut paths = lines.filter_map(|line| {
         let (_, rest) = line.text.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
         controllers.split(',').any(|one| one == controller).then(|| path.trim_matches('/').to_owned())
     });
-    paths.filter(|path| !path.split('/').any(|part| part == "..")).next().unwrap_or_default()
+    paths.find(|path| !path.split('/').any(|part| part == "..")).unwrap_or_default()
 }

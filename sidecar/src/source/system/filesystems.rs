@@ -98,14 +98,12 @@ impl Mounts {
             return None;
         }
         let mut asked = tokio::task::spawn_blocking(move || statvfs(&path));
-        match tokio::time::timeout(PATIENCE, &mut asked).await {
-            Ok(answered) => answered.ok()?.ok(),
-            Err(_) => {
-                tracing::warn!(mount = point, "a file system does not answer, and is left alone until it does");
-                self.hanging.insert(point.to_owned(), asked);
-                None
-            }
+        if let Ok(answered) = tokio::time::timeout(PATIENCE, &mut asked).await {
+            return answered.ok()?.ok();
         }
+        tracing::warn!(mount = point, "a file system does not answer, and is left alone until it does");
+        self.hanging.insert(point.to_owned(), asked);
+        None
     }
 }
 
@@ -152,15 +150,13 @@ fn unescaped(line: &Line<'_>, word: Option<&str>) -> Result<String, Cause> {
     let mut parts = word.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(u8::is_ascii) {
-            Some(octet) => {
-                text.push(char::from(octet));
-                text.push_str(part.get(3..).unwrap_or_default());
-            }
-            None => {
-                text.push('\\');
-                text.push_str(part);
-            }
+        let octet = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(u8::is_ascii);
+        if let Some(octet) = octet {
+            text.push(char::from(octet));
+            text.push_str(part.get(3..).unwrap_or_default());
+        } else {
+            text.push('\\');
+            text.push_str(part);
         }
     }
     Ok(text)

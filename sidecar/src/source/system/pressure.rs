@@ -12,10 +12,9 @@ const RESOURCES: [(&str, &str, Option<&str>); 3] = [
 
 pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
     for (resource, waiting, stalled) in RESOURCES {
-        if sink.wants(&[waiting]) || stalled.is_some_and(|stalled| sink.wants(&[stalled])) {
-            if let Some(text) = files.proc(&format!("pressure/{resource}"))? {
-                read(&text, waiting, stalled, sink)?;
-            }
+        let wanted = sink.wants(&[waiting]) || stalled.is_some_and(|stalled| sink.wants(&[stalled]));
+        if wanted && let Some(text) = files.proc(&format!("pressure/{resource}"))? {
+            read(&text, waiting, stalled, sink)?;
         }
     }
     Ok(())
