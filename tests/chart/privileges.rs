@@ -97,7 +97,6 @@ fn in_some_namespaces_alone_no_cluster_role_reaches_tenants() -> Result<()> {
         "namespaces",
         "snmpcontexts",
         "snmpcontexts/status",
-        "tokenreviews",
         "validatingwebhookconfigurations",
     ];
     assert_eq!(resources, BTreeSet::from(cluster));
