@@ -59,7 +59,7 @@ pub struct RunArgs {
     /// Address at which sidecars ask for that, over TLS
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9444")]
     pub write_listen: SocketAddr,
-    /// Where sidecars ask for that. Default: https://snmp-operator-writes.NAMESPACE.svc:9444
+    /// Where sidecars ask for that. Default: port 9444 of snmp-operator-writes.NAMESPACE.svc
     #[arg(long, value_name = "URL")]
     pub write_url: Option<String>,
     /// Image of the sidecars that pods get

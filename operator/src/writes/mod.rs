@@ -1,6 +1,6 @@
 //! Writing keys of ConfigMaps for sidecars: what a SET of an object with `write.configMap` comes to.
 //!
-//! A sidecar asks with its pod's token, which tells the namespace; [`authority`] says which keys that namespace may have
+//! A sidecar asks with its pod's token, which tells the namespace; `authority` says which keys that namespace may have
 //! written, by the index alone. Every replica serves: a patch holds for the version that was read, so it needs no leader.
 //!
 //! * `GET /v1/configmaps/{name}` answers `{"resourceVersion": "…", "data": {key: text}}`, with keys that may be written alone.
