@@ -21,5 +21,6 @@ mod slow_answers;
 mod soak;
 mod sources;
 mod sql;
+mod system;
 mod tls_world;
 mod world;
