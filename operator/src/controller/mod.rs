@@ -268,22 +268,34 @@ impl Controllers {
         }
     }
 
-    /// Writes statuses until all are as they should be, or something has changed that has to be looked at first. The plan
-    /// stands meanwhile: thousands of statuses do not take a plan of everything for each stretch.
+    /// Writes statuses until all are as they should be, or something has changed that has to be looked at first. What there is to
+    /// write is worked out once: thousands of statuses take neither a plan nor a look at everything for each stretch.
     async fn all_statuses(&mut self, desired: &Desired, failures: &mut Failures) -> Passed {
-        loop {
-            let passed = self.statuses(desired, failures).await;
+        let mut changes = self.status_changes(desired, failures).into_iter().peekable();
+        let mut told = false;
+        while changes.peek().is_some() {
+            let stretch = changes.by_ref().take(STATUSES).collect();
+            self.write_statuses(stretch, failures).await;
             // One whose sender has gone changes no more.
-            let news = self.changed.has_changed().unwrap_or(false)
-                || self.registrations.has_changed().unwrap_or(false)
-                || self.ca.has_changed().unwrap_or(false);
-            if passed == Passed::Settled || news || !self.leadership.holds() {
-                return passed;
+            if self.changed.has_changed().unwrap_or(false) {
+                // Often by nothing but the statuses that were just written.
+                told = true;
+                self.changed.mark_unchanged();
+                let signature = lock(&self.index, |index| index.inputs().signature());
+                if self.planned.as_ref().is_none_or(|planned| planned.signature != signature) {
+                    return Passed::More;
+                }
+            }
+            let news = self.registrations.has_changed().unwrap_or(false) || self.ca.has_changed().unwrap_or(false);
+            if news || !self.leadership.holds() {
+                return Passed::More;
             }
         }
+        if told { Passed::More } else { Passed::Settled }
     }
 
-    async fn statuses(&self, desired: &Desired, failures: &mut Failures) -> Passed {
+    /// The statuses that are not as they should be, and may be tried.
+    fn status_changes(&self, desired: &Desired, failures: &Failures) -> Vec<status::Change> {
         let registrations::State { master, served } = self.registrations.borrow().clone();
         let changes = lock(&self.index, |index| {
             let pending = master::pending(index, &self.terms, desired);
@@ -291,9 +303,10 @@ impl Controllers {
             let view = View { desired, terms, pending: &pending, failures, master, served: &served, now };
             status::changes(index, &view)
         });
-        let mut changes: Vec<_> = changes.into_iter().filter(|change| failures.may_try(&change.target())).collect();
-        let more = changes.len() > STATUSES;
-        changes.truncate(STATUSES);
+        changes.into_iter().filter(|change| failures.may_try(&change.target())).collect()
+    }
+
+    async fn write_statuses(&self, changes: Vec<status::Change>, failures: &mut Failures) {
         let (writer, index, events) = (&self.writer, &self.index, &self.events);
         let mut done = stream::iter(changes.into_iter().map(|change| async move {
             let target = change.target();
@@ -303,7 +316,6 @@ impl Controllers {
         while let Some((target, written)) = done.next().await {
             self.outcome("status", &target, written, failures);
         }
-        if more { Passed::More } else { Passed::Settled }
     }
 
     fn outcome(
