@@ -12,9 +12,9 @@ use crate::{configuration::admitting, world::World};
 const ASK: &str = include_str!("../e2e/ask_api.py");
 const SUBTREE: &str = "snmpsubtree/settings";
 
-/// A subtree that shows two keys of the ConfigMap `settings`, and writes one of them.
-fn subtree() -> String {
-    json!({
+/// A subtree that shows two keys of the ConfigMap `settings`, and may write one of them.
+fn subtree(writes: bool) -> String {
+    let mut subtree = json!({
         "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpSubtree", "metadata": {"name": "settings"},
         "spec": {
             "oid": "1.3.6.1.4.1.99999.1.1",
@@ -25,13 +25,15 @@ fn subtree() -> String {
                 {
                     "name": "logLevel", "oid": "1", "syntax": "DisplayString",
                     "value": {"source": "settings", "metric": "log_level"},
-                    "write": {"configMap": {"name": "settings", "key": "log_level"}},
                 },
                 {"name": "motd", "oid": "2", "syntax": "DisplayString", "value": {"source": "settings", "metric": "motd"}},
             ],
         },
-    })
-    .to_string()
+    });
+    if writes {
+        subtree["spec"]["scalars"][0]["write"] = json!({"configMap": {"name": "settings", "key": "log_level"}});
+    }
+    subtree.to_string()
 }
 
 fn settings(namespace: &Namespace, labels: &Json) -> Result<()> {
@@ -65,7 +67,7 @@ fn what_a_source_shows_of_a_config_map_is_mirrored_and_follows_it() -> Result<()
     let namespace = world.namespace("tenant")?;
     world.context("tenant", &admitting(namespace.name()))?;
     let _operator = world.operator("operator", &[])?;
-    namespace.apply(&subtree())?;
+    namespace.apply(&subtree(false))?;
     world.condition(namespace.name(), SUBTREE, "Programmed", "True Programmed")?;
     settings(&namespace, &json!({}))?;
     let message = world.condition(namespace.name(), SUBTREE, "ResolvedRefs", "False ConfigMapNotReadable")?;
@@ -158,7 +160,7 @@ fn a_sidecar_has_the_keys_written_that_its_namespace_writes_and_no_others() -> R
     // A replica that does not lead answers as well.
     let follower = world.operator("follower", &[&flags[..], &[&listen(second)]].concat())?;
     settings(&namespace, &json!({"snmp-operator.dev/readable": "true"}))?;
-    namespace.apply(&subtree())?;
+    namespace.apply(&subtree(true))?;
     world.condition(namespace.name(), SUBTREE, "ResolvedRefs", "True ResolvedRefs")?;
     let token = pod_token(&namespace, "web")?;
     let sidecar = Sidecar::new(&world, port, &token)?;
