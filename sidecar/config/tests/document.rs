@@ -19,7 +19,10 @@ fn golden() -> Json {
 
 /// The golden document with `value` in place of what `pointer` points to (or added there; `null` removes it).
 fn with(changes: &[(&str, Json)]) -> Json {
-    let mut document = golden();
+    changed(golden(), changes)
+}
+
+fn changed(mut document: Json, changes: &[(&str, Json)]) -> Json {
     for (pointer, value) in changes {
         let (parent, field) = pointer.rsplit_once('/').unwrap();
         match document.pointer_mut(parent).unwrap_or_else(|| panic!("no {parent}")) {
@@ -325,6 +328,94 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
     for (changes, expected) in cases {
         assert_eq!(refusals(&with(&changes)), expected, "{changes:?}");
     }
+}
+
+#[test]
+fn every_rule_of_other_sources_and_of_writes_refuses_what_it_is_there_for() {
+    let json = "sources[0].json";
+    let cases: Vec<Case> = [
+        (
+            vec![("/sources/0/json/metrics/0/path", json!("$.a["))],
+            vec![format!("{json}.metrics[0].path: is not a JSONPath: at position 3, parser error")],
+        ),
+        (
+            vec![("/sources/0/json/metrics/1/labels/queue", json!("$..a..b"))],
+            vec![format!("{json}.metrics[1].labels.queue: has .. in it more than once")],
+        ),
+        (
+            vec![("/sources/0/json/metrics/1/value", json!("state"))],
+            vec![format!("{json}.metrics[1].value: is not a JSONPath: at position 0, parser error")],
+        ),
+        (
+            vec![("/sources/0/json/metrics/1/labels/__text__", json!("$.a"))],
+            vec![format!("{json}.metrics[1].labels.__text__: begins with __, which labels of the sidecar's own do")],
+        ),
+        (
+            vec![("/sources/0/json/metrics/1/name", json!("active_users"))],
+            vec![format!("{json}.metrics[1].name: active_users is there already")],
+        ),
+        (
+            vec![("/sources/0/json/metrics", json!([]))],
+            vec![format!("{json}.metrics: 0 of them; at least 1 must be there")],
+        ),
+        (vec![("/sources/0/json/method", json!("GET"))], vec![format!("{json}.body: goes with the method POST")]),
+        (
+            vec![("/sources/0/json/headers/authorization", json!("Bearer x"))],
+            vec![format!("{json}.headers.authorization: is not for the user to set: credentials go into a Secret")],
+        ),
+        (
+            vec![("/sources/0/json/headers/a b", json!("x"))],
+            vec![format!("{json}.headers.a b: is not a header's name")],
+        ),
+        (
+            vec![("/sources/0/json/headers/X-Tenant", json!("a\r\nX-Evil: b"))],
+            vec![format!("{json}.headers.X-Tenant: is not a header's value of visible ASCII, 1024 octets at most")],
+        ),
+        (
+            vec![("/sources/1/sql/queries/0/query", json!(" "))],
+            vec!["sources[1].sql.queries[0].query: is empty".to_owned()],
+        ),
+        (
+            vec![("/sources/1/sql/queries/0/values", json!([]))],
+            vec!["sources[1].sql.queries[0].values: 0 of them; at least 1 must be there".to_owned()],
+        ),
+        (
+            vec![("/sources/1/sql/queries/0/labels/0", json!("connections"))],
+            vec!["sources[1].sql.queries[0].labels[0]: connections is there already".to_owned()],
+        ),
+        (
+            vec![("/sources/1/sql/dsnFile", json!("../dsn"))],
+            vec!["sources[1].sql.dsnFile: is not a file's name: letters, digits, - _ and . alone".to_owned()],
+        ),
+        (
+            vec![("/sources/3/configMap/name", json!("A"))],
+            vec!["sources[3].configMap.name: is not a ConfigMap's name".to_owned()],
+        ),
+        (
+            vec![("/scalars/1/write/range/min", json!(10_001))],
+            vec!["scalars[1].write.range: the least value is greater than the greatest".to_owned()],
+        ),
+        (
+            vec![("/scalars/2/write/pattern", json!("("))],
+            vec![
+                "scalars[2].write.pattern: is not a regular expression: found open group without closing ')'"
+                    .to_owned(),
+            ],
+        ),
+        (
+            vec![("/scalars/0/write/length", json!({"min": 1, "max": 2}))],
+            vec!["scalars[0].write.length: is for strings alone".to_owned()],
+        ),
+        (
+            vec![("/scalars/0/write/configMap/key", json!("a/b"))],
+            vec!["scalars[0].write.configMap.key: is not a key of a ConfigMap".to_owned()],
+        ),
+    ]
+    .into();
+    let told = |changes: &[(&str, Json)]| refusals(&changed(serde_json::from_str(KINDS).unwrap(), changes));
+    let wrong: Vec<_> = cases.iter().filter(|(changes, expected)| told(changes) != *expected).collect();
+    let seen: Vec<_> = wrong.iter().map(|(changes, _)| told(changes)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}\nbut {seen:#?}");
 }
 
 #[test]
