@@ -62,14 +62,38 @@ fn how_busy_processors_were_is_told_from_the_second_reading_on() {
         let shown = read(text, |text, sink| processors::read(text, sink, &mut before)).unwrap();
         shown.into_iter().filter(|line| line.starts_with("system_")).collect::<Vec<_>>()
     };
-    assert_eq!(percentages("cpu 10 0 0 90\ncpu0 10 0 0 90\n"), Vec::<String>::new());
+    let none = Vec::<String>::new();
+    assert_eq!(percentages("cpu 1000 0 0 9000\ncpu0 1000 0 0 9000\n"), none);
     assert_eq!(
-        percentages("cpu 40 0 0 110 50 0\ncpu0 40 0 0 110 50 0\n"),
-        ["system_cpu_percent{} 30", "system_processor_percent{cpu=0} 30"]
+        percentages("cpu 1030 0 0 9020 50 0\ncpu0 1030 0 0 9020\n"),
+        ["system_cpu_percent{} 60", "system_processor_percent{cpu=0} 60"]
     );
-    assert_eq!(percentages("cpu 40 0 0 110 50 0\n"), Vec::<String>::new(), "no time has passed");
-    assert_eq!(percentages("cpu 4 0 0 11 5 0\n"), Vec::<String>::new(), "it counts anew");
+    assert_eq!(percentages("cpu 1030 0 0 9020 50 0\n"), none, "no time has passed");
+    assert_eq!(percentages("cpu 1040 0 0 9040 60 0\n"), ["system_cpu_percent{} 25"], "waiting for disks is idle");
+    assert_eq!(percentages("cpu 4 0 0 11 5 0\n"), none, "it counts anew");
     assert_eq!(percentages("cpu 5 0 0 11 5 0\n"), ["system_cpu_percent{} 100"]);
+}
+
+#[test]
+fn time_that_the_kernel_takes_back_is_no_restart() {
+    let mut before = processors::Before::default();
+    let mut shown = |text: &str| {
+        let shown = read(text, |text, sink| processors::read(text, sink, &mut before)).unwrap();
+        let of = |line: &String| line.contains("idle") || line.contains("iowait") || line.contains("percent");
+        shown.into_iter().filter(of).collect::<Vec<_>>()
+    };
+    let idle = |idle: &str, iowait: &str| {
+        ["idle", "iowait"]
+            .iter()
+            .zip([idle, iowait])
+            .map(|(mode, n)| format!("node_cpu_seconds_total{{cpu=0,mode={mode}}} {n}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown("cpu0 10 0 0 10000 500 0\n"), idle("100", "5"));
+    let mut expected = vec!["system_processor_percent{cpu=0} 100".to_owned()];
+    expected.extend(idle("100", "5"));
+    assert_eq!(shown("cpu0 20 0 0 9701 400 0\n"), expected, "a little less is as much as before");
+    assert_eq!(shown("cpu0 30 0 0 9700 400 0\n"), idle("97", "4"), "three seconds less: it was away");
 }
 
 #[test]
