@@ -26,7 +26,7 @@ const COLUMNS: [&str; 16] = [
 ];
 
 /// Files of a device in /sys/class/net, and the names of their samples.
-const ATTRIBUTES: [(&str, &str); 16] = [
+const ATTRIBUTES: [(&str, &str); 17] = [
     ("addr_assign_type", "node_network_address_assign_type"),
     ("carrier", "node_network_carrier"),
     ("carrier_changes", "node_network_carrier_changes_total"),
@@ -40,13 +40,17 @@ const ATTRIBUTES: [(&str, &str); 16] = [
     ("link_mode", "node_network_iface_link_mode"),
     ("mtu", "node_network_mtu_bytes"),
     ("name_assign_type", "node_network_name_assign_type"),
+    ("statistics/rx_nohandler", "node_network_receive_nohandler_total"),
     ("netdev_group", "node_network_net_dev_group"),
     ("tx_queue_len", "node_network_transmit_queue_length"),
     ("type", "node_network_protocol_type"),
 ];
 
-/// Labels of node_network_info, which are the names of their files too.
+/// Labels of node_network_info, which are the names of their files too; the label adminstate is made of the flags.
 const INFO: [&str; 5] = ["address", "broadcast", "duplex", "ifalias", "operstate"];
+
+/// What a device's flags say of what it is set to, IFF_UP of Linux's if.h.
+const UP: i128 = 1;
 
 /// Octets per second of a megabit per second.
 const MEGABIT: i64 = 1_000_000 / 8;
@@ -125,6 +129,9 @@ fn class(files: &Files<'_>, device: &str, sink: &mut Sink<'_>) -> Result<(), Cau
         for label in INFO {
             texts.push((label, attribute(label)?.map(|text| text.whole().to_owned()).unwrap_or_default()));
         }
+        let flags = attribute("flags")?.and_then(|text| number(text.whole())?.as_integer());
+        let set = flags.map_or("unknown", |flags| if flags & UP == 0 { "down" } else { "up" });
+        texts.push(("adminstate", set.to_owned()));
         let labels: Vec<_> =
             labels.into_iter().chain(texts.iter().map(|(label, text)| (*label, text.as_str()))).collect();
         sink.integer("node_network_info", &labels, 1)?;

@@ -3,16 +3,17 @@
 use super::sink::{Files, Sink, Text, seconds};
 use crate::source::Cause;
 
-/// Files, and the samples of those that wait and of those that stand still altogether.
-const RESOURCES: [(&str, &str, Option<&str>); 3] = [
-    ("cpu", "node_pressure_cpu_waiting_seconds_total", None),
-    ("io", "node_pressure_io_waiting_seconds_total", Some("node_pressure_io_stalled_seconds_total")),
-    ("memory", "node_pressure_memory_waiting_seconds_total", Some("node_pressure_memory_stalled_seconds_total")),
+/// Files, and the samples of those that wait and of those that stand still altogether. Interrupts have the latter alone.
+const RESOURCES: [(&str, Option<&str>, Option<&str>); 4] = [
+    ("cpu", Some("node_pressure_cpu_waiting_seconds_total"), None),
+    ("io", Some("node_pressure_io_waiting_seconds_total"), Some("node_pressure_io_stalled_seconds_total")),
+    ("irq", None, Some("node_pressure_irq_stalled_seconds_total")),
+    ("memory", Some("node_pressure_memory_waiting_seconds_total"), Some("node_pressure_memory_stalled_seconds_total")),
 ];
 
 pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
     for (resource, waiting, stalled) in RESOURCES {
-        let wanted = sink.wants(&[waiting]) || stalled.is_some_and(|stalled| sink.wants(&[stalled]));
+        let wanted = [waiting, stalled].into_iter().flatten().any(|name| sink.wants(&[name]));
         if wanted && let Some(text) = files.proc(&format!("pressure/{resource}"))? {
             read(&text, waiting, stalled, sink)?;
         }
@@ -21,11 +22,16 @@ pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Caus
 }
 
 /// Lines as `some avg10=0.00 avg60=0.00 avg300=0.00 total=5`, in microseconds.
-pub(super) fn read(text: &Text, waiting: &str, stalled: Option<&str>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+pub(super) fn read(
+    text: &Text,
+    waiting: Option<&str>,
+    stalled: Option<&str>,
+    sink: &mut Sink<'_>,
+) -> Result<(), Cause> {
     for line in text.lines() {
         let mut words = line.words();
         let name = match words.next() {
-            Some("some") => Some(waiting),
+            Some("some") => waiting,
             Some("full") => stalled,
             _ => None,
         };

@@ -57,16 +57,18 @@ pub(super) fn version_6(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
 
 /// Lines as `TCP: inuse 1 orphan 0`. Memory is in pages.
 pub(super) fn sockets(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
-    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    let page = i64::try_from(rustix::param::page_size()).unwrap_or(4096);
     for line in text.lines() {
         let mut words = line.words();
         let Some(protocol) = words.next() else { continue };
         let protocol = protocol.strip_suffix(':').ok_or_else(|| line.fault("no colon behind the protocol"))?;
         while let Some(name) = words.next() {
-            let number = line.integer(words.next())?;
-            sink.integer(&format!("node_sockstat_{protocol}_{name}"), &[], number)?;
+            // Some kernels count memory on each processor, and may be below zero for a moment.
+            let number = line.signed(words.next())?;
+            sink.push(&format!("node_sockstat_{protocol}_{name}"), &[], Number::Signed(number))?;
             if name == "mem" {
-                sink.integer(&format!("node_sockstat_{protocol}_mem_bytes"), &[], number.saturating_mul(page))?;
+                let bytes = Number::Signed(number.saturating_mul(page));
+                sink.push(&format!("node_sockstat_{protocol}_mem_bytes"), &[], bytes)?;
             }
         }
     }

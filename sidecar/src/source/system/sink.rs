@@ -105,6 +105,12 @@ impl<'a> Line<'a> {
         word.parse().map_err(|_| self.fault(&format!("{:?} is not a whole number", shortened(word))))
     }
 
+    /// The word as a whole number that may be below zero.
+    pub(super) fn signed(&self, word: Option<&str>) -> Result<i64, Cause> {
+        let word = word.ok_or_else(|| self.fault("too few words"))?;
+        word.parse().map_err(|_| self.fault(&format!("{:?} is not a whole number", shortened(word))))
+    }
+
     /// The word as a number.
     pub(super) fn number(&self, word: Option<&str>) -> Result<f64, Cause> {
         let word = word.ok_or_else(|| self.fault("too few words"))?;

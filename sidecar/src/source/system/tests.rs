@@ -174,6 +174,8 @@ fn protocols_and_sockets_are_named_after_their_files() {
         ["node_netstat_Tcp_MaxConn{} -1", "node_netstat_Tcp_CurrEstab{} 5", "node_netstat_Ip_A{} 18446744073709551615"];
     assert_eq!(pairs, expected);
     assert_eq!(read("Ip6InOctets \t 7\n", protocols::version_6).unwrap(), ["node_netstat_Ip6_InOctets{} 7"]);
+    let below = read("TCP: mem -1\n", protocols::sockets).unwrap();
+    assert_eq!(below[0], "node_sockstat_TCP_mem{} -1");
     let sockets = read("sockets: used 14\nTCP: inuse 1 mem 2\n", protocols::sockets).unwrap();
     assert_eq!(
         sockets[..3],
@@ -186,9 +188,10 @@ fn protocols_and_sockets_are_named_after_their_files() {
 fn pressure_is_in_seconds() {
     let text =
         "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=500000\n";
-    let shown = read(text, |text, sink| pressure::read(text, "w", Some("s"), sink)).unwrap();
-    assert_eq!(shown, ["w{} 1.5", "s{} 0.5"]);
-    assert_eq!(read(text, |text, sink| pressure::read(text, "w", None, sink)).unwrap(), ["w{} 1.5"]);
+    let shown = |waiting, stalled| read(text, |text, sink| pressure::read(text, waiting, stalled, sink)).unwrap();
+    assert_eq!(shown(Some("w"), Some("s")), ["w{} 1.5", "s{} 0.5"]);
+    assert_eq!(shown(Some("w"), None), ["w{} 1.5"]);
+    assert_eq!(shown(None, Some("s")), ["s{} 0.5"]);
 }
 
 #[rstest]
@@ -324,6 +327,7 @@ async fn devices_of_the_network_have_attributes() {
     let files = [
         ("sys/class/net/eth0/mtu", "1400\n"),
         ("sys/class/net/eth0/flags", "0x1003\n"),
+        ("sys/class/net/eth0/statistics/rx_nohandler", "7\n"),
         ("sys/class/net/eth0/speed", "-1\n"),
         ("sys/class/net/eth0/operstate", "up\n"),
         ("sys/class/net/eth0/address", "02:fc:00:00:00:01\n"),
@@ -332,6 +336,7 @@ async fn devices_of_the_network_have_attributes() {
     ];
     let names = [
         "node_network_mtu_bytes",
+        "node_network_receive_nohandler_total",
         "node_network_flags",
         "node_network_speed_bytes",
         "node_network_up",
@@ -341,11 +346,12 @@ async fn devices_of_the_network_have_attributes() {
     let expected = [
         "node_network_flags{device=eth0} 4099",
         "node_network_mtu_bytes{device=eth0} 1400",
+        "node_network_receive_nohandler_total{device=eth0} 7",
         "node_network_speed_bytes{device=eth0} -125000",
         "node_network_up{device=eth0} 1",
-        "node_network_info{address=02:fc:00:00:00:01,broadcast=,device=eth0,duplex=,ifalias=,operstate=up} 1",
+        "node_network_info{address=02:fc:00:00:00:01,adminstate=up,broadcast=,device=eth0,duplex=,ifalias=,operstate=up} 1",
         "node_network_up{device=lo} 0",
-        "node_network_info{address=,broadcast=,device=lo,duplex=,ifalias=,operstate=unknown} 1",
+        "node_network_info{address=,adminstate=unknown,broadcast=,device=lo,duplex=,ifalias=,operstate=unknown} 1",
     ];
     assert_eq!(show(&machine.read().await.unwrap().samples), expected);
 }
