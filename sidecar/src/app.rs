@@ -64,12 +64,18 @@ pub fn start(invocation: Invocation) -> anyhow::Result<ExitCode> {
     daemon::install_crypto_provider()?;
     match invocation {
         Invocation::Check(args) => commands::check(&args),
-        Invocation::Walk(args) => runtime()?.block_on(commands::walk(&args)),
+        Invocation::Walk(args) => {
+            let runtime = runtime()?;
+            let ended = runtime.block_on(commands::walk(&args));
+            // A file system that hangs must not hold up the end.
+            runtime.shutdown_background();
+            ended
+        }
         Invocation::Run(args) => {
             daemon::logging::init(&args.log)?;
             let runtime = runtime()?;
             let ended = runtime.block_on(run(args));
-            // A write that hangs must not hold up the end.
+            // A write that hangs must not hold up the end, nor a file system.
             runtime.shutdown_background();
             ended.map(|()| ExitCode::SUCCESS)
         }

@@ -1,29 +1,44 @@
-//! File systems: mounts from /proc/1/mounts, sizes from statvfs.
+//! File systems: their mounts from /proc, their sizes from statvfs.
 //!
-//! statvfs of a server that is gone does not come back, so each mount is asked by a thread of its own, and for a second
-//! at most. One that hangs is told by node_filesystem_device_error, and is not asked again until its thread is back.
+//! statvfs of a server that is gone does not come back. So mounts are asked by threads of their own, one after the other
+//! as long as each answers at once. One that does not is left to its thread, while the next are asked; it is told by
+//! node_filesystem_device_error, and asked again when its thread is back. What a thread is asked outlives the reading, so
+//! that none is forgotten where a reading is given up.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use rustix::fs::StatVfs;
-use tokio::task::JoinHandle;
+use rustix::{fs::StatVfs, io::Errno};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Instant, timeout_at},
+};
 
-use super::sink::{Files, Line, Sink, Text, fault, percent};
+use super::sink::{Files, Line, Sink, Text, percent};
 use crate::source::Cause;
 
-/// The longest wait for one file system.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The most threads that may hang; mounts beyond are told as errors.
-const MAX_HANGING: usize = 16;
+/// The longest wait for all that do not answer at once.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The part of it that each may take before the next is asked.
+const TURNS: u32 = 50;
+/// The most threads that may wait; mounts beyond are told as errors.
+const MAX_WAITING: usize = 32;
+/// The most of them for mounts that did not answer before: those that did are asked even when so many hang.
+const MAX_DOUBTFUL: usize = 16;
 /// The most mounts that are looked at.
 const MAX_MOUNTS: usize = 4096;
+/// What node_exporter says of one that hangs.
+const HANGS: &str = "mountpoint timeout";
 
 /// Mount points that are passed over, with all below them.
 const OWN_POINTS: [&str; 3] = ["/dev", "/proc", "/sys"];
 /// What is below these is passed over, themselves not.
 const CONTAINERS: [&str; 3] = ["/run/credentials", "/var/lib/docker", "/var/lib/containers/storage"];
 /// Types that are passed over.
-const OWN_TYPES: [&str; 24] = [
+const OWN_TYPES: [&str; 25] = [
     "autofs",
     "binfmt_misc",
     "bpf",
@@ -33,6 +48,7 @@ const OWN_TYPES: [&str; 24] = [
     "debugfs",
     "devpts",
     "devtmpfs",
+    "erofs",
     "fusectl",
     "hugetlbfs",
     "iso9660",
@@ -50,12 +66,14 @@ const OWN_TYPES: [&str; 24] = [
     "tracefs",
 ];
 
-type Asked = JoinHandle<Result<StatVfs, rustix::io::Errno>>;
+type Answer = (String, Result<StatVfs, Errno>);
 
-/// The file systems that hang, by mount point.
+/// Which file systems are being asked, and which are known to answer; by mount point.
 #[derive(Default)]
 pub(super) struct Mounts {
-    hanging: BTreeMap<String, Asked>,
+    threads: JoinSet<Answer>,
+    waiting: BTreeSet<String>,
+    sound: BTreeSet<String>,
 }
 
 /// A mounted file system.
@@ -68,63 +86,117 @@ pub(super) struct Mount {
 }
 
 impl Mounts {
-    pub(super) async fn collect(&mut self, files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+    /// Whoever calls gives up after `timeout`.
+    pub(super) async fn collect(
+        &mut self,
+        timeout: Duration,
+        files: &Files<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Cause> {
         if !sink.wants(&["node_filesystem_", "system_filesystem_percent"]) {
             return Ok(());
         }
-        let text = match files.proc("1/mounts")? {
-            Some(text) => Some(text),
-            None => files.proc("mounts")?,
-        };
-        let Some(text) = text else { return Ok(()) };
+        let Some(text) = mounted(files)? else { return Ok(()) };
         let root = &files.roots.root;
-        self.hanging.retain(|_, asked| !asked.is_finished());
-        for mount in mounts(&text, root.to_str().unwrap_or("/"))? {
-            let path = root.join(mount.point.trim_start_matches('/'));
-            let sizes = self.ask(&mount.point, path, |path| rustix::fs::statvfs(path)).await;
-            show(&mount, sizes.as_ref(), sink)?;
+        let mounts = mounts(&text, root.to_str().unwrap_or("/"))?;
+        let points = mounts.iter().map(|mount| (mount.point.clone(), root.join(mount.point.trim_start_matches('/'))));
+        let answers = self.ask(points, PATIENCE.min(timeout / 2), |path| rustix::fs::statvfs(path)).await;
+        for mount in &mounts {
+            show(mount, answers.get(&mount.point), sink)?;
         }
         Ok(())
     }
 
-    /// The sizes of the file system at `path`, if they come in time.
+    /// What the file systems of these mount points and paths answer before `patience` is over.
     pub(super) async fn ask(
         &mut self,
-        point: &str,
-        path: PathBuf,
-        statvfs: impl FnOnce(&PathBuf) -> Result<StatVfs, rustix::io::Errno> + Send + 'static,
-    ) -> Option<StatVfs> {
-        if self.hanging.contains_key(point) || self.hanging.len() >= MAX_HANGING {
-            return None;
+        points: impl Iterator<Item = (String, PathBuf)>,
+        patience: Duration,
+        statvfs: impl Fn(&Path) -> Result<StatVfs, Errno> + Clone + Send + 'static,
+    ) -> BTreeMap<String, Result<StatVfs, Errno>> {
+        let end = Instant::now() + patience;
+        let mut answers = BTreeMap::new();
+        // Those that earlier readings did not wait for.
+        while let Some(back) = self.threads.try_join_next() {
+            self.take(back, &mut BTreeMap::new());
         }
-        let mut asked = tokio::task::spawn_blocking(move || statvfs(&path));
-        if let Ok(answered) = tokio::time::timeout(PATIENCE, &mut asked).await {
-            return answered.ok()?.ok();
+        let hanging = self.waiting.clone();
+        for (point, path) in points {
+            let most = if self.sound.contains(&point) { MAX_WAITING } else { MAX_DOUBTFUL };
+            if self.waiting.contains(&point) || self.waiting.len() >= most {
+                continue;
+            }
+            self.waiting.insert(point.clone());
+            let (asked, statvfs) = (point.clone(), statvfs.clone());
+            self.threads.spawn_blocking(move || {
+                let answer = statvfs(&path);
+                (asked, answer)
+            });
+            let next = end.min(Instant::now() + patience / TURNS);
+            while self.waiting.contains(&point)
+                && let Ok(Some(back)) = timeout_at(next, self.threads.join_next()).await
+            {
+                self.take(back, &mut answers);
+            }
         }
-        tracing::warn!(mount = point, "a file system does not answer, and is left alone until it does");
-        self.hanging.insert(point.to_owned(), asked);
-        None
+        while !self.waiting.is_subset(&hanging)
+            && let Ok(Some(back)) = timeout_at(end, self.threads.join_next()).await
+        {
+            self.take(back, &mut answers);
+        }
+        for mount in self.waiting.difference(&hanging) {
+            tracing::warn!(mount, "a file system does not answer, and is left alone until it does");
+        }
+        self.sound = answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(point, _)| point.clone()).collect();
+        answers
+    }
+
+    fn take(&mut self, back: Result<Answer, JoinError>, answers: &mut BTreeMap<String, Result<StatVfs, Errno>>) {
+        // A thread ends without an answer only when the process does.
+        if let Ok((point, answer)) = back {
+            self.waiting.remove(&point);
+            answers.insert(point, answer);
+        }
     }
 }
 
+/// The list of mounts: this process's own, or, where the file systems of another view are mounted, process 1's.
+fn mounted(files: &Files<'_>) -> Result<Option<Text>, Cause> {
+    if files.roots.root != Path::new("/")
+        && let Some(text) = files.proc("1/mounts")?
+    {
+        return Ok(Some(text));
+    }
+    files.proc("self/mounts")
+}
+
 /// The mounts of the text that are shown, each once, their points as seen from `root`.
+///
+/// Where `root` is a mount itself, the list is that of a container into which the machine's file systems are mounted, and
+/// those below it are meant. Else it is the machine's own list, as its process 1 has it.
 pub(super) fn mounts(text: &Text, root: &str) -> Result<Vec<Mount>, Cause> {
-    let mut found: Vec<Mount> = Vec::new();
+    let mut all = Vec::new();
     for line in text.lines() {
         let mut words = line.words();
         let (device, point) = (unescaped(&line, words.next())?, unescaped(&line, words.next())?);
         let kind = words.next().ok_or_else(|| line.fault("too few words"))?.to_owned();
         let read_only = words.next().unwrap_or_default().split(',').any(|option| option == "ro");
-        let Some(point) = below(&point, root) else { continue };
-        if OWN_TYPES.contains(&kind.as_str()) || is_passed_over(&point) {
-            continue;
-        }
-        // Of several mounts at one point the last is seen.
-        found.retain(|other| other.point != point);
-        found.push(Mount { device, point, kind, read_only });
-        if found.len() > MAX_MOUNTS {
-            return Err(fault("mounts".as_ref(), &format!("has more than {MAX_MOUNTS} mounts")));
-        }
+        all.push(Mount { device, point, kind, read_only });
+    }
+    let root = root.trim_end_matches('/');
+    if all.iter().any(|mount| mount.point == root) {
+        all = all.into_iter().filter_map(|mount| Some(Mount { point: below(&mount.point, root)?, ..mount })).collect();
+    }
+    // Of several mounts at one point the last is seen.
+    let last: BTreeMap<String, usize> = all.iter().zip(0..).map(|(mount, at)| (mount.point.clone(), at)).collect();
+    let seen = all.into_iter().zip(0..).filter(|(mount, at)| last.get(&mount.point) == Some(at));
+    let found: Vec<_> = seen
+        .map(|(mount, _)| mount)
+        .filter(|mount| !OWN_TYPES.contains(&mount.kind.as_str()) && !is_passed_over(&mount.point))
+        .take(MAX_MOUNTS + 1)
+        .collect();
+    if found.len() > MAX_MOUNTS {
+        return Err(text.fault(&format!("has more than {MAX_MOUNTS} mounts")));
     }
     Ok(found)
 }
@@ -162,11 +234,21 @@ fn unescaped(line: &Line<'_>, word: Option<&str>) -> Result<String, Cause> {
     Ok(text)
 }
 
-pub(super) fn show(mount: &Mount, sizes: Option<&StatVfs>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+/// The samples of a mount, of which there is an answer unless it hangs.
+pub(super) fn show(mount: &Mount, answer: Option<&Result<StatVfs, Errno>>, sink: &mut Sink<'_>) -> Result<(), Cause> {
     let Mount { device, point, kind, read_only } = mount;
     let labels = [("device", device.as_str()), ("fstype", kind.as_str()), ("mountpoint", point.as_str())];
-    sink.integer("node_filesystem_device_error", &labels, u64::from(sizes.is_none()))?;
-    let Some(sizes) = sizes else { return Ok(()) };
+    let sizes = match answer {
+        Some(Ok(sizes)) => sizes,
+        failed => {
+            let error =
+                failed.and_then(|answer| answer.as_ref().err().copied()).map_or_else(|| HANGS.to_owned(), in_words);
+            let [device, kind, point] = labels;
+            let labels = [device, ("device_error", error.as_str()), kind, point];
+            return sink.integer("node_filesystem_device_error", &labels, 1);
+        }
+    };
+    sink.integer("node_filesystem_device_error", &labels, 0)?;
     sink.integer("node_filesystem_readonly", &labels, u64::from(*read_only))?;
     let bytes = |blocks: u64| blocks.saturating_mul(sizes.f_frsize);
     sink.integer("node_filesystem_size_bytes", &labels, bytes(sizes.f_blocks))?;
@@ -180,4 +262,10 @@ pub(super) fn show(mount: &Mount, sizes: Option<&StatVfs>, sink: &mut Sink<'_>) 
         sink.number("system_filesystem_percent", &labels, used)?;
     }
     Ok(())
+}
+
+/// As node_exporter has it: in small letters, and without a number.
+fn in_words(error: Errno) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -29,7 +29,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::{Cause, NameFilter, reader::Reading};
 use sink::{Files, Sink};
@@ -75,8 +75,8 @@ impl Machine {
         "the machine".to_owned()
     }
 
-    /// Reads what is wanted, and no other file.
-    pub(super) async fn read(&mut self) -> Result<Reading, Cause> {
+    /// Reads what is wanted, and no other file. Whoever calls gives up after `timeout`.
+    pub(super) async fn read(&mut self, timeout: Duration) -> Result<Reading, Cause> {
         let files = Files { roots: &self.roots };
         let mut sink = Sink::new(&self.wanted);
         processors::collect(&files, &mut sink, &mut self.processors)?;
@@ -87,7 +87,7 @@ impl Machine {
         protocols::collect(&files, &mut sink)?;
         pressure::collect(&files, &mut sink)?;
         cgroup::collect(&files, &mut sink, &mut self.cgroup)?;
-        self.filesystems.collect(&files, &mut sink).await?;
+        self.filesystems.collect(timeout, &files, &mut sink).await?;
         Ok(Reading { samples: sink.into_samples(), duplicates: 0 })
     }
 }

@@ -15,6 +15,9 @@ use crate::{
 /// The longest file that is read, in octets: /proc/stat of a large machine has some 100 KiB.
 const MAX_FILE: u64 = 4 << 20;
 
+/// The most samples of one reading: a machine of 1000 processors has 10,000 of them.
+const MAX_SAMPLES: usize = 200_000;
+
 /// The system's files.
 pub(super) struct Files<'a> {
     pub(super) roots: &'a Roots,
@@ -64,6 +67,10 @@ impl Text {
     #[cfg(test)]
     pub(super) fn of(name: &str, text: &str) -> Self {
         Self { path: name.into(), text: text.to_owned() }
+    }
+
+    pub(super) fn fault(&self, problem: &str) -> Cause {
+        fault(&self.path, problem)
     }
 
     /// The whole text, without white space at its ends.
@@ -152,6 +159,9 @@ impl<'a> Sink<'a> {
 
     pub(super) fn push(&mut self, name: &str, labels: &[(&str, &str)], value: Number) -> Result<(), Cause> {
         if self.wanted.keeps(name) {
+            if self.samples.len() >= MAX_SAMPLES {
+                return Err(Cause::TooManySamples { limit: MAX_SAMPLES as u64 });
+            }
             self.samples.push(name, labels.iter().copied(), value)?;
         }
         Ok(())

@@ -3,11 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
 
 use proptest::prelude::*;
 use rstest::rstest;
+use rustix::{fs::StatVfs, io::Errno};
 
 use super::{
     Machine, Roots, cgroup, disks,
@@ -245,27 +247,171 @@ fn mounts_below_another_root_are_seen_from_there() {
     assert_eq!(filesystems::mounts(&Text::of("mounts", text), "/host").unwrap(), expected);
 }
 
-#[tokio::test]
-async fn a_file_system_that_hangs_holds_up_no_other_and_is_asked_once() {
-    let mut mounts = Mounts::default();
-    let (release, hang) = std::sync::mpsc::channel::<()>();
-    let stuck = move |_: &PathBuf| {
-        // Until the test is over.
-        let _ = hang.recv();
-        rustix::fs::statvfs("/")
-    };
-    assert!(mounts.ask("/stuck", "/stuck".into(), stuck).await.is_none());
-    assert!(mounts.ask("/stuck", "/stuck".into(), |_| panic!("asked again")).await.is_none());
-    assert!(mounts.ask("/", "/".into(), |path| rustix::fs::statvfs(path)).await.is_some());
-    drop(release);
+#[test]
+fn mounts_of_the_machine_itself_are_seen_wherever_its_file_systems_are() {
+    let text = "/dev/b / ext4 rw 0 0\n/dev/c /data xfs rw 0 0\n/dev/d /hostess xfs rw 0 0\n";
+    let expected = [
+        mount("/dev/b", "/", "ext4", false),
+        mount("/dev/c", "/data", "xfs", false),
+        mount("/dev/d", "/hostess", "xfs", false),
+    ];
+    assert_eq!(filesystems::mounts(&Text::of("mounts", text), "/host").unwrap(), expected);
 }
 
 #[test]
-fn one_that_does_not_answer_is_an_error_of_the_device_and_nothing_else() {
+fn what_is_covered_by_another_mount_is_not_seen() {
+    let text = "/dev/b / ext4 rw 0 0\n/dev/c /data xfs rw 0 0\noverlay /data overlay rw 0 0\n";
+    let expected = [mount("/dev/b", "/", "ext4", false)];
+    assert_eq!(filesystems::mounts(&Text::of("mounts", text), "/").unwrap(), expected);
+}
+
+#[test]
+fn mounts_have_a_bound() {
+    use std::fmt::Write as _;
+    let text = (0..4097).fold(String::new(), |mut text, n| {
+        writeln!(text, "tmpfs /run/{n} tmpfs rw 0 0").unwrap();
+        text
+    });
+    let error = filesystems::mounts(&Text::of("mounts", &text), "/").unwrap_err().to_string();
+    assert_eq!(error, "mounts: has more than 4096 mounts");
+    let (fewer, _) = text.rsplit_once("tmpfs /run/4096").unwrap();
+    assert_eq!(filesystems::mounts(&Text::of("mounts", fewer), "/").unwrap().len(), 4096);
+}
+
+/// File systems of which those whose path begins with `/stuck` answer only when they are freed.
+#[derive(Default)]
+struct Disks(Arc<Asked>);
+
+#[derive(Default)]
+struct Asked {
+    free: Mutex<bool>,
+    freed: Condvar,
+    paths: Mutex<Vec<PathBuf>>,
+}
+
+impl Asked {
+    fn statvfs(&self, path: &Path) -> Result<StatVfs, Errno> {
+        self.paths.lock().unwrap().push(path.to_owned());
+        if path.starts_with("/stuck") {
+            let free = self.free.lock().unwrap();
+            drop(self.freed.wait_while(free, |free| !*free).unwrap());
+        }
+        if path == Path::new("/broken") { Err(Errno::IO) } else { rustix::fs::statvfs("/") }
+    }
+}
+
+impl Disks {
+    fn free(&self) {
+        *self.0.free.lock().unwrap() = true;
+        self.0.freed.notify_all();
+    }
+
+    /// How often the path was asked.
+    fn times(&self, path: &str) -> usize {
+        self.0.paths.lock().unwrap().iter().filter(|asked| *asked == Path::new(path)).count()
+    }
+
+    /// Asks these, and gives those that answered.
+    async fn ask(&self, mounts: &mut Mounts, points: &[String]) -> Vec<String> {
+        let disks = Arc::clone(&self.0);
+        let points = points.iter().map(|point| (point.clone(), PathBuf::from(point)));
+        // Those that hang take this long.
+        let answers = mounts.ask(points, Duration::from_secs(1), move |path| disks.statvfs(path)).await;
+        answers.into_keys().collect()
+    }
+
+    /// The same, again as long as a machine that has much to do lets others than these answer in time.
+    async fn ask_until(&self, mounts: &mut Mounts, points: &[String], expected: &[&str]) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answered = self.ask(mounts, points).await;
+            if answered == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{answered:?} answer, not {expected:?}");
+        }
+    }
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        // Else the runtime would wait for the threads.
+        self.free();
+    }
+}
+
+fn points(points: &[&str]) -> Vec<String> {
+    points.iter().map(|point| (*point).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_file_system_that_hangs_holds_up_no_other_and_is_asked_once() {
+    let (mut mounts, disks) = (Mounts::default(), Disks::default());
+    let all = points(&["/a", "/stuck", "/z"]);
+    for _ in 0..2 {
+        disks.ask_until(&mut mounts, &all, &["/a", "/z"]).await;
+    }
+    assert_eq!(disks.times("/stuck"), 1);
+    disks.free();
+    disks.ask_until(&mut mounts, &all, &["/a", "/stuck", "/z"]).await;
+}
+
+#[tokio::test]
+async fn however_many_hang_those_that_answered_before_are_asked() {
+    let (mut mounts, disks) = (Mounts::default(), Disks::default());
+    let stuck: Vec<_> = (0..40).map(|n| format!("/stuck/{n}")).collect();
+    disks.ask_until(&mut mounts, &points(&["/a"]), &["/a"]).await;
+    let all = [&*stuck, &points(&["/a", "/b"])].concat();
+    for _ in 0..2 {
+        assert_eq!(disks.ask(&mut mounts, &all).await, ["/a"]);
+        let asked = stuck.iter().map(|point| disks.times(point));
+        assert_eq!(asked.sum::<usize>(), 16, "each is asked once, and no more than so many");
+        assert_eq!(disks.times("/b"), 0, "it is not known, and so many hang");
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_is_given_up_forgets_no_thread() {
+    let (mut mounts, disks) = (Mounts::default(), Disks::default());
+    let all = points(&["/stuck", "/a"]);
+    for _ in 0..3 {
+        // Given up while it waits.
+        let _ = tokio::time::timeout(Duration::from_millis(1), disks.ask(&mut mounts, &all)).await;
+    }
+    disks.ask_until(&mut mounts, &all, &["/a"]).await;
+    assert_eq!(disks.times("/stuck"), 1);
+}
+
+#[tokio::test]
+async fn one_that_answers_with_an_error_is_no_hanging_one() {
+    let (mut mounts, disks) = (Mounts::default(), Disks::default());
+    for _ in 0..2 {
+        disks.ask_until(&mut mounts, &points(&["/broken"]), &["/broken"]).await;
+    }
+    assert!(disks.times("/broken") >= 2);
+}
+
+#[rstest]
+#[case::hangs(None, "mountpoint timeout")]
+#[case::is_broken(Some(Err(Errno::ACCESS)), "permission denied")]
+fn one_without_sizes_is_an_error_of_the_device_and_nothing_else(
+    #[case] answer: Option<Result<StatVfs, Errno>>,
+    #[case] error: &str,
+) {
     let wanted = NameFilter::all();
     let mut sink = Sink::new(&wanted);
-    filesystems::show(&mount("d", "/m", "nfs", false), None, &mut sink).unwrap();
-    assert_eq!(show(&sink.into_samples()), ["node_filesystem_device_error{device=d,fstype=nfs,mountpoint=/m} 1"]);
+    filesystems::show(&mount("d", "/m", "nfs", false), answer.as_ref(), &mut sink).unwrap();
+    let expected = format!("node_filesystem_device_error{{device=d,device_error={error},fstype=nfs,mountpoint=/m}} 1");
+    assert_eq!(show(&sink.into_samples()), [expected]);
+}
+
+#[test]
+fn samples_have_a_bound() {
+    let wanted = NameFilter::all();
+    let mut sink = Sink::new(&wanted);
+    let error = (0..=200_000).find_map(|n| sink.integer("n", &[], n).err()).unwrap().to_string();
+    assert_eq!(error, "there are more than 200000 samples");
+    assert_eq!(sink.into_samples().len(), 200_000);
 }
 
 #[test]
@@ -307,6 +453,8 @@ fn a_control_group_without_limits_has_no_percentages_of_them() {
     ];
     assert_eq!(shown(&usage, then + Duration::from_secs(20)), expected);
 }
+
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A machine whose files are in a folder of their own.
 fn machine(files: &[(&str, &str)], wanted: &[&str]) -> (tempfile::TempDir, Machine) {
@@ -353,7 +501,7 @@ async fn devices_of_the_network_have_attributes() {
         "node_network_up{device=lo} 0",
         "node_network_info{address=,adminstate=unknown,broadcast=,device=lo,duplex=,ifalias=,operstate=unknown} 1",
     ];
-    assert_eq!(show(&machine.read().await.unwrap().samples), expected);
+    assert_eq!(show(&machine.read(TIMEOUT).await.unwrap().samples), expected);
 }
 
 #[rstest]
@@ -397,26 +545,26 @@ async fn a_control_group_is_found_wherever_it_is(#[case] files: &[(&str, &str)])
         "system_cgroup_cpu_limit{} 0.5",
         "system_cgroup_memory_working_set_bytes{} 80",
     ];
-    assert_eq!(show(&machine.read().await.unwrap().samples), expected);
+    assert_eq!(show(&machine.read(TIMEOUT).await.unwrap().samples), expected);
 }
 
 #[tokio::test]
 async fn only_files_of_what_is_wanted_are_read() {
     let files = [("proc/loadavg", "1 2 3\n"), ("proc/meminfo", "not to be read"), ("proc/stat", "cpu x\n")];
     let (_folder, mut machine) = machine(&files, &["node_load1", "node_time_seconds"]);
-    let shown = show(&machine.read().await.unwrap().samples);
+    let shown = show(&machine.read(TIMEOUT).await.unwrap().samples);
     assert_eq!((shown.len(), shown[0].as_str()), (2, "node_load1{} 1"));
 }
 
 #[tokio::test]
 async fn a_machine_without_files_has_no_samples_and_one_with_broken_files_says_which() {
     let (_folder, mut bare) = machine(&[], &["node_load1", "node_cpu_seconds_total", "node_filesystem_size_bytes"]);
-    assert!(bare.read().await.unwrap().samples.is_empty());
+    assert!(bare.read(TIMEOUT).await.unwrap().samples.is_empty());
     let (folder, mut broken) = machine(&[("proc/loadavg", "")], &["node_load1"]);
-    let error = broken.read().await.unwrap_err().to_string();
+    let error = broken.read(TIMEOUT).await.unwrap_err().to_string();
     assert_eq!(error, format!("{}/proc/loadavg: line 1: too few words", Path::display(folder.path())));
     let (_folder, mut endless) = machine(&[("proc/loadavg", &"1".repeat((4 << 20) + 1))], &["node_load1"]);
-    assert!(endless.read().await.unwrap_err().to_string().ends_with("/proc/loadavg: is longer than 4 MiB"));
+    assert!(endless.read(TIMEOUT).await.unwrap_err().to_string().ends_with("/proc/loadavg: is longer than 4 MiB"));
 }
 
 proptest! {
@@ -428,6 +576,8 @@ proptest! {
         ] {
             let _ = read(&text, collect);
         }
-        let _ = filesystems::mounts(&Text::of("mounts", &text), "/");
+        for root in ["/", "/host"] {
+            let _ = filesystems::mounts(&Text::of("mounts", &text), root);
+        }
     }
 }
