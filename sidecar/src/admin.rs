@@ -55,6 +55,7 @@ mod tests {
             regions: Vec::new(),
             view: Arc::new(arc_swap::ArcSwap::from_pointee(view)),
             capabilities: None,
+            writable: false,
         };
         let exports = ExportTable::new();
         exports.set(SubtreeName { namespace: "acme".to_owned(), name: "a".to_owned() }, vec![export]);

@@ -43,6 +43,7 @@ use crate::{
     status::Status,
     subagent::Subagent,
     subtrees::Subtrees,
+    write::{Desk, Outside},
 };
 
 /// How often configuration, readiness and subtrees are looked after.
@@ -91,11 +92,17 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (trigger, watcher) = drain::channel();
     let pod_name = pod::name(args.pod_name.as_deref());
     let (files, roots) = (args.tls_files(), args.roots.roots());
+    let operator = args.operator();
     let (exports, state) = (ExportTable::new(), StateFolder::new(args.state));
+    let place = Place { folder: args.config.clone(), ports: args.ports, roots };
+    let (desk, decide) = Desk::new(Outside::new(&place, operator), state.clone());
+    tokio::spawn(decide);
 
     let description = format!("snmp-sidecar {} {pod_name}", env!("CARGO_PKG_VERSION"));
-    let subagents =
-        args.masters.into_iter().map(|url| Subagent::new(url, files.clone(), exports.subscribe(), &description));
+    let subagents = args
+        .masters
+        .into_iter()
+        .map(|url| Subagent::new(url, files.clone(), exports.subscribe(), desk.clone(), &description));
     let subagents: Vec<_> = subagents.collect();
     let status = Status::new(&pod_name, subagents.iter().map(Subagent::status).collect(), state.clone());
     let main_heartbeat = Heartbeat::new();
@@ -113,10 +120,11 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 
     let mut watch = Watch::new(args.config.clone(), args.labels);
     let mut subtrees = Subtrees::new(Surroundings {
-        place: Place { folder: args.config, ports: args.ports, roots },
+        place,
         pod_index: 0,
         state,
         exports: exports.clone(),
+        desk,
         status: status.clone(),
     });
     let mut ticks = interval(FIRST_TICKS);

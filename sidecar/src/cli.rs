@@ -8,6 +8,7 @@ use daemon::logging::LogArgs;
 use crate::{
     source::{NamedPorts, Roots},
     subagent::{MasterUrl, TlsFiles},
+    write::{Operator, OperatorUrl},
 };
 
 /// Each flag's environment variable begins with this.
@@ -39,10 +40,14 @@ pub struct RunArgs {
     /// ServiceAccount token to show to tls:// masters; token in the folder of documents if not given
     #[arg(long, value_name = "FILE")]
     pub master_token: Option<PathBuf>,
+    /// The operator's endpoint, https://HOST:PORT, by which SETs write ConfigMaps; it is reached with the files of the masters
+    #[arg(long, value_name = "URL")]
+    pub operator: Option<OperatorUrl>,
     /// File of the pod's labels, as the downward API writes it; without it every document is served
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// Folder to keep the numbers of Assigned indexes in; without it they begin anew with each start
+    /// Folder to keep the numbers of Assigned indexes in, and what SETs are under way; without it the numbers begin anew
+    /// with each start, and a SET that a crash interrupts is not put back
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Address of /livez, /readyz and /metrics
@@ -71,6 +76,13 @@ impl RunArgs {
     pub fn tls_files(&self) -> TlsFiles {
         let file = |given: &Option<PathBuf>, name| given.clone().unwrap_or_else(|| self.config.join(name));
         TlsFiles { ca: file(&self.master_ca, "ca.crt"), token: file(&self.master_token, "token") }
+    }
+
+    /// The operator's endpoint, and how to be let in: as by masters.
+    #[must_use]
+    pub fn operator(&self) -> Option<Operator> {
+        let TlsFiles { ca, token } = self.tls_files();
+        Some(Operator { url: self.operator.clone()?, ca, token })
     }
 }
 

@@ -97,7 +97,14 @@ mod tests {
 
     fn export(context: &str, base: &str) -> Export {
         let (context, base) = (context.to_owned(), base.parse().unwrap());
-        Export { context, base, regions: Vec::new(), view: Arc::new(ArcSwap::default()), capabilities: None }
+        Export {
+            context,
+            base,
+            regions: Vec::new(),
+            view: Arc::new(ArcSwap::default()),
+            capabilities: None,
+            writable: false,
+        }
     }
 
     fn name(name: &str) -> SubtreeName {

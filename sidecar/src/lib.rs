@@ -26,3 +26,4 @@ pub mod status;
 pub mod subagent;
 pub mod subtrees;
 pub mod walk;
+pub mod write;

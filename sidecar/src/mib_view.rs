@@ -112,6 +112,29 @@ impl MibView {
         self.store.push(object, index, value)
     }
 
+    /// The same view with these values at these places below the base, which come in ascending order, in the place of its own
+    /// or besides them. What cannot be in a view is left out.
+    #[must_use]
+    pub fn with<'a>(&self, values: impl Iterator<Item = (&'a [SubId], ValueRef<'a>)>) -> Self {
+        let mut view = Self::with_capacity(self.base.clone(), self.objects.clone(), self.size());
+        let mut values = values.peekable();
+        let insert = |view: &mut Self, (at, value): (&[SubId], ValueRef<'_>)| {
+            let (object, index) = at.split_at(at.len().saturating_sub(1));
+            // Their order is kept, and their length was checked when they were written.
+            _ = view.push(object, index, value);
+        };
+        for instance in self.iter() {
+            let own = || instance.object.iter().chain(instance.index);
+            while let Some(before) = values.next_if(|(at, _)| at.iter().lt(own())) {
+                insert(&mut view, before);
+            }
+            let value = values.next_if(|(at, _)| at.iter().eq(own())).map_or(instance.value, |(_, value)| value);
+            _ = view.push(instance.object, instance.index, value);
+        }
+        values.for_each(|value| insert(&mut view, value));
+        view
+    }
+
     /// The subtree's base OID.
     #[must_use]
     pub fn base(&self) -> &Oid {

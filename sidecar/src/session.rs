@@ -14,6 +14,7 @@ mod registrations;
 mod set;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub use jitter::Jitter;
 pub use machine::{End, Input, Session, State};
 pub use registrations::{Command, Progress, Registration, Registrations};
 pub use set::{SetTransaction, Step, Verdict};
+pub use writes::Writes;
 
 use crate::{mapping::Region, mib_view::MibView};
 
@@ -47,6 +49,8 @@ pub struct Export {
     pub view: Arc<ArcSwap<MibView>>,
     /// What the master's sysORTable says about it, if anything.
     pub capabilities: Option<String>,
+    /// Whether any of its objects can be written.
+    pub writable: bool,
 }
 
 /// All that is served.

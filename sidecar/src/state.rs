@@ -6,6 +6,7 @@
 use std::{
     fs,
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -78,7 +79,16 @@ impl StateFolder {
 
     /// What was saved of `subtree`, or else the default. A file that cannot be understood is set aside.
     pub fn load<T: DeserializeOwned + Default>(&self, subtree: &SubtreeName) -> T {
-        let Some(path) = self.path(subtree) else { return T::default() };
+        self.load_from(self.path(subtree))
+    }
+
+    /// What was saved of SETs that were under way.
+    pub fn load_writes<T: DeserializeOwned + Default>(&self) -> T {
+        self.load_from(self.writes_path())
+    }
+
+    fn load_from<T: DeserializeOwned + Default>(&self, path: Option<PathBuf>) -> T {
+        let Some(path) = path else { return T::default() };
         if !path.exists() {
             return T::default();
         }
@@ -96,7 +106,16 @@ impl StateFolder {
 
     /// Saves `state` of `subtree`, and waits until it is on the disk, but not for ever. Whether it is.
     pub async fn save<T: Serialize>(&self, subtree: &SubtreeName, state: &T) -> bool {
-        let Some(path) = self.path(subtree) else { return true };
+        self.save_at(self.path(subtree), state).await
+    }
+
+    /// Saves what SETs are under way, as [`Self::save`] does.
+    pub async fn save_writes<T: Serialize>(&self, state: &T) -> bool {
+        self.save_at(self.writes_path(), state).await
+    }
+
+    async fn save_at<T: Serialize>(&self, path: Option<PathBuf>, state: &T) -> bool {
+        let Some(path) = path else { return true };
         let result = tokio::time::timeout(PATIENCE, self.write(path, state)).await.unwrap_or(Err(StateError::Slow));
         self.note(result.err())
     }
@@ -135,7 +154,7 @@ impl StateFolder {
         let mut last = self.0.error.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != error {
             if let Some(error) = &error {
-                tracing::error!(%error, "state cannot be saved: a restart would number rows anew");
+                tracing::error!(%error, "state cannot be saved: a restart would number rows anew, and SETs are refused");
             } else {
                 tracing::info!("state can be saved again");
             }
@@ -146,6 +165,11 @@ impl StateFolder {
 
     fn failed(&self) {
         self.0.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// No namespace has a dot in its name.
+    fn writes_path(&self) -> Option<PathBuf> {
+        Some(self.0.folder.as_ref()?.join("writes.json"))
     }
 
     fn path(&self, subtree: &SubtreeName) -> Option<PathBuf> {
@@ -172,7 +196,8 @@ fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
     let new = folder.join(".new");
-    let mut file = fs::File::create(&new)?;
+    // Values of SETs are no one else's business.
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(contents)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

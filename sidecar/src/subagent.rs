@@ -39,7 +39,10 @@ pub use status::{MasterStatus, RegistrationState, RegistrationStatus, SessionSta
 pub use tls::TlsFiles;
 pub use url::{MasterUrl, MasterUrlError};
 
-use crate::session::{Exports, Jitter};
+use crate::{
+    session::{Exports, Jitter},
+    write::Desk,
+};
 use link::{Address, Link};
 use tls::TlsMaster;
 
@@ -57,6 +60,7 @@ pub struct Subagent {
     url: MasterUrl,
     files: TlsFiles,
     exports: watch::Receiver<Exports>,
+    desk: Desk,
     description: Arc<str>,
     status: MasterStatus,
     heartbeat: Heartbeat,
@@ -68,6 +72,7 @@ struct Links {
     /// Dropping a sender ends the link.
     running: BTreeMap<Address, watch::Sender<()>>,
     exports: watch::Receiver<Exports>,
+    desk: Desk,
     description: Arc<str>,
     status: MasterStatus,
     jitter: Jitter,
@@ -77,11 +82,17 @@ struct Links {
 
 impl Subagent {
     /// Serves what `exports` holds, at any time, to the master at `url`; `description` is what the master shows. The
-    /// files are for a master that is reached by TLS.
+    /// files are for a master that is reached by TLS; SETs go to the desk.
     #[must_use]
-    pub fn new(url: MasterUrl, files: TlsFiles, exports: watch::Receiver<Exports>, description: &str) -> Self {
+    pub fn new(
+        url: MasterUrl,
+        files: TlsFiles,
+        exports: watch::Receiver<Exports>,
+        desk: Desk,
+        description: &str,
+    ) -> Self {
         let status = MasterStatus::new(url.to_string());
-        Self { url, files, exports, description: description.into(), status, heartbeat: Heartbeat::new() }
+        Self { url, files, exports, desk, description: description.into(), status, heartbeat: Heartbeat::new() }
     }
 
     /// What the sessions are doing.
@@ -103,7 +114,7 @@ impl Subagent {
 
     /// As [`Subagent::run`], with another way to find the addresses of hosts.
     pub async fn run_with(self, resolver: impl Resolve, stop: impl Future<Output = ()>) {
-        let Self { url, files, exports, description, status, heartbeat } = self;
+        let Self { url, files, exports, desk, description, status, heartbeat } = self;
         let tls = match &url {
             MasterUrl::Tls { host, port } => Some(Arc::new(TlsMaster::new(host.clone(), *port, files))),
             MasterUrl::Unix(_) | MasterUrl::Tcp { .. } => None,
@@ -112,7 +123,7 @@ impl Subagent {
         let (found, mut addresses) = watch::channel(BTreeSet::new());
         let mut find = pin!(find_addresses(url, resolver, status.clone(), found));
         let mut links =
-            Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, description, status, jitter, tls };
+            Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, desk, description, status, jitter, tls };
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = pin!(stop);
@@ -199,6 +210,7 @@ impl Links {
                     address: address.clone(),
                     description: Arc::clone(&self.description),
                     exports: self.exports.clone(),
+                    desk: self.desk.clone(),
                     stop: stopped,
                     master: self.status.clone(),
                     status: self.status.add(address.to_string()),

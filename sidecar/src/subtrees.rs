@@ -52,6 +52,7 @@ impl Subtrees {
                     task.abort();
                 }
                 self.around.exports.remove(name);
+                self.around.desk.withdraw(name);
                 self.around.status.remove_subtree(name);
             }
             stays
@@ -94,6 +95,7 @@ impl Subtrees {
             let Some((name, running)) = failed else { continue };
             tracing::error!(subtree = %name, %error, "a defect: the subtree is withdrawn, and started again soon");
             self.around.exports.remove(name);
+            self.around.desk.withdraw(name);
             self.around.status.subtree(name, |status| {
                 status.exported = false;
                 status.error = Some(format!("a defect of the sidecar: {error}"));
@@ -164,6 +166,7 @@ mod tests {
         let (exports, state) = (ExportTable::new(), StateFolder::new(None));
         let status = Status::new("web-0", Vec::new(), state.clone());
         let mut subtrees = Subtrees::new(Surroundings {
+            desk: crate::write::Desk::closed(),
             place: Place::default(),
             pod_index: 1,
             state,

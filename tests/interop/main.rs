@@ -17,6 +17,7 @@ mod pods;
 mod reload;
 mod requests;
 mod restarts;
+mod sets;
 mod slow_answers;
 mod soak;
 mod sources;

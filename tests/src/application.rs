@@ -89,6 +89,15 @@ impl Application {
         Ok(Self { label: "http-api", port_name: "http", port, processes: vec![process] })
     }
 
+    /// Starts the application of the examples whose settings can be written, and waits until it is healthy.
+    pub fn settings(sandbox: &Sandbox) -> Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(debian("python3", "python3")?);
+        command.arg(example("settings").join("app.py")).args(["--port", &port.to_string()]);
+        let process = start(sandbox, "settings", &command, || http::get(port, "/healthz"))?;
+        Ok(Self { label: "settings", port_name: "http", port, processes: vec![process] })
+    }
+
     /// A pod that does nothing: its sidecar tells of the machine.
     pub fn system(_: &Sandbox) -> Result<Self> {
         Ok(Self { label: "system", port_name: "none", port: 1, processes: Vec::new() })

@@ -63,7 +63,7 @@ pub struct Settings {
     pub subtrees_per_namespace: usize,
     /// The most SnmpTrapTargets of a namespace. The youngest over it are refused.
     pub targets_per_namespace: usize,
-    /// Whether objects with `write` are let pass. Sidecars do not carry out SETs yet, so that they are refused by name.
+    /// Whether the operator writes ConfigMaps for sidecars; objects that need it are refused otherwise.
     pub writes: bool,
 }
 

@@ -27,10 +27,12 @@ pub(super) fn plan(
     let holder = format!("{namespace}/{name}");
     let minimum_arcs = settings.minimum_arcs;
     let mut translation = Translation::default();
-    for (i, _) in
-        subtree.spec.scalars.iter().enumerate().filter(|(_, scalar)| scalar.write.is_some() && !settings.writes)
-    {
-        translation.refusals.push(FieldRefusal::not_served(format!("spec.scalars[{i}].write"), "writing is"));
+    for (i, scalar) in subtree.spec.scalars.iter().enumerate() {
+        if !settings.writes && scalar.write.as_ref().is_some_and(|write| write.config_map.is_some()) {
+            let message = "the operator does not write ConfigMaps here: writes.enabled of its chart, or --writes";
+            let path = format!("spec.scalars[{i}].write.configMap");
+            translation.refusals.push(FieldRefusal::new(Reason::NotServed, path, message));
+        }
     }
     let base = translation.oid("spec.oid", &subtree.spec.oid);
     if base.len() < minimum_arcs && !base.is_empty() {

@@ -25,14 +25,18 @@ use crate::{
     source::{NameFilter, Place, Report, Task},
     state::StateFolder,
     status::{Status, SubtreeStatus},
+    write::{Desk, Overlay, Served, Target},
 };
 
 /// How long a subtree waits for the first scrape of all its sources before it is shown. A walk right after the start
 /// finds the values; a source that hangs does not keep the others, or constants, from being seen.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a written value is shown before its source has it: the kubelet may take this long to mirror a ConfigMap.
+const MIRRORED: Duration = Duration::from_mins(2);
+
 /// What all subtrees have in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Surroundings {
     /// What the sources have in common.
     pub place: Place,
@@ -42,6 +46,8 @@ pub struct Surroundings {
     pub state: StateFolder,
     /// Where views are handed to the sessions.
     pub exports: ExportTable,
+    /// Where SETs are decided.
+    pub desk: Desk,
     /// Where it is noted how things go.
     pub status: Status,
 }
@@ -53,6 +59,8 @@ pub struct Pipeline {
     documents: watch::Receiver<Document>,
     mapper: Mapper,
     view: Arc<ArcSwap<MibView>>,
+    overlay: Arc<Overlay>,
+    targets: Vec<Arc<Target>>,
     sources: Sources,
     /// When to show the subtree although not every source was tried; `None`: it is shown.
     show_by: Option<time::Instant>,
@@ -75,10 +83,11 @@ impl Pipeline {
         let name = SubtreeName::of(&document.subtree);
         let assigned = around.state.load::<Assignments>(&name);
         let mapper = Mapper::new(Valid::clone(&document.subtree), around.pod_index, assigned)?;
+        let targets = targets(&name, mapper.subtree())?;
         let sources = Sources::start(&mapper, &around);
         around.status.set_subtree(name.clone(), SubtreeStatus::new(&document));
         let (view, show_by) = (Arc::default(), Some(time::Instant::now() + GRACE));
-        Ok(Self { name, around, documents, mapper, view, sources, show_by })
+        Ok(Self { name, around, documents, mapper, view, overlay: Arc::default(), targets, sources, show_by })
     }
 
     /// Runs until no one has a document for it any more. What it exports stays, for who ends it to withdraw.
@@ -138,10 +147,11 @@ impl Pipeline {
 
     /// Shows the subtree as it is now, from the first time on to the sessions.
     fn publish(&mut self) {
-        let view = self.mapper.view(now());
+        let view = self.overlay.lay_over(self.mapper.view(now()), now());
         let instances = view.len();
         self.view.store(Arc::new(view));
         if self.show_by.take().is_some() {
+            self.around.desk.serve(self.name.clone(), self.served());
             self.around.exports.set(self.name.clone(), self.exports());
         }
         self.around.status.subtree(&self.name, |status| {
@@ -158,16 +168,35 @@ impl Pipeline {
             regions: self.mapper.regions(),
             view: Arc::clone(&self.view),
             capabilities: subtree.module.clone(),
+            writable: !self.targets.is_empty(),
         };
         subtree.contexts.iter().map(export).collect()
+    }
+
+    fn served(&self) -> Served {
+        let subtree = self.mapper.subtree();
+        let longest = subtree.sources.iter().map(|source| 2 * source.interval_ms + source.timeout_ms).max();
+        Served {
+            contexts: subtree.contexts.clone(),
+            base: subtree.oid.clone(),
+            targets: self.targets.clone(),
+            view: Arc::clone(&self.view),
+            overlay: Arc::clone(&self.overlay),
+            patience: MIRRORED.max(Duration::from_millis(longest.unwrap_or(0))),
+        }
     }
 
     /// Puts a new document in the place of the old. What is shown stays until the new one's sources were tried.
     fn replace(&mut self) {
         let document = self.documents.borrow_and_update().clone();
         let assigned = self.mapper.assignments().clone();
-        let mapper = match Mapper::new(Valid::clone(&document.subtree), self.around.pod_index, assigned) {
-            Ok(mapper) => mapper,
+        let mapper = Mapper::new(Valid::clone(&document.subtree), self.around.pod_index, assigned);
+        let made = mapper.and_then(|mapper| Ok((targets(&self.name, mapper.subtree())?, mapper)));
+        let mapper = match made {
+            Ok((targets, mapper)) => {
+                self.targets = targets;
+                mapper
+            }
             Err(violation) => {
                 tracing::error!(subtree = %self.name, %violation, "a document cannot be put in force");
                 let error = Some(violation.to_string());
@@ -177,6 +206,7 @@ impl Pipeline {
         if mapper.subtree().oid != self.mapper.subtree().oid {
             // The sessions still answer from the old view.
             self.view = Arc::default();
+            self.overlay = Arc::default();
         }
         let before = std::mem::replace(&mut self.mapper, mapper);
         self.mapper.inherit(before);
@@ -188,6 +218,12 @@ impl Pipeline {
             self.publish();
         }
     }
+}
+
+/// The objects that can be written.
+fn targets(name: &SubtreeName, subtree: &Valid) -> Result<Vec<Arc<Target>>, Violation> {
+    let targets = subtree.scalars.iter().filter_map(|scalar| Target::new(name, scalar).transpose());
+    targets.map(|target| target.map(Arc::new)).collect()
 }
 
 impl Sources {

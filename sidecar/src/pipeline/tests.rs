@@ -99,6 +99,7 @@ impl Sidecar {
         let exports = ExportTable::new();
         let status = Status::new("web-0", Vec::new(), state.clone());
         let around = Surroundings {
+            desk: crate::write::Desk::closed(),
             place: Place::default(),
             pod_index: 1,
             state,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agentx::{Body, CloseReason, Context, DecodeError, Framer, Limits, Oid, Open, ResponseError};
+use agentx::{Body, CloseReason, Context, DecodeError, Framer, Header, Limits, Oid, Open, ResponseError};
 
 use self::{
     asking::{Asked, Awaited},
@@ -17,8 +17,9 @@ use self::{
 };
 use super::{
     Capabilities, Capability, Catalogue, Counters, Exports, Jitter, Output, Progress, Registration, Registrations,
-    Responder, SetTransaction,
+    Responder, SetTransaction, Verdict, Writes,
 };
+use crate::write::Asked as Write;
 
 /// A master that has said nothing for this long is asked whether it is there.
 const IDLE: Duration = Duration::from_secs(5);
@@ -51,6 +52,8 @@ pub enum Input<'a> {
     Received(&'a [u8]),
     /// Something else is to be served.
     Exports(Exports),
+    /// What a step of a SET is answered with that [`Session::next_write`] gave.
+    Verdict(Header, Verdict),
     /// Nothing but time: the moment of [`Session::wakeup`] has come, or PDUs are waiting ([`Session::is_behind`]).
     Time,
     /// The session is to end.
@@ -117,6 +120,9 @@ pub struct Session {
     awaited: VecDeque<Awaited>,
     responder: Responder,
     set: SetTransaction,
+    writes: Writes,
+    /// Whether any object can be written.
+    writable: bool,
     recent: Recent,
     framer: Framer,
     /// Octets that the framer holds.
@@ -157,6 +163,8 @@ impl Session {
             awaited: VecDeque::new(),
             responder: Responder::default(),
             set: SetTransaction::default(),
+            writes: Writes::default(),
+            writable: false,
             recent: Recent::default(),
             framer: Framer::new(LIMITS),
             backlog: 0,
@@ -188,9 +196,17 @@ impl Session {
             }
             Input::Exports(exports) => self.serve(&exports),
             Input::Shutdown => self.shut_down(now),
+            Input::Verdict(header, verdict) => {
+                if self.writes.decide(header, verdict) {
+                    self.answer_step(header, verdict);
+                }
+            }
             Input::Time => {}
         }
         self.take_frames(now);
+        while let Some((header, verdict)) = self.writes.overdue(now) {
+            self.answer_step(header, verdict);
+        }
         self.watch_time(now);
         self.send_commands(now);
     }
@@ -224,7 +240,12 @@ impl Session {
             State::Open { .. } | State::Opening => None,
         };
         let retry = self.registrations.deadline().filter(|_| self.may_ask());
-        [silence, stalled, own, retry].into_iter().flatten().min()
+        [silence, stalled, own, retry, self.writes.deadline()].into_iter().flatten().min()
+    }
+
+    /// The next step of a SET that is to be decided elsewhere. The answer comes by [`Input::Verdict`].
+    pub fn next_write(&mut self) -> Option<Write> {
+        self.writes.next_asked()
     }
 
     /// How far the session has come.
@@ -252,6 +273,7 @@ impl Session {
 
     fn serve(&mut self, exports: &Exports) {
         self.catalogue = Catalogue::new(exports);
+        self.writable = exports.iter().any(|export| export.writable);
         let registrations: BTreeSet<Registration> = exports
             .iter()
             .flat_map(|export| {

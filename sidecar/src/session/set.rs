@@ -1,7 +1,7 @@
 //! The four steps of a SET on what a session serves (RFC 2741 section 7.2.4).
 //!
-//! Every object that is served can only be read, so a test of any varbind fails; the order of the steps, repeated
-//! PDUs and the release of a transaction are kept all the same.
+//! Here nothing can be written, so a test of any varbind fails; the order of the steps, repeated PDUs and the release of a
+//! transaction are kept all the same. SETs of what can be written go through [`super::Writes`].
 
 use agentx::{Header, ResponseError};
 

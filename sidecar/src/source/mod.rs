@@ -2,7 +2,7 @@
 
 mod config_map;
 mod error;
-mod file;
+pub(crate) mod file;
 mod health;
 pub(crate) mod http;
 mod json;

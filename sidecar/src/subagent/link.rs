@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use agentx::Header;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -26,7 +27,10 @@ use super::{
     status::LinkStatus,
     tls::{Connection, TlsError, TlsMaster},
 };
-use crate::session::{End, Exports, Input, Jitter, Output, Session, State};
+use crate::{
+    session::{End, Exports, Input, Jitter, Output, Session, State, Verdict},
+    write::Desk,
+};
 
 /// How long a connection may take to be made.
 pub(super) const CONNECT: Duration = Duration::from_secs(3);
@@ -56,6 +60,7 @@ pub(super) struct Link {
     pub(super) address: Address,
     pub(super) description: Arc<str>,
     pub(super) exports: watch::Receiver<Exports>,
+    pub(super) desk: Desk,
     /// Its sender goes when the link is to end.
     pub(super) stop: watch::Receiver<()>,
     /// Of the whole master, and of the connection that there is.
@@ -119,6 +124,7 @@ enum Event {
     Stop,
     Exports,
     Time,
+    Verdict(Header, Verdict),
     Connection(Exchanged),
 }
 
@@ -217,10 +223,16 @@ impl Link {
         if !early.is_empty() {
             session.handle(Input::Received(early), Instant::now().into_std());
         }
+        let mut writes = self.desk.connect();
         let mut received = vec![0; READ].into_boxed_slice();
         let mut timer = pin!(sleep(Duration::ZERO));
         let mut shown = None;
         loop {
+            while let Some(asked) = session.next_write() {
+                if !writes.ask(asked) {
+                    debug!(master = %self.address, "a step of a SET is not taken");
+                }
+            }
             self.show(&session, &mut shown);
             if let State::Ended(end) = session.state() {
                 if matches!(end, End::Silent | End::NotReading | End::Garbage(_)) {
@@ -245,6 +257,7 @@ impl Link {
                 () = stopped(&mut self.stop), if !closing => Event::Stop,
                 () = changed(&mut self.exports) => Event::Exports,
                 () = &mut timer => Event::Time,
+                (header, verdict) = writes.verdict() => Event::Verdict(header, verdict),
                 exchanged = exchange(stream, session.output(), &mut received, readiness) => match exchanged {
                     Ok(exchanged) => Event::Connection(exchanged),
                     Err(ended) => return ended,
@@ -254,6 +267,7 @@ impl Link {
                 Event::Stop => Input::Shutdown,
                 Event::Exports => Input::Exports(self.exports.borrow_and_update().clone()),
                 Event::Time => Input::Time,
+                Event::Verdict(header, verdict) => Input::Verdict(header, verdict),
                 Event::Connection(Exchanged::Received(len)) => Input::Received(received.get(..len).unwrap_or_default()),
                 Event::Connection(Exchanged::GoOn) => {
                     // A flood of requests leaves the others on this thread their turns.

@@ -107,6 +107,7 @@ impl Link {
             address: self.address.clone(),
             description: Arc::clone(&self.description),
             exports: self.exports.clone(),
+            desk: self.desk.clone(),
             stop: stopped,
             master: self.master.clone(),
             status: status.clone(),

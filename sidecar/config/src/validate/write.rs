@@ -3,6 +3,9 @@
 use super::{Checks, is_dns_subdomain, source::is_data_key, value::whole_text};
 use crate::{ConfigMapWrite, Scalar, Syntax, Value, WriteKind};
 
+/// The longest template of a body, in octets.
+const MAX_BODY: usize = 64 << 10;
+
 impl Checks {
     /// What is written, and the names of an object's values.
     pub(super) fn write(&mut self, path: &str, scalar: &Scalar) {
@@ -10,8 +13,15 @@ impl Checks {
         let path = format!("{path}.write");
         let holds = !scalar.syntax.is_counter();
         self.refuse_unless(holds, &path, format!("a {:?} cannot be written", scalar.syntax));
-        let holds = matches!(scalar.value, Value::Metric(_));
-        self.refuse_unless(holds, &path, "a constant cannot be written");
+        match &scalar.value {
+            Value::Constant(_) => self.refuse(&path, "a constant cannot be written"),
+            Value::Metric(value) => {
+                let derived = value.rate_ms.is_some() || value.quantile.is_some();
+                self.refuse_unless(!derived, &path, "a rate or a quantile cannot be written");
+                let holds = value.scale != Some(0.0);
+                self.refuse_unless(holds, &path, "with a scale of 0 there is no knowing what to write");
+            }
+        }
         if let Some(range) = write.range {
             let numbers = matches!(scalar.syntax, Syntax::Integer32 | Syntax::Unsigned32 | Syntax::Gauge32);
             self.refuse_unless(numbers, format!("{path}.range"), "is for Integer32, Unsigned32 and Gauge32 alone");
@@ -30,12 +40,33 @@ impl Checks {
             }
         }
         match &write.kind {
-            WriteKind::Http(http) => self.endpoint(&format!("{path}.http"), &http.endpoint),
+            WriteKind::Http(http) => {
+                self.endpoint(&format!("{path}.http"), &http.endpoint);
+                if let Some(body) = &http.body {
+                    self.body(&format!("{path}.http.body"), body);
+                }
+            }
             WriteKind::ConfigMap(ConfigMapWrite { name, key }) => {
                 let path = format!("{path}.configMap");
                 self.refuse_unless(is_dns_subdomain(name), format!("{path}.name"), "is not a ConfigMap's name");
                 self.refuse_unless(is_data_key(key), format!("{path}.key"), "is not a key of a ConfigMap");
             }
+        }
+    }
+
+    /// A template of a body: it is about the value, and every placeholder is known.
+    fn body(&mut self, path: &str, body: &str) {
+        self.refuse_unless(body.len() <= MAX_BODY, path, format!("is longer than {MAX_BODY} octets"));
+        let placeholders = || body.split("${").skip(1);
+        self.refuse_unless(placeholders().next().is_some(), path, "has neither ${value} nor ${name} in it");
+        for rest in placeholders() {
+            let known = rest.starts_with("value}") || rest.starts_with("name}");
+            let name: String = rest.chars().take_while(|char| *char != '}').take(40).collect();
+            self.refuse_unless(
+                known,
+                path,
+                format!("has ${{{name}}} in it, which is neither ${{value}} nor ${{name}}"),
+            );
         }
     }
 }

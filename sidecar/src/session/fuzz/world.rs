@@ -209,6 +209,7 @@ impl World {
             base: oid(slot.base),
             regions: slot.regions(),
             view: Arc::clone(&slot.view),
+            writable: false,
             capabilities: Some("TEST-MIB".to_owned()).filter(|_| slot.regions == 1),
         };
         Arc::new(self.exported().map(export).collect())

@@ -7,7 +7,10 @@ use agentx::{
 };
 
 use super::{LIMITS, OUTPUT_FULL, Session, State};
-use crate::session::{End, Step};
+use crate::{
+    session::{End, Step, Verdict},
+    write::Doing,
+};
 
 /// How many PDUs of the master are handled in one step.
 const FRAMES_PER_STEP: usize = 64;
@@ -87,7 +90,7 @@ impl Session {
                 Err(_) => self.refuse_unreadable(header),
             },
             PduType::TestSet | PduType::CommitSet | PduType::UndoSet | PduType::CleanupSet => {
-                self.take_set_step(header, pdu_type, frame);
+                self.take_set_step(header, pdu_type, frame, now);
             }
             PduType::Ping => self.respond(header, ResponseError::NoError, 0),
             PduType::Unknown(_) => self.refuse_unreadable(header),
@@ -105,18 +108,43 @@ impl Session {
         }
     }
 
-    fn take_set_step(&mut self, header: Header, pdu_type: PduType, frame: &[u8]) {
-        let step = match decode(frame, &LIMITS).map(|pdu| pdu.body) {
-            Ok(Body::TestSet(varbinds)) => Step::Test(varbinds.len()),
-            Ok(Body::CommitSet) => Step::Commit,
-            Ok(Body::UndoSet) => Step::Undo,
-            Ok(_) => Step::Cleanup,
-            // It has no response, whatever is wrong with it.
-            Err(_) if pdu_type == PduType::CleanupSet => return self.counters.decode_errors.one(),
-            Err(_) => return self.refuse_unreadable(header),
+    fn take_set_step(&mut self, header: Header, pdu_type: PduType, frame: &[u8], now: Instant) {
+        let Ok(Pdu { context, body, .. }) = decode(frame, &LIMITS) else {
+            // A CleanupSet has no response, whatever is wrong with it.
+            return match pdu_type {
+                PduType::CleanupSet => self.counters.decode_errors.one(),
+                _ => self.refuse_unreadable(header),
+            };
         };
         self.count_request(header);
-        if let Some(verdict) = self.set.take(header, step) {
+        let handed_over = match &body {
+            Body::TestSet(varbinds) => self.writable && !varbinds.is_empty(),
+            _ => false,
+        } || self.writes.has(header);
+        let verdict = if handed_over {
+            let doing = match body {
+                Body::TestSet(varbinds) => Doing::Test { context: context.0, varbinds },
+                Body::CommitSet => Doing::Commit,
+                Body::UndoSet => Doing::Undo,
+                _ => Doing::Cleanup,
+            };
+            self.writes.take(header, doing, now)
+        } else {
+            let step = match body {
+                Body::TestSet(varbinds) => Step::Test(varbinds.len()),
+                Body::CommitSet => Step::Commit,
+                Body::UndoSet => Step::Undo,
+                _ => Step::Cleanup,
+            };
+            self.set.take(header, step)
+        };
+        if let Some(verdict) = verdict {
+            self.answer_step(header, verdict);
+        }
+    }
+
+    pub(super) fn answer_step(&mut self, header: Header, verdict: Verdict) {
+        if matches!(self.state, State::Open { .. }) {
             self.respond(header, verdict.error, verdict.index);
             self.counters.answers.one();
         }

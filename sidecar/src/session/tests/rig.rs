@@ -42,6 +42,7 @@ pub(super) fn export(context: &str, view: MibView) -> Export {
         base,
         view: Arc::new(ArcSwap::from_pointee(view)),
         capabilities: None,
+        writable: false,
     }
 }
 

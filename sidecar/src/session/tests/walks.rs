@@ -44,7 +44,7 @@ fn catalogue(tree: &Tree) -> Catalogue {
             view.push(&[], suffix, ValueRef::Integer(*value)).unwrap();
         }
         let view = Arc::new(ArcSwap::from_pointee(view));
-        Export { context: "c".to_owned(), base, regions: Vec::new(), view, capabilities: None }
+        Export { context: "c".to_owned(), base, regions: Vec::new(), view, capabilities: None, writable: false }
     });
     Catalogue::new(&exports.collect::<Vec<_>>())
 }

@@ -153,6 +153,16 @@ impl Client {
         Ok(Reply { status: head.status, headers: head.headers, body, delimited })
     }
 
+    /// Whether the endpoint takes a connection; nothing is sent over it.
+    pub(crate) async fn knock(&mut self) -> Result<(), Cause> {
+        let target = self.target(None)?;
+        let tls = match self.endpoint.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(self.tls.current(&self.folder)?.0),
+        };
+        self.connect(target.uri, tls).await.map(drop)
+    }
+
     /// Sends the request, and gets the head of the response. A kept connection may have been closed by the server in
     /// the meantime: then a request that changes nothing is sent once more over a new one; any other gets a new one from
     /// the first, so that it is never sent twice.

@@ -35,7 +35,8 @@ impl Resolve for Stuck {
 /// A sidecar's session thread under the watchdog, for a little while; it hangs if it is to.
 fn serve(hangs: bool) {
     let (_exports, watched) = watch::channel(Exports::default());
-    let subagent = Subagent::new("tcp://master.test".parse().unwrap(), no_files(), watched, "test");
+    let subagent =
+        Subagent::new("tcp://master.test".parse().unwrap(), no_files(), watched, crate::write::Desk::closed(), "test");
     let heartbeat = subagent.heartbeat();
     watchdog::start(vec![Watched { name: "session", limit: Duration::from_secs(1), heartbeat }]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -10,7 +10,13 @@ use crate::{session::Exports, subagent::Subagent};
 #[tokio::test(start_paused = true)]
 async fn the_thread_of_a_subagent_beats_while_it_runs() {
     let (_exports, watched) = watch::channel(Exports::default());
-    let subagent = Subagent::new("unix:/nowhere/master".parse().unwrap(), no_files(), watched, "test");
+    let subagent = Subagent::new(
+        "unix:/nowhere/master".parse().unwrap(),
+        no_files(),
+        watched,
+        crate::write::Desk::closed(),
+        "test",
+    );
     let heartbeat = subagent.heartbeat();
     while heartbeat.age() < Duration::from_millis(20) {
         std::thread::yield_now();

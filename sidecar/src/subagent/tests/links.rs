@@ -24,6 +24,7 @@ fn link(octets: usize) -> (Link, watch::Sender<()>, watch::Sender<Exports>, Mast
     let (stop_sender, stop) = watch::channel(());
     let status = MasterStatus::new("unix:/nowhere".to_owned());
     let link = Link {
+        desk: crate::write::Desk::closed(),
         address: Address::Unix(Path::new("/nowhere").into()),
         description: "test".into(),
         exports,

@@ -48,7 +48,8 @@ fn start(url: &str, names: Option<Names>) -> Running {
 
 pub(super) fn start_with(url: &str, files: TlsFiles, names: Option<Names>) -> Running {
     let (exports, watched) = watch::channel(Arc::new(vec![export(A, 3)]));
-    let subagent = Subagent::new(url.parse::<MasterUrl>().unwrap(), files, watched, "test");
+    let subagent =
+        Subagent::new(url.parse::<MasterUrl>().unwrap(), files, watched, crate::write::Desk::closed(), "test");
     let status = subagent.status();
     let (stop, stopped) = oneshot::channel();
     let stopped = async move { _ = stopped.await };

@@ -42,6 +42,7 @@ pub(super) fn export(base: &str, octets: usize) -> Export {
         regions: vec![Region { subtree: oid(base), range: None }],
         view: Arc::new(ArcSwap::from_pointee(view)),
         capabilities: None,
+        writable: false,
     }
 }
 

@@ -1,0 +1,194 @@
+//! SETs of the example with settings, as an NMS sends them: what is written, what is refused, and what is put back.
+
+use agentx::Value;
+use anyhow::{Result, ensure};
+use harness::{
+    Agent, Application,
+    MasterKind::{self, NetSnmp, Ours},
+    Sandbox, Sidecar, SidecarOptions, example, http, pod_labels, render,
+};
+use rstest::rstest;
+
+const BASE: &str = "1.3.6.1.4.1.8072.9999.9999.9";
+
+struct World {
+    sidecar: Sidecar,
+    agent: Box<dyn Agent>,
+    application: Application,
+    sandbox: Sandbox,
+}
+
+/// What the application is started with.
+const AT_FIRST: &str = r#"{"hostName": "web-1", "logLevel": "info", "connectionLimit": 100, "maintenance": false}"#;
+
+impl World {
+    fn start(master: MasterKind) -> Result<Self> {
+        let sandbox = Sandbox::new()?;
+        let application = Application::settings(&sandbox)?;
+        let config = render(&[example("settings").join("subtree.yaml")], "default", &sandbox.path("config"))?;
+        let agent = master.start(&sandbox)?;
+        let options = SidecarOptions {
+            config,
+            masters: vec![agent.unix_url()],
+            labels: Some(sandbox.write("labels", pod_labels(&[("app", "settings")]))?),
+            state: Some(sandbox.folder("state")?),
+            ports: vec![format!("http={}", application.port)],
+            ..SidecarOptions::default()
+        };
+        let sidecar = Sidecar::start(&sandbox, options)?;
+        let world = Self { sidecar, agent, application, sandbox };
+        world.sandbox.wait_for("the settings to show", || world.shows("1.0", &octets("web-1")))?;
+        Ok(world)
+    }
+
+    /// One SET of all these: arcs below the base, snmpset's letter, value.
+    fn set(&self, variables: &[(&str, &str, &str)]) -> Result<()> {
+        let variables: Vec<_> =
+            variables.iter().map(|(arcs, kind, value)| (format!("{BASE}.{arcs}"), *kind, *value)).collect();
+        let variables: Vec<_> = variables.iter().map(|(oid, kind, value)| (oid.as_str(), *kind, *value)).collect();
+        // Never sent again by itself: a SET that is answered late is to be seen.
+        self.agent.v2c().patience(std::time::Duration::from_secs(20), 0).set_all(&variables).map(drop)
+    }
+
+    /// What is said of a SET that is refused: the error, and the OID that it is about.
+    fn refused(&self, variables: &[(&str, &str, &str)]) -> Result<String> {
+        match self.set(variables) {
+            Ok(()) => anyhow::bail!("{variables:?} was taken"),
+            Err(error) => Ok(format!("{error:#}")),
+        }
+    }
+
+    fn shows(&self, arcs: &str, expected: &Value) -> Result<()> {
+        let rows = self.agent.v2c().get(&[&format!("{BASE}.{arcs}")])?;
+        ensure!(rows.len() == 1 && rows.iter().all(|row| row.value == *expected), "{arcs} is {rows:?}");
+        Ok(())
+    }
+
+    fn settings(&self) -> Result<String> {
+        http::get(self.application.port, "/settings")
+    }
+
+    fn has(&self, expected: &str) -> Result<()> {
+        let settings = self.settings()?;
+        ensure!(settings == expected, "the application has {settings}, not {expected}");
+        Ok(())
+    }
+}
+
+fn octets(text: &str) -> Value {
+    Value::OctetString(text.as_bytes().to_vec())
+}
+
+#[rstest]
+fn what_is_set_is_written_and_reads_back_at_once(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    world.set(&[("1.0", "s", "db-7")])?;
+    world.shows("1.0", &octets("db-7"))?;
+    world.set(&[("2.0", "i", "4"), ("3.0", "u", "250"), ("4.0", "i", "1")])?;
+    world.shows("2.0", &Value::Integer(4))?;
+    world.shows("3.0", &Value::Gauge32(250))?;
+    world.shows("4.0", &Value::Integer(1))?;
+    world.has(r#"{"hostName": "db-7", "logLevel": "debug", "connectionLimit": 250, "maintenance": true}"#)?;
+    // What the application says itself is what shows in the end.
+    world.set(&[("3.0", "u", "100")])?;
+    world.shows("3.0", &Value::Gauge32(100))
+}
+
+#[rstest]
+fn what_is_wrong_is_refused_by_the_right_error(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let world = World::start(master)?;
+    let long = "a".repeat(64);
+    for (arcs, kind, value, error) in [
+        ("1.0", "i", "1", "wrongType"),
+        ("1.0", "s", "", "wrongLength"),
+        ("1.0", "s", long.as_str(), "wrongLength"),
+        ("1.0", "s", "Not A Name", "wrongValue"),
+        ("2.0", "i", "9", "wrongValue"),
+        ("2.0", "u", "1", "wrongType"),
+        ("3.0", "u", "0", "wrongValue"),
+        ("3.0", "u", "1001", "wrongValue"),
+        ("4.0", "i", "3", "wrongValue"),
+        ("3.1", "u", "5", "noCreation"),
+        ("5.0", "i", "1", "notWritable"),
+        ("6.0", "i", "1", "notWritable"),
+        // The application has no more than 500.
+        ("3.0", "u", "501", "commitFailed"),
+    ] {
+        let said = world.refused(&[(arcs, kind, value)])?;
+        assert!(said.contains(error), "{arcs} = {value} as {kind}: {said}, not {error}");
+    }
+    world.has(AT_FIRST)
+}
+
+#[rstest]
+fn a_set_whose_second_variable_fails_leaves_all_as_they_were(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
+    let world = World::start(master)?;
+    let error = world.refused(&[("1.0", "s", "db-7"), ("3.0", "u", "1001"), ("4.0", "i", "1")])?;
+    assert!(error.contains("wrongValue") && error.contains(&format!("{BASE}.3.0")), "{error}");
+    world.has(AT_FIRST)?;
+    // Only the application knows that this is too much, when the first has been written.
+    let error = world.refused(&[("1.0", "s", "db-7"), ("3.0", "u", "501"), ("4.0", "i", "1")])?;
+    assert!(error.contains("commitFailed"), "{error}");
+    world.has(AT_FIRST)?;
+    world.shows("1.0", &octets("web-1"))?;
+    world.shows("4.0", &Value::Integer(2))?;
+    world.set(&[("1.0", "s", "db-7"), ("3.0", "u", "500"), ("4.0", "i", "1")])
+}
+
+#[rstest]
+fn an_application_that_does_not_answer_has_no_say_over_others(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
+    let world = World::start(master)?;
+    http::post(world.application.port, "/stall")?;
+    // It took the value and did not say so: it is put back. Reads go on meanwhile.
+    let error = std::thread::scope(|scope| {
+        let set = scope.spawn(|| world.refused(&[("1.0", "s", "db-7")]));
+        world.shows("3.0", &Value::Gauge32(100))?;
+        set.join().expect("the thread does not panic")
+    })?;
+    // snmpd sends what takes longer than a second once more, and may say genErr then.
+    let may_be_general = master == NetSnmp && error.contains("genError");
+    assert!(error.contains("commitFailed") || may_be_general, "{error}");
+    world.has(AT_FIRST)?;
+    world.shows("1.0", &octets("web-1"))?;
+    // It refuses the value, and the old one as well: whoever asked is told that it may not be as it was.
+    http::post(world.application.port, "/freeze")?;
+    let error = world.refused(&[("1.0", "s", "db-7")])?;
+    assert!(error.contains("undoFailed"), "{error}");
+    http::post(world.application.port, "/thaw")?;
+    world.set(&[("1.0", "s", "db-7")])
+}
+
+#[rstest]
+fn a_sidecar_that_is_killed_within_a_set_puts_it_back(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let mut world = World::start(master)?;
+    http::post(world.application.port, "/stall")?;
+    std::thread::scope(|scope| -> Result<()> {
+        let (agent, sandbox) = (&world.agent, &world.sandbox);
+        let port = world.application.port;
+        let set = scope.spawn(move || {
+            let (name, limit) = (format!("{BASE}.1.0"), format!("{BASE}.3.0"));
+            let client = agent.v2c().patience(std::time::Duration::from_secs(20), 0);
+            client.set_all(&[(&name, "s", "db-7"), (&limit, "u", "200")])
+        });
+        sandbox.wait_for("the first to be written", || {
+            let settings = http::get(port, "/settings")?;
+            ensure!(settings.contains("db-7"), "{settings}");
+            Ok(())
+        })?;
+        world.sidecar.kill()?;
+        ensure!(set.join().expect("the thread does not panic").is_err(), "the SET was taken");
+        Ok(())
+    })?;
+    let journal = std::fs::read_to_string(world.sandbox.path("state").join("writes.json"))?;
+    ensure!(journal.contains("web-1"), "what to put back: {journal}");
+    world.sidecar.start_again()?;
+    world.sandbox.wait_for("what was there to be put back", || world.has(AT_FIRST))?;
+    world.sidecar.wait_ready()?;
+    world.sandbox.wait_for("it to show", || world.shows("1.0", &octets("web-1")))?;
+    world.sandbox.wait_for("another SET to be taken", || world.set(&[("1.0", "s", "db-8")]))?;
+    world.has(&AT_FIRST.replace("web-1", "db-8"))
+}
