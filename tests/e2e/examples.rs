@@ -70,6 +70,26 @@ fn the_example_interfaces_shows_those_of_the_pod() -> Result<()> {
 }
 
 #[test]
+fn the_example_settings_is_set_by_an_nms() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = "1.3.6.1.4.1.8072.9999.9999.9";
+    let tenant = served(&cluster, &["settings"], base, "deployment/settings")?;
+    tenant.wait_for_walk("the settings", base, |rows| value_at(rows, &format!("{base}.1.0")).is_ok())?;
+    let (host, level, limit) = (format!("{base}.1.0"), format!("{base}.2.0"), format!("{base}.3.0"));
+    let nms = tenant.v3(tenant.name());
+    nms.set_all(&[(&host, "s", "db-7"), (&level, "i", "4"), (&limit, "u", "250")])?;
+    let rows = nms.get(&[&host, &level, &limit])?;
+    ensure!(value_at(&rows, &host)?.text()? == "db-7" && number(&rows, &level)? == 4, "{rows:?}");
+    ensure!(number(&rows, &limit)? == 250, "{rows:?}");
+    // The application takes no more than 500: what was written before is put back.
+    let refused = nms.set_all(&[(&host, "s", "db-8"), (&limit, "u", "501")]);
+    let said = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(said.contains("commitFailed"), "{said}");
+    ensure!(value_at(&nms.get(&[&host])?, &host)?.text()? == "db-7");
+    Ok(())
+}
+
+#[test]
 fn the_example_http_api_shows_what_its_token_opens() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = "1.3.6.1.4.1.8072.9999.9999.5";

@@ -6,7 +6,7 @@ use crate::installation::SYSTEM;
 pub(crate) const AUTH_PASSPHRASE: &str = "tenant-auth-passphrase";
 pub(crate) const PRIV_PASSPHRASE: &str = "tenant-priv-passphrase";
 
-/// A tenant's context with community and user, and their Secrets. All are named after it.
+/// A tenant's context with a community that reads and a user that writes too, and their Secrets. All are named after it.
 pub(crate) fn context(tenant: &str, base: &str) -> String {
     format!(
         "
@@ -31,7 +31,7 @@ spec:
   allowedNamespaces: {{from: Selector, selector: {{matchLabels: {{kubernetes.io/metadata.name: {tenant}}}}}}}
   allowedSubtrees: [{base}]
   communities: [{{secretRef: {{name: {tenant}-ro, key: community}}}}]
-  users: [{{name: {tenant}-noc, secretRef: {{name: {tenant}-noc}}}}]
+  users: [{{name: {tenant}-noc, secretRef: {{name: {tenant}-noc}}, access: ReadWrite}}]
   system: {{name: {tenant}}}
 "
     )

@@ -22,7 +22,7 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    /// A tenant that may publish under [`Tenant::base`], with a community and a v3 user that read its context.
+    /// A tenant that may publish under [`Tenant::base`], with a community that reads its context and a v3 user that also writes.
     pub(crate) fn new(cluster: &Cluster, prefix: &str) -> Result<Self> {
         Self::of_base(cluster, prefix, &new_base())
     }

@@ -76,6 +76,92 @@ spec:
     )
 }
 
+/// A ConfigMap with three settings that an NMS may change.
+fn three(base: &str, context: &str) -> String {
+    let scalar = |arc: u32, name: &str, rest: &str| {
+        format!(
+            "
+  - {{name: {name}, oid: '{arc}', {rest}, value: {{source: settings, metric: {name}}},
+     write: {{configMap: {{name: settings, key: {name}}}}}}}"
+        )
+    };
+    let scalars = [
+        scalar(1, "hostName", "syntax: DisplayString, length: {min: 1, max: 63}, pattern: '[a-z0-9-]+'"),
+        scalar(2, "logLevel", "syntax: Integer32, enum: {error: 1, info: 3, debug: 4}"),
+        scalar(3, "connectionLimit", "syntax: Gauge32, range: {min: 1, max: 1000}"),
+    ];
+    format!(
+        "
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  labels: {{snmp-operator.dev/readable: 'true', snmp-operator.dev/writable: 'true'}}
+data: {{hostName: web-1, logLevel: info, connectionLimit: '100'}}
+---
+apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpSubtree
+metadata: {{name: settings}}
+spec:
+  oid: {base}
+  contextRefs: [{context}]
+  selector: {{matchLabels: {{app: web}}}}
+  sources:
+  - {{name: settings, configMap: {{name: settings}}}}
+  scalars:{}
+",
+        scalars.concat()
+    )
+}
+
+#[test]
+fn an_nms_sets_a_config_map_wholly_or_not_at_all() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = new_base();
+    let tenant = Tenant::of_base(&cluster, "sets", &base)?;
+    tenant.apply(&three(&base, tenant.name()))?;
+    tenant.run_application(1)?;
+    tenant.wait_for_walk("the settings", &base, |rows| rows.len() == 3)?;
+    let (host, level, limit) = (format!("{base}.1.0"), format!("{base}.2.0"), format!("{base}.3.0"));
+    let (host, level, limit) = (host.as_str(), level.as_str(), limit.as_str());
+    let nms = tenant.v3(tenant.name());
+    let holds = |expected: &str| {
+        let data =
+            tenant.namespace.get("configmap/settings", "{.data.hostName} {.data.logLevel} {.data.connectionLimit}")?;
+        ensure!(data == expected, "the ConfigMap has {data}, not {expected}");
+        Ok(())
+    };
+    // Each at once, and all of them read back at once, long before the kubelet has mirrored them.
+    nms.set_all(&[(host, "s", "db-7"), (level, "i", "4"), (limit, "u", "250")])?;
+    let rows = nms.get(&[host, level, limit])?;
+    let seen: Vec<_> = rows.iter().map(|row| row.value.clone()).collect();
+    let expected =
+        [agentx::Value::OctetString(b"db-7".to_vec()), agentx::Value::Integer(4), agentx::Value::Gauge32(250)];
+    ensure!(seen == expected, "{rows:?}");
+    holds("db-7 debug 250")?;
+    let refused = |nms: &harness::Client, variables: &[(&str, &str, &str)], error: &str| match nms.set_all(variables) {
+        Ok(rows) => anyhow::bail!("{variables:?} was taken: {rows:?}"),
+        Err(said) => {
+            let said = format!("{said:#}");
+            ensure!(said.contains(error), "{variables:?}: {said}, not {error}");
+            Ok(())
+        }
+    };
+    refused(&nms, &[(host, "s", "Not A Name")], "wrongValue")?;
+    refused(&nms, &[(host, "s", "")], "wrongLength")?;
+    refused(&nms, &[(level, "i", "2")], "wrongValue")?;
+    refused(&nms, &[(limit, "i", "5")], "wrongType")?;
+    refused(&nms, &[(limit, "u", "1001")], "wrongValue")?;
+    refused(&nms, &[(host, "s", "db-8"), (limit, "u", "0"), (level, "i", "1")], "wrongValue")?;
+    // The community only reads.
+    refused(&tenant.v2c(), &[(host, "s", "db-8")], "noAccess")?;
+    holds("db-7 debug 250")?;
+    // Nobody may write it any more.
+    tenant.namespace.kubectl(&["label", "configmap", "settings", "snmp-operator.dev/writable-"])?;
+    refused(&nms, &[(host, "s", "db-8")], "resourceUnavailable")?;
+    holds("db-7 debug 250")
+}
+
 #[test]
 fn what_a_sidecar_has_written_is_in_the_config_map_and_in_the_walk() -> Result<()> {
     let cluster = Cluster::shared()?;
