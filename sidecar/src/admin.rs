@@ -63,7 +63,7 @@ mod tests {
     }
 
     async fn get(face: Face, target: &str) -> (String, String) {
-        let status = Status::new("web-0", Vec::new(), StateFolder::new(None));
+        let status = Status::new("web-0", Vec::new(), StateFolder::new(None), Arc::default());
         let admin = Arc::new(server(Readiness::new(), &status, &exports()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

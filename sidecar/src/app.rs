@@ -104,7 +104,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         .into_iter()
         .map(|url| Subagent::new(url, files.clone(), exports.subscribe(), desk.clone(), &description));
     let subagents: Vec<_> = subagents.collect();
-    let status = Status::new(&pod_name, subagents.iter().map(Subagent::status).collect(), state.clone());
+    let status = Status::new(&pod_name, subagents.iter().map(Subagent::status).collect(), state.clone(), desk.counts());
     let main_heartbeat = Heartbeat::new();
     watchdog::start(watched(&main_heartbeat, &subagents)).context("cannot start the watchdog")?;
 

@@ -40,6 +40,8 @@ impl Collector for Metrics {
         self.subtrees(&mut page)?;
         self.sources(&mut page)?;
         self.sessions(&mut page)?;
+        let sets = self.status.sets().map(|(result, n)| (vec![("result", result.to_owned())], n));
+        page.counters("sets", "SETs, by how they went; not_undone and recovered count objects.", sets)?;
         let failures = self.status.state().failures();
         page.counters("state_failures", "State that could not be saved or read back.", [(Vec::new(), failures)])
     }

@@ -20,6 +20,7 @@ use crate::{
     source::Report,
     state::StateFolder,
     subagent::{MasterStatus, SessionStatus},
+    write::Counts,
 };
 
 /// Everything that can be seen of the sidecar. Clones share it.
@@ -34,6 +35,7 @@ struct Inner {
     subtrees: Mutex<BTreeMap<SubtreeName, SubtreeStatus>>,
     masters: Vec<MasterStatus>,
     state: StateFolder,
+    sets: Arc<Counts>,
 }
 
 /// The configuration folder.
@@ -146,9 +148,9 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 impl Status {
     /// Of the sidecar of this pod, with these masters and this state folder.
     #[must_use]
-    pub fn new(pod_name: &str, masters: Vec<MasterStatus>, state: StateFolder) -> Self {
+    pub fn new(pod_name: &str, masters: Vec<MasterStatus>, state: StateFolder, sets: Arc<Counts>) -> Self {
         let (configuration, faults, subtrees) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
-        Self(Arc::new(Inner { pod_name: pod_name.to_owned(), configuration, faults, subtrees, masters, state }))
+        Self(Arc::new(Inner { pod_name: pod_name.to_owned(), configuration, faults, subtrees, masters, state, sets }))
     }
 
     /// Notes what the configuration says now. Faults that were not there before are logged and counted.
@@ -229,6 +231,12 @@ impl Status {
         &self.0.state
     }
 
+    /// How SETs have gone: `(result, how often)`.
+    #[must_use]
+    pub fn sets(&self) -> [(&'static str, u64); 6] {
+        self.0.sets.results()
+    }
+
     /// All of it, as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -253,6 +261,7 @@ impl Status {
             "subtrees": subtrees,
             "masters": masters,
             "state": {"error": state.error(), "failures": state.failures()},
+            "sets": BTreeMap::from(self.sets()),
         });
         format!("{json:#}\n")
     }

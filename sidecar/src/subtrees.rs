@@ -164,7 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_subtree_with_a_defect_is_withdrawn_and_started_again_and_the_others_go_on() {
         let (exports, state) = (ExportTable::new(), StateFolder::new(None));
-        let status = Status::new("web-0", Vec::new(), state.clone());
+        let status = Status::new("web-0", Vec::new(), state.clone(), Arc::default());
         let mut subtrees = Subtrees::new(Surroundings {
             desk: crate::write::Desk::closed(),
             place: Place::default(),

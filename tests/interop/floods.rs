@@ -27,11 +27,32 @@ const OBJECTS: &str = "
   - {name: up, oid: '2', syntax: Integer32, value: {source: app, metric: up}}
 ";
 
-/// A source with these `limits` answers with a flood: it is refused for one of these reasons, the values before it
-/// stand, memory stays within [`ROOM`], and all the while another subtree is walked and its source scraped.
+/// What a reading of JSON may take: the tree of a document has 16 MiB at most, beside the body that it is read from.
+const JSON_ROOM: u64 = 20 << 20;
+
+/// A kind of source that is flooded: what it is in a manifest, what it answers for a number, and what a reading may take.
+struct Kind {
+    source: &'static str,
+    page: fn(u32) -> String,
+    room: u64,
+}
+
+const PROMETHEUS: Kind = Kind { source: "prometheus: {", page: |number| format!("requests {number}\n"), room: ROOM };
+const JSON: Kind = Kind {
+    source: "json: {path: /, metrics: [{name: requests, path: $.requests}], ",
+    page: |number| format!("{{\"requests\": {number}}}"),
+    room: JSON_ROOM,
+};
+
 fn is_refused(master: MasterKind, limits: &str, flood: Reply, reasons: &[&str]) -> Result<()> {
+    is_refused_by(&PROMETHEUS, master, limits, flood, reasons)
+}
+
+/// A source with these `limits` answers with a flood: it is refused for one of these reasons, the values before it
+/// stand, memory stays within the kind's room, and all the while another subtree is walked and its source scraped.
+fn is_refused_by(kind: &Kind, master: MasterKind, limits: &str, flood: Reply, reasons: &[&str]) -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let (flooding, good) = (Exporter::with_page("requests 7\n")?, Exporter::with_page(PAGE)?);
+    let (flooding, good) = (Exporter::with_page(&(kind.page)(7))?, Exporter::with_page(PAGE)?);
     let endpoint = format!("interval: 1s, {limits}");
     let flooded = Manifest {
         port: flooding.port(),
@@ -41,7 +62,11 @@ fn is_refused(master: MasterKind, limits: &str, flood: Reply, reasons: &[&str]) 
         ..Manifest::default()
     };
     let other = Manifest { name: "other", oid: OTHER, port: good.port(), ..Manifest::default() };
-    let config = render_in(&sandbox, "config", &[context("acme"), flooded.yaml(), other.yaml()])?;
+    let config = render_in(
+        &sandbox,
+        "config",
+        &[context("acme"), flooded.yaml().replace("prometheus: {", kind.source), other.yaml()],
+    )?;
     let agent = master.start(&sandbox)?;
     let sidecar =
         Sidecar::start(&sandbox, SidecarOptions { config, masters: vec![agent.unix_url()], ..Default::default() })?;
@@ -64,8 +89,8 @@ fn is_refused(master: MasterKind, limits: &str, flood: Reply, reasons: &[&str]) 
     let seen = client.get(&[&format!("{BASE}.1.0"), &format!("{BASE}.2.0")])?;
     ensure!(seen == rows_under(BASE, &["1.0 = Gauge32: 7", "2.0 = INTEGER: 0"]), "{seen:?}");
     let grown = sidecar.memory()?.peak.saturating_sub(before);
-    ensure!(grown <= ROOM, "grown by {grown} bytes");
-    flooding.set(Reply::Page("requests 8\n".to_owned()));
+    ensure!(grown <= kind.room, "grown by {grown} bytes");
+    flooding.set(Reply::Page((kind.page)(8)));
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 8")
 }
 
@@ -134,4 +159,45 @@ fn a_line_of_100_mib_is_refused_at_its_limit(#[values(NetSnmp, Ours)] master: Ma
 fn a_header_of_1_mib_is_refused(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let flood = response(&format!("X: {}\r\n", "x".repeat(MIB)), b"requests 9\n".to_vec(), 11);
     is_refused(master, "bodySizeLimit: 1Gi", flood, &["message head is too large"])
+}
+
+#[rstest]
+#[case::by_its_length("Content-Length: 1073741824\r\n")]
+#[case::as_it_comes("")]
+fn json_of_1_gib_is_refused(#[case] headers: &str, #[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let flood = response(headers, b"[1, 2, 3, ".repeat(MIB / 10), 1024 * MIB);
+    is_refused_by(&JSON, master, "bodySizeLimit: 1Mi", flood, &["the body is longer than 1048576 bytes"])
+}
+
+#[rstest]
+fn json_that_drips_is_given_up(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let flood = Reply::acted(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"requests\": ")?;
+        loop {
+            stream.write_all(b" ")?;
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    });
+    is_refused_by(&JSON, master, "scrapeTimeout: 1s", flood, &["not done within 1s, while reading the body"])
+}
+
+#[rstest]
+fn json_that_redirects_for_ever_is_not_followed(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let flood =
+        Reply::acted(|stream| stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"));
+    is_refused_by(&JSON, master, "scrapeTimeout: 1s", flood, &["redirects are not followed"])
+}
+
+#[rstest]
+fn json_of_many_nodes_is_refused(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    // A million nodes from two octets each.
+    let flood = response("Content-Length: 2097153\r\n", [b"[0", b",0".repeat(MIB - 1).as_slice(), b"]"].concat(), 1);
+    let reasons = ["the document takes more than 16 MiB of memory"];
+    is_refused_by(&JSON, master, "bodySizeLimit: 16Mi", flood, &reasons)
+}
+
+#[rstest]
+fn json_that_changes_its_type_is_refused(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let flood = Reply::Page("{\"requests\": {\"total\": 9}}".to_owned());
+    is_refused_by(&JSON, master, "scrapeTimeout: 1s", flood, &["the metric requests: "])
 }

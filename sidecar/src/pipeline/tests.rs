@@ -97,7 +97,7 @@ struct Sidecar {
 impl Sidecar {
     fn start(state: StateFolder) -> Self {
         let exports = ExportTable::new();
-        let status = Status::new("web-0", Vec::new(), state.clone());
+        let status = Status::new("web-0", Vec::new(), state.clone(), Arc::default());
         let around = Surroundings {
             desk: crate::write::Desk::closed(),
             place: Place::default(),

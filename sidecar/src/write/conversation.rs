@@ -48,7 +48,10 @@ struct Item {
 }
 
 enum Phase {
-    Tested,
+    /// Every test so far was passed, or not.
+    Tested {
+        passed: bool,
+    },
     Committed,
     /// The commit failed, or was undone; whether everything is as it was.
     Undone(bool),
@@ -80,7 +83,7 @@ fn failed(error: ResponseError, item: usize) -> Verdict {
 pub(super) async fn run(desk: Arc<Inner>, mut steps: mpsc::Receiver<Asked>, verdicts: mpsc::Sender<(Header, Verdict)>) {
     let mut current: Option<Transaction> = None;
     loop {
-        let reserved = current.as_ref().is_some_and(|transaction| matches!(transaction.phase, Phase::Tested));
+        let reserved = current.as_ref().is_some_and(|transaction| matches!(transaction.phase, Phase::Tested { .. }));
         let step = if reserved {
             let Ok(step) = timeout(RESERVED, steps.recv()).await else {
                 settle(&desk, current.take()).await;
@@ -141,17 +144,22 @@ async fn settle(desk: &Inner, transaction: Option<Transaction>) {
 
 impl Transaction {
     fn new(id: u32) -> Self {
-        Self { id, phase: Phase::Tested, items: Vec::new(), maps: BTreeMap::new(), journalled: None }
+        Self { id, phase: Phase::Tested { passed: true }, items: Vec::new(), maps: BTreeMap::new(), journalled: None }
     }
 
     /// Everything is looked at, in the order of RFC 3416 section 4.2.5, and nothing is changed.
     async fn test(&mut self, desk: &Inner, context: &[u8], varbinds: &[VarBind], until: Instant) -> Verdict {
-        if !matches!(self.phase, Phase::Tested) {
+        let Phase::Tested { passed } = &mut self.phase else {
             return Verdict { error: ResponseError::GenErr, index: 0 };
-        }
+        };
+        // Until it is.
+        let before = std::mem::replace(passed, false);
         let tested = timeout_at(until.min(Instant::now() + LOOK), self.look(desk, context, varbinds)).await;
         let verdict = match tested {
-            Ok(Ok(())) => return ACCEPTED,
+            Ok(Ok(())) => {
+                self.phase = Phase::Tested { passed: before };
+                return ACCEPTED;
+            }
             Ok(Err(verdict)) => verdict,
             Err(_) => {
                 tracing::warn!("what a SET would write cannot be reached in time");
@@ -217,10 +225,12 @@ impl Transaction {
     /// Everything is written, or put back as it was.
     async fn commit(&mut self, desk: &Inner, until: Instant) -> Verdict {
         match self.phase {
-            Phase::Tested => {}
+            Phase::Tested { passed: true } => {}
             // snmpd asks once for each subtree.
             Phase::Committed => return ACCEPTED,
-            Phase::Undone(_) => return Verdict { error: ResponseError::CommitFailed, index: 0 },
+            Phase::Tested { passed: false } | Phase::Undone(_) => {
+                return Verdict { error: ResponseError::CommitFailed, index: 0 };
+            }
         }
         // Written within this time or put back within the rest.
         let write_until = until.checked_sub(UNDO).map_or(until, |until| until.min(Instant::now() + WRITE));
@@ -328,7 +338,7 @@ impl Transaction {
 
     async fn undo(&mut self, desk: &Inner, until: Instant) -> Verdict {
         match self.phase {
-            Phase::Tested => self.phase = Phase::Undone(true),
+            Phase::Tested { .. } => self.phase = Phase::Undone(true),
             Phase::Committed => self.put_back(desk, until).await,
             Phase::Undone(_) => {}
         }

@@ -95,6 +95,22 @@ pub struct Counts {
     pub recovered: AtomicU64,
 }
 
+impl Counts {
+    /// Each with its name.
+    #[must_use]
+    pub fn results(&self) -> [(&'static str, u64); 6] {
+        let named = [
+            ("committed", &self.committed),
+            ("refused", &self.refused),
+            ("failed", &self.failed),
+            ("undone", &self.undone),
+            ("not_undone", &self.not_undone),
+            ("recovered", &self.recovered),
+        ];
+        named.map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+}
+
 /// The desk of all SETs. Clones share it.
 #[derive(Clone)]
 pub struct Desk {
