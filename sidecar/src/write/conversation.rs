@@ -53,8 +53,8 @@ enum Phase {
         passed: bool,
     },
     Committed,
-    /// The commit failed, or was undone; whether everything is as it was.
-    Undone(bool),
+    /// The commit failed, or was undone: everything is as it was, or this item may not be.
+    Undone(Option<usize>),
 }
 
 struct Transaction {
@@ -338,20 +338,21 @@ impl Transaction {
 
     async fn undo(&mut self, desk: &Inner, until: Instant) -> Verdict {
         match self.phase {
-            Phase::Tested { .. } => self.phase = Phase::Undone(true),
+            Phase::Tested { .. } => self.phase = Phase::Undone(None),
             Phase::Committed => self.put_back(desk, until).await,
             Phase::Undone(_) => {}
         }
         match self.phase {
-            Phase::Undone(true) => ACCEPTED,
-            _ => Verdict { error: ResponseError::UndoFailed, index: 0 },
+            Phase::Undone(None) => ACCEPTED,
+            Phase::Undone(Some(item)) => failed(ResponseError::UndoFailed, item),
+            Phase::Tested { .. } | Phase::Committed => Verdict { error: ResponseError::UndoFailed, index: 0 },
         }
     }
 
     /// Puts back all that may have been written, the last first. One that fails does not keep the others from it.
     async fn put_back(&mut self, desk: &Inner, until: Instant) {
-        let mut whole = true;
-        for item in self.items.iter_mut().rev().filter(|item| item.written) {
+        let mut left = None;
+        for (i, item) in self.items.iter_mut().enumerate().rev().filter(|(_, item)| item.written) {
             let put = timeout_at(until, put_back(&desk.outside, &item.target, item.old.as_ref())).await;
             let put = put.unwrap_or_else(|_| Err(Fault::before("the time for it is over")));
             let (subtree, object) = (&item.target.subtree, &item.target.name);
@@ -362,16 +363,16 @@ impl Transaction {
                     tracing::info!(%subtree, object, "an object was put back as it was before the SET");
                 }
                 Err(fault) => {
-                    whole = false;
+                    left = Some(i);
                     desk.counts.not_undone.fetch_add(1, Ordering::Relaxed);
                     tracing::error!(%subtree, object, "an object could not be put back, and may keep what the SET wrote: {fault}");
                 }
             }
         }
-        if whole {
+        if left.is_none() {
             desk.counts.undone.fetch_add(1, Ordering::Relaxed);
         }
-        self.phase = Phase::Undone(whole);
+        self.phase = Phase::Undone(left);
     }
 }
 
