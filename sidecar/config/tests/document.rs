@@ -410,6 +410,30 @@ fn every_rule_of_other_sources_and_of_writes_refuses_what_it_is_there_for() {
             vec![("/scalars/0/write/configMap/key", json!("a/b"))],
             vec!["scalars[0].write.configMap.key: is not a key of a ConfigMap".to_owned()],
         ),
+        (
+            vec![("/scalars/1/write/http/body", json!("{}"))],
+            vec!["scalars[1].write.http.body: has neither ${value} nor ${name} in it".to_owned()],
+        ),
+        (
+            vec![("/scalars/1/write/http/body", json!("${value} ${user}"))],
+            vec!["scalars[1].write.http.body: has ${user} in it, which is neither ${value} nor ${name}".to_owned()],
+        ),
+        (
+            vec![("/scalars/1/write/http/body", json!("${value}".repeat(9000)))],
+            vec!["scalars[1].write.http.body: is longer than 65536 octets".to_owned()],
+        ),
+        (
+            vec![("/scalars/1/value/scale", json!(0.0))],
+            vec!["scalars[1].write: with a scale of 0 there is no knowing what to write".to_owned()],
+        ),
+        (
+            vec![("/scalars/1/value/rateMs", json!(60_000))],
+            vec!["scalars[1].write: a rate or a quantile cannot be written".to_owned()],
+        ),
+        (
+            vec![("/scalars/0/value", json!({"constant": "1"}))],
+            vec!["scalars[0].write: a constant cannot be written".to_owned()],
+        ),
     ]
     .into();
     let told = |changes: &[(&str, Json)]| refusals(&changed(serde_json::from_str(KINDS).unwrap(), changes));

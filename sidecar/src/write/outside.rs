@@ -172,7 +172,6 @@ impl Outside {
                 WriteMethod::Post => Method::POST,
                 WriteMethod::Patch => Method::PATCH,
             },
-            path: None,
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))],
             body: body.into(),
         };
@@ -237,7 +236,7 @@ impl Outside {
         };
         let headers =
             vec![(AUTHORIZATION, authorization), (CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        let ask = Ask { method, path: None, headers, body };
+        let ask = Ask { method, headers, body };
         let mut phase = Phase::default();
         let mut client = Client::new(endpoint, ca_folder, NamedPorts::default());
         let reply = client.exchange(&ask, limit, &mut phase).await.map_err(|cause| Fault::at(phase, &cause))?;

@@ -41,8 +41,6 @@ const MAX_LOCATION: usize = 200;
 pub(crate) struct Ask {
     /// The method.
     pub(crate) method: Method,
-    /// Path and query, where they are not the endpoint's own.
-    pub(crate) path: Option<String>,
     /// Headers besides the client's own.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
@@ -125,7 +123,7 @@ impl Client {
                 seconds.map_err(|error| Cause::Url(error.to_string()))?,
             ),
         ];
-        let ask = Ask { method: Method::GET, path: None, headers, body: Bytes::new() };
+        let ask = Ask { method: Method::GET, headers, body: Bytes::new() };
         let (mut connection, mut response) = self.request(&ask, phase).await?;
         check_status(response.status(), response.headers())?;
         let mut sink = begin(media_type::format(response.headers())?);
@@ -155,7 +153,7 @@ impl Client {
 
     /// Whether the endpoint takes a connection; nothing is sent over it.
     pub(crate) async fn knock(&mut self) -> Result<(), Cause> {
-        let target = self.target(None)?;
+        let target = self.target()?;
         let tls = match self.endpoint.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(self.tls.current(&self.folder)?.0),
@@ -167,7 +165,7 @@ impl Client {
     /// the meantime: then a request that changes nothing is sent once more over a new one; any other gets a new one from
     /// the first, so that it is never sent twice.
     async fn request(&mut self, ask: &Ask, phase: &mut Phase) -> Result<(Connection, Response<Incoming>), Cause> {
-        let target = self.target(ask.path.as_deref())?;
+        let target = self.target()?;
         let request = self.make_request(&target, ask)?;
         if !ask.is_safe() {
             self.connection = None;
@@ -241,9 +239,9 @@ impl Client {
         request.body(Full::new(ask.body.clone())).map_err(|error| Cause::Url(error.to_string()))
     }
 
-    /// Where a request goes: to this path, or to the endpoint's own.
-    fn target(&self, path: Option<&str>) -> Result<Target, Cause> {
-        let path = path.unwrap_or(&self.endpoint.path);
+    /// Where a request goes.
+    fn target(&self) -> Result<Target, Cause> {
+        let path = self.endpoint.path.as_str();
         let port = self.ports.resolve(&self.endpoint.port).ok_or_else(|| match &self.endpoint.port {
             Port::Name(name) => Cause::UnknownPort(name.clone()),
             Port::Number(port) => Cause::UnknownPort(port.to_string()),

@@ -53,7 +53,7 @@ impl Asker {
         let metrics = metrics.into_iter().filter(|metric| wanted.keeps(&metric.name)).map(Metric::new).collect();
         Self {
             client: Client::new(endpoint, place.folder, place.ports),
-            ask: Ask { method, path: None, headers: all, body: Bytes::from(body.unwrap_or_default()) },
+            ask: Ask { method, headers: all, body: Bytes::from(body.unwrap_or_default()) },
             body_size_limit,
             sample_limit,
             metrics,
