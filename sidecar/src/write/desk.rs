@@ -277,7 +277,7 @@ impl Inner {
         let served = within.max_by_key(|served| served.base.len())?;
         let below = name.strip_prefix(served.base.as_slice())?;
         let target = served.targets.iter().find(|target| below.starts_with(&target.object))?;
-        let is_instance = below.strip_prefix(target.object.as_slice()) == Some(&[0]);
+        let is_instance = below == target.instance();
         Some(Found { served: Arc::clone(served), target: Arc::clone(target), is_instance })
     }
 
@@ -323,7 +323,7 @@ impl Inner {
 impl Served {
     /// What an object shows.
     pub(super) fn value(&self, target: &Target) -> Option<Value> {
-        let at = [self.base.as_slice(), &target.object, &[0]].concat();
+        let at = [self.base.as_slice(), &target.instance()].concat();
         let view = self.view.load();
         match view.get(&at) {
             ValueRef::NoSuchObject | ValueRef::NoSuchInstance => None,
@@ -331,15 +331,11 @@ impl Served {
         }
     }
 
-    /// Shows an object's value from now on; none: what its source says.
+    /// Shows an object's value from now on; none: what its source says, from its next reading on.
     pub(super) fn show(&self, target: &Target, value: Option<Value>) {
-        let instance = [target.object.as_slice(), &[0]].concat();
-        let now = tokio::time::Instant::now().into_std();
-        match value {
-            Some(value) => self.overlay.put(instance, value, now + self.patience),
-            None => self.overlay.remove(&instance),
-        }
-        let view = MibView::clone(&self.view.load());
-        self.view.store(Arc::new(self.overlay.lay_over(view, now)));
+        let instance = target.instance();
+        let Some(value) = value else { return self.overlay.remove(&instance) };
+        let until = tokio::time::Instant::now().into_std() + self.patience;
+        self.view.store(Arc::new(self.overlay.put(&self.view.load(), instance, value, until)));
     }
 }

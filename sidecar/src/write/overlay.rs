@@ -21,9 +21,12 @@ struct Written {
 }
 
 impl Overlay {
-    /// Shows `value` at this place below the base, until then.
-    pub fn put(&self, instance: Vec<SubId>, value: Value, until: Instant) {
+    /// The view with `value` at this place below the base; it is laid over the next ones, too, until then.
+    #[must_use]
+    pub fn put(&self, view: &MibView, instance: Vec<SubId>, value: Value, until: Instant) -> MibView {
+        let shown = view.with(std::iter::once((instance.as_slice(), value.as_ref())));
         self.lock().insert(instance, Written { value, until });
+        shown
     }
 
     /// Shows what the samples say of this place.
@@ -31,7 +34,8 @@ impl Overlay {
         self.lock().remove(instance);
     }
 
-    /// The view with what was written; what the view has by itself by now, and what has had its time, is forgotten.
+    /// The view, as the sources have it, with what was written; what it has by itself by now, and what has had its time, is
+    /// forgotten.
     #[must_use]
     pub fn lay_over(&self, view: MibView, now: Instant) -> MibView {
         let mut written = self.lock();
@@ -43,6 +47,9 @@ impl Overlay {
             let at = [base.as_slice(), instance].concat();
             now < written.until && view.get(&at) != written.value.as_ref()
         });
+        if written.is_empty() {
+            return view;
+        }
         view.with(written.iter().map(|(instance, written)| (instance.as_slice(), written.value.as_ref())))
     }
 
@@ -76,8 +83,11 @@ mod tests {
     fn what_was_written_is_shown_until_the_source_has_it() {
         let (overlay, now) = (Overlay::default(), Instant::now());
         let (until, later) = (now + Duration::from_secs(9), now + Duration::from_secs(1));
-        overlay.put(vec![1, 0], Value::Integer(5), until);
-        overlay.put(vec![2, 0], Value::Integer(6), until);
+        let over = overlay.put(&view(1), vec![1, 0], Value::Integer(5), until);
+        assert_eq!(shown(&over, "1.3.1.0"), Some(5));
+        // What is shown has the first by now, but not because its source has it.
+        let over = overlay.put(&over, vec![2, 0], Value::Integer(6), until);
+        assert_eq!((shown(&over, "1.3.1.0"), shown(&over, "1.3.2.0"), over.len()), (Some(5), Some(6), 2));
         let over = overlay.lay_over(view(1), now);
         assert_eq!((shown(&over, "1.3.1.0"), shown(&over, "1.3.2.0"), over.len()), (Some(5), Some(6), 2));
         assert_eq!(shown(&overlay.lay_over(view(1), later), "1.3.1.0"), Some(5));
@@ -91,7 +101,8 @@ mod tests {
     #[test]
     fn a_source_that_never_has_it_is_right_in_the_end() {
         let (overlay, now) = (Overlay::default(), Instant::now());
-        overlay.put(vec![1, 0], Value::Integer(5), now + Duration::from_secs(9));
+        let over = overlay.put(&view(1), vec![1, 0], Value::Integer(5), now + Duration::from_secs(9));
+        assert_eq!(shown(&over, "1.3.1.0"), Some(5));
         assert_eq!(shown(&overlay.lay_over(view(1), now + Duration::from_secs(9)), "1.3.1.0"), Some(1));
     }
 }

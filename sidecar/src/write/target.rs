@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentx::{Oid, ResponseError, Value};
+use agentx::{Oid, ResponseError, SubId, Value};
 use regex_lite::Regex;
 use sidecar_config::{Length, MetricValue, Range, Scalar, Syntax, Violation, WriteKind, whole_text};
 
@@ -56,6 +56,12 @@ impl Target {
             scale: scale.unwrap_or(1.0),
             offset: offset.unwrap_or(0.0),
         }))
+    }
+
+    /// The arcs of its one instance, below the base.
+    #[must_use]
+    pub fn instance(&self) -> Vec<SubId> {
+        [self.object.as_slice(), &[0]].concat()
     }
 
     /// What is written for `value`.
