@@ -33,6 +33,7 @@ use crate::{
     cli::{Invocation, RunArgs},
     commands,
     config::Watch,
+    defect::resume_panic,
     exports::ExportTable,
     gates::Gates,
     mapping,
@@ -170,11 +171,7 @@ fn start_sessions(subagents: Vec<Subagent>, watcher: Watcher) -> io::Result<ones
             sessions.spawn_local(subagent.run(async move { stop.triggered().await }));
         }
         while let Some(ended) = sessions.join_next().await {
-            if let Err(error) = ended
-                && let Ok(panic) = error.try_into_panic()
-            {
-                std::panic::resume_unwind(panic);
-            }
+            resume_panic(ended);
         }
         drop(watcher);
     };

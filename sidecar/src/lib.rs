@@ -8,6 +8,7 @@ pub mod app;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod defect;
 pub mod exports;
 pub mod gates;
 pub mod give_way;

@@ -40,6 +40,7 @@ pub use tls::TlsFiles;
 pub use url::{MasterUrl, MasterUrlError};
 
 use crate::{
+    defect::resume_panic,
     session::{Exports, Jitter},
     write::Desk,
 };
@@ -144,15 +145,6 @@ impl Subagent {
 /// The keys of a hasher are random: all that is needed is that no two sidecars wait in step.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
-}
-
-/// A thread whose sessions have a defect must not live on without them.
-fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 /// Looks for the master's addresses again and again, for ever.

@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     config::{Document, SubtreeName},
+    defect::resume_panic,
     exports::ExportTable,
     mapping::{Assignments, Mapper},
     mib_view::MibView,
@@ -252,15 +253,6 @@ impl Sources {
 
     fn are_all_tried(&self) -> bool {
         self.tried.iter().all(|tried| *tried)
-    }
-}
-
-/// A defect in a source's task is its subtree's.
-fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     journal::{Entry, Journal},
     outside::Fault,
 };
-use crate::{config::SubtreeName, mib_view::MibView, session::Verdict, state::StateFolder};
+use crate::{config::SubtreeName, defect::resume_panic, mib_view::MibView, session::Verdict, state::StateFolder};
 
 /// How many steps of a connection may wait: a master waits for each answer.
 const STEPS: usize = 64;
@@ -225,11 +225,7 @@ async fn run(inner: Arc<Inner>, mut connections: mpsc::Receiver<Ends>) {
                 }
                 None => return std::future::pending().await,
             },
-            Some(ended) = conversations.join_next() => if let Err(error) = ended
-                && let Ok(panic) = error.try_into_panic()
-            {
-                std::panic::resume_unwind(panic);
-            },
+            Some(ended) = conversations.join_next() => resume_panic(ended),
         }
     }
 }
