@@ -4,31 +4,19 @@ use anyhow::{Result, ensure};
 use harness::Cluster;
 use serde_json::json;
 
-use crate::tenant::{Tenant, new_base, value_at};
+use crate::{
+    manifests::settings_subtree,
+    tenant::{Tenant, new_base, value_at},
+};
 
-/// A subtree that shows a text and a number with names of a ConfigMap.
-fn subtree(base: &str, context: &str) -> String {
-    format!(
-        "
-apiVersion: snmp-operator.dev/v1alpha1
-kind: SnmpSubtree
-metadata: {{name: settings}}
-spec:
-  oid: {base}
-  contextRefs: [{context}]
-  selector: {{matchLabels: {{app: web}}}}
-  sources:
-  - {{name: settings, configMap: {{name: settings}}}}
-  scalars:
-  - {{name: motd, oid: '1', syntax: DisplayString, value: {{source: settings, metric: motd}}}}
+/// A text and a number with names, of a ConfigMap.
+const SCALARS: &str = "
+  - {name: motd, oid: '1', syntax: DisplayString, value: {source: settings, metric: motd}}
   - name: logLevel
     oid: '2'
     syntax: Integer32
-    enum: {{error: 1, info: 3, debug: 4}}
-    value: {{source: settings, metric: log_level}}
-"
-    )
-}
+    enum: {error: 1, info: 3, debug: 4}
+    value: {source: settings, metric: log_level}";
 
 #[test]
 fn a_config_map_is_seen_as_it_is_now() -> Result<()> {
@@ -41,7 +29,7 @@ fn a_config_map_is_seen_as_it_is_now() -> Result<()> {
         "data": {"motd": "hello", "log_level": "info", "password": "tell-no-one"},
     });
     tenant.namespace.apply(&map.to_string())?;
-    tenant.apply(&subtree(&base, tenant.name()))?;
+    tenant.apply(&settings_subtree(&base, tenant.name(), SCALARS))?;
     tenant.run_application(1)?;
     let (motd, level) = (format!("{base}.1.0"), format!("{base}.2.0"));
     let shows = |text: &str, number: i128| {

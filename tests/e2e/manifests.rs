@@ -37,6 +37,38 @@ spec:
     )
 }
 
+/// A subtree of the ConfigMap `settings`, with these items of `scalars`.
+pub(crate) fn settings_subtree(base: &str, context: &str, scalars: &str) -> String {
+    format!(
+        "
+apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpSubtree
+metadata: {{name: settings}}
+spec:
+  oid: {base}
+  contextRefs: [{context}]
+  selector: {{matchLabels: {{app: web}}}}
+  sources:
+  - {{name: settings, configMap: {{name: settings}}}}
+  scalars:{scalars}
+"
+    )
+}
+
+/// The ConfigMap `settings`, which may be shown and written, with this data.
+pub(crate) fn writable_settings(data: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  labels: {{snmp-operator.dev/readable: 'true', snmp-operator.dev/writable: 'true'}}
+data: {data}
+---"
+    )
+}
+
 /// The pods' template of the application: a real exporter, without any privilege.
 fn pod(containers_name: &str, indent: usize) -> String {
     let template = format!(

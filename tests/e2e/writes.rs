@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     installation::SYSTEM,
+    manifests::{settings_subtree, writable_settings},
     tenant::{Tenant, new_base, value_at},
 };
 
@@ -47,33 +48,14 @@ impl<'a> Sidecar<'a> {
 
 /// A ConfigMap that is shown and may be written, and a subtree that does both.
 fn settings(base: &str, context: &str) -> String {
-    format!(
-        "
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: settings
-  labels: {{snmp-operator.dev/readable: 'true', snmp-operator.dev/writable: 'true'}}
-data: {{log_level: info, password: tell-no-one}}
----
-apiVersion: snmp-operator.dev/v1alpha1
-kind: SnmpSubtree
-metadata: {{name: settings}}
-spec:
-  oid: {base}
-  contextRefs: [{context}]
-  selector: {{matchLabels: {{app: web}}}}
-  sources:
-  - {{name: settings, configMap: {{name: settings}}}}
-  scalars:
+    let scalars = "
   - name: logLevel
     oid: '1'
     syntax: Integer32
-    enum: {{error: 1, info: 3, debug: 4}}
-    value: {{source: settings, metric: log_level}}
-    write: {{configMap: {{name: settings, key: log_level}}}}
-"
-    )
+    enum: {error: 1, info: 3, debug: 4}
+    value: {source: settings, metric: log_level}
+    write: {configMap: {name: settings, key: log_level}}";
+    writable_settings("{log_level: info, password: tell-no-one}") + &settings_subtree(base, context, scalars)
 }
 
 /// A ConfigMap with three settings that an NMS may change.
@@ -90,28 +72,8 @@ fn three(base: &str, context: &str) -> String {
         scalar(2, "logLevel", "syntax: Integer32, enum: {error: 1, info: 3, debug: 4}"),
         scalar(3, "connectionLimit", "syntax: Gauge32, range: {min: 1, max: 1000}"),
     ];
-    format!(
-        "
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: settings
-  labels: {{snmp-operator.dev/readable: 'true', snmp-operator.dev/writable: 'true'}}
-data: {{hostName: web-1, logLevel: info, connectionLimit: '100'}}
----
-apiVersion: snmp-operator.dev/v1alpha1
-kind: SnmpSubtree
-metadata: {{name: settings}}
-spec:
-  oid: {base}
-  contextRefs: [{context}]
-  selector: {{matchLabels: {{app: web}}}}
-  sources:
-  - {{name: settings, configMap: {{name: settings}}}}
-  scalars:{}
-",
-        scalars.concat()
-    )
+    writable_settings("{hostName: web-1, logLevel: info, connectionLimit: '100'}")
+        + &settings_subtree(base, context, &scalars.concat())
 }
 
 #[test]

@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use harness::{
     Exporter,
     MasterKind::{self, NetSnmp, Ours},
-    Reply, Sandbox, Sidecar, SidecarOptions,
+    Random, Reply, Sandbox, Sidecar, SidecarOptions, SourceFault,
 };
 use rstest::rstest;
 
@@ -171,20 +171,14 @@ fn json_of_1_gib_is_refused(#[case] headers: &str, #[values(NetSnmp, Ours)] mast
 
 #[rstest]
 fn json_that_drips_is_given_up(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
-    let flood = Reply::acted(|stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"requests\": ")?;
-        loop {
-            stream.write_all(b" ")?;
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-    });
+    let page = (JSON.page)(9) + &" ".repeat(10_000);
+    let flood = SourceFault::Drip.reply(page, "requests", &mut Random::new(1));
     is_refused_by(&JSON, master, "scrapeTimeout: 1s", flood, &["not done within 1s, while reading the body"])
 }
 
 #[rstest]
 fn json_that_redirects_for_ever_is_not_followed(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
-    let flood =
-        Reply::acted(|stream| stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"));
+    let flood = SourceFault::Redirect.reply((JSON.page)(9), "requests", &mut Random::new(1));
     is_refused_by(&JSON, master, "scrapeTimeout: 1s", flood, &["redirects are not followed"])
 }
 

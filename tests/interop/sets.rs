@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use harness::{
     Agent, Application,
     MasterKind::{self, NetSnmp, Ours},
-    Sandbox, Sidecar, SidecarOptions, example, http, pod_labels, render,
+    Sandbox, Sidecar, example, http, render,
 };
 use rstest::rstest;
 
@@ -27,15 +27,7 @@ impl World {
         let application = Application::settings(&sandbox)?;
         let config = render(&[example("settings").join("subtree.yaml")], "default", &sandbox.path("config"))?;
         let agent = master.start(&sandbox)?;
-        let options = SidecarOptions {
-            config,
-            masters: vec![agent.unix_url()],
-            labels: Some(sandbox.write("labels", pod_labels(&[("app", "settings")]))?),
-            state: Some(sandbox.folder("state")?),
-            ports: vec![format!("http={}", application.port)],
-            ..SidecarOptions::default()
-        };
-        let sidecar = Sidecar::start(&sandbox, options)?;
+        let sidecar = application.start_sidecar(&sandbox, &config, agent.unix_url())?;
         let world = Self { sidecar, agent, application, sandbox };
         world.sandbox.wait_for("the settings to show", || world.shows("1.0", &octets("web-1")))?;
         Ok(world)
@@ -183,7 +175,7 @@ fn a_sidecar_that_is_killed_within_a_set_puts_it_back(#[values(NetSnmp, Ours)] m
         ensure!(set.join().expect("the thread does not panic").is_err(), "the SET was taken");
         Ok(())
     })?;
-    let journal = std::fs::read_to_string(world.sandbox.path("state").join("writes.json"))?;
+    let journal = std::fs::read_to_string(world.sandbox.path("sidecar-settings.state").join("writes.json"))?;
     ensure!(journal.contains("web-1"), "what to put back: {journal}");
     world.sidecar.start_again()?;
     world.sandbox.wait_for("what was there to be put back", || world.has(AT_FIRST))?;
