@@ -51,8 +51,7 @@ impl Subtrees {
                 if let Some(task) = &running.task {
                     task.abort();
                 }
-                self.around.exports.remove(name);
-                self.around.desk.withdraw(name);
+                self.around.withdraw(name);
                 self.around.status.remove_subtree(name);
             }
             stays
@@ -94,8 +93,7 @@ impl Subtrees {
                 .find(|(_, running)| running.task.as_ref().is_some_and(|task| task.id() == error.id()));
             let Some((name, running)) = failed else { continue };
             tracing::error!(subtree = %name, %error, "a defect: the subtree is withdrawn, and started again soon");
-            self.around.exports.remove(name);
-            self.around.desk.withdraw(name);
+            self.around.withdraw(name);
             self.around.status.subtree(name, |status| {
                 status.exported = false;
                 status.error = Some(format!("a defect of the sidecar: {error}"));

@@ -53,6 +53,14 @@ pub struct Surroundings {
     pub status: Status,
 }
 
+impl Surroundings {
+    /// Nothing of a subtree is shown any more, or can be written.
+    pub fn withdraw(&self, subtree: &SubtreeName) {
+        self.exports.remove(subtree);
+        self.desk.withdraw(subtree);
+    }
+}
+
 /// One subtree, running.
 pub struct Pipeline {
     name: SubtreeName,
