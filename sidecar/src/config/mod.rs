@@ -8,6 +8,7 @@ mod watch;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use sidecar_config::{Oid, ParseError, Valid};
 
 use crate::labels::{self, Labels};
@@ -16,7 +17,7 @@ use folder::{Change, ReadError};
 pub use watch::Watch;
 
 /// An SnmpSubtree's namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubtreeName {
     /// Its namespace.
     pub namespace: String,

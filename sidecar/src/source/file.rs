@@ -12,7 +12,7 @@ use super::Cause;
 const MAX_FILE: u64 = 1 << 20;
 
 /// Reads a file of the configuration folder.
-pub(crate) fn read(folder: &Path, name: &str) -> Result<Vec<u8>, Cause> {
+pub(super) fn read(folder: &Path, name: &str) -> Result<Vec<u8>, Cause> {
     let bad = |problem| Cause::BadFile { name: name.to_owned(), problem };
     let mut components = Path::new(name).components();
     let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {

@@ -2,7 +2,7 @@
 
 mod config_map;
 mod error;
-pub(crate) mod file;
+mod file;
 mod health;
 pub(crate) mod http;
 mod json;

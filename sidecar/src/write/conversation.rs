@@ -60,6 +60,8 @@ enum Phase {
 struct Transaction {
     id: u32,
     phase: Phase,
+    /// What it has reserved.
+    reserved: Vec<Arc<Target>>,
     items: Vec<Item>,
     /// The ConfigMaps as they were at the test.
     maps: BTreeMap<String, ConfigMap>,
@@ -71,6 +73,15 @@ struct Transaction {
 enum Request {
     Http(usize),
     ConfigMap(String, Vec<usize>),
+}
+
+impl Request {
+    fn items(&self) -> &[usize] {
+        match self {
+            Self::Http(item) => std::slice::from_ref(item),
+            Self::ConfigMap(_, items) => items,
+        }
+    }
 }
 
 const ACCEPTED: Verdict = Verdict { error: ResponseError::NoError, index: 0 };
@@ -95,27 +106,24 @@ pub(super) async fn run(desk: Arc<Inner>, mut steps: mpsc::Receiver<Asked>, verd
         };
         let Some(Asked { header, doing, until }) = step else { break };
         let until = Instant::from_std(until);
+        let id = header.transaction_id;
         let verdict = match doing {
             Doing::Test { context, varbinds } => {
-                if current.as_ref().is_none_or(|transaction| transaction.id != header.transaction_id) {
-                    // A master has one at a time: the last one is over.
-                    settle(&desk, current.take()).await;
-                }
-                let transaction = current.get_or_insert_with(|| Transaction::new(header.transaction_id));
+                // A master has one at a time: another one is over.
+                settle(&desk, current.take_if(|transaction| transaction.id != id)).await;
+                let transaction = current.get_or_insert_with(|| Transaction::new(id));
                 transaction.test(&desk, &context, &varbinds, until).await
             }
             Doing::Cleanup => {
-                if current.as_ref().is_some_and(|transaction| transaction.id == header.transaction_id) {
-                    settle(&desk, current.take()).await;
-                }
+                settle(&desk, current.take_if(|transaction| transaction.id == id)).await;
                 continue;
             }
-            Doing::Commit => match current.as_mut().filter(|transaction| transaction.id == header.transaction_id) {
+            Doing::Commit => match current.as_mut().filter(|transaction| transaction.id == id) {
                 Some(transaction) => transaction.commit(&desk, until).await,
                 None => Verdict { error: ResponseError::CommitFailed, index: 0 },
             },
-            Doing::Undo => match current.as_mut().filter(|transaction| transaction.id == header.transaction_id) {
-                Some(transaction) => transaction.undo(&desk, until.min(Instant::now() + ROLL_BACK)).await,
+            Doing::Undo => match current.as_mut().filter(|transaction| transaction.id == id) {
+                Some(transaction) => transaction.undo(&desk, until).await,
                 None => Verdict { error: ResponseError::UndoFailed, index: 0 },
             },
         };
@@ -137,14 +145,15 @@ async fn settle(desk: &Inner, transaction: Option<Transaction>) {
     if let Some(journalled) = transaction.journalled {
         desk.journal.settle(|entry| entry.transaction == journalled).await;
     }
-    for item in &transaction.items {
-        desk.release(&item.target);
+    for target in &transaction.reserved {
+        desk.release(target);
     }
 }
 
 impl Transaction {
     fn new(id: u32) -> Self {
-        Self { id, phase: Phase::Tested { passed: true }, items: Vec::new(), maps: BTreeMap::new(), journalled: None }
+        let (reserved, items, maps) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { id, phase: Phase::Tested { passed: true }, reserved, items, maps, journalled: None }
     }
 
     /// Everything is looked at, in the order of RFC 3416 section 4.2.5, and nothing is changed.
@@ -179,35 +188,29 @@ impl Transaction {
                 return Err(refused(ResponseError::NoCreation));
             }
             let (served, target) = (found.served, found.target);
-            let ours = self.items.iter().any(|item| Arc::ptr_eq(&item.target, &target));
-            if !ours && !desk.hold(&target) {
-                tracing::info!(subtree = %target.subtree, object = target.name, "another SET has the object");
-                return Err(refused(ResponseError::ResourceUnavailable));
-            }
-            let shown_before = served.value(&target);
-            // Reserved from here on, whatever comes.
-            let item = Item { served, target, new, shown: value.clone(), shown_before, old: None, written: false };
-            self.items.push(item);
-            let old = self.old(desk).await;
-            let Some(item) = self.items.last_mut() else { return Err(refused(ResponseError::GenErr)) };
-            match old {
-                Ok(old) => item.old = old,
-                Err(fault) => {
-                    tracing::warn!(subtree = %item.target.subtree, object = item.target.name, "a SET is refused: {fault}");
+            if !self.reserved.iter().any(|reserved| Arc::ptr_eq(reserved, &target)) {
+                if !desk.hold(&target) {
+                    tracing::info!(subtree = %target.subtree, object = target.name, "another SET has the object");
                     return Err(refused(ResponseError::ResourceUnavailable));
                 }
+                self.reserved.push(Arc::clone(&target));
             }
+            let shown_before = served.value(&target);
+            let old = self.old(desk, &target, shown_before.as_ref()).await.map_err(|fault| {
+                tracing::warn!(subtree = %target.subtree, object = target.name, "a SET is refused: {fault}");
+                refused(ResponseError::ResourceUnavailable)
+            })?;
+            self.items.push(Item { served, target, new, shown: value.clone(), shown_before, old, written: false });
         }
         Ok(())
     }
 
-    /// What the last item's object has now; and that it can be reached.
-    async fn old(&mut self, desk: &Inner) -> Result<Option<Text>, Fault> {
-        let Some(item) = self.items.last() else { return Ok(None) };
-        match &item.target.kind {
+    /// What an object has now that shows this; and that it can be reached.
+    async fn old(&mut self, desk: &Inner, target: &Target, shown: Option<&Value>) -> Result<Option<Text>, Fault> {
+        match &target.kind {
             WriteKind::Http(http) => {
+                let old = shown.and_then(|value| target.text(value).ok());
                 let unknown = "its present value is not known, and so could not be put back";
-                let old = item.shown_before.as_ref().and_then(|value| item.target.text(value).ok());
                 let old = old.ok_or_else(|| Fault::before(unknown))?;
                 desk.outside.knock(http).await?;
                 Ok(Some(old))
@@ -234,11 +237,8 @@ impl Transaction {
         }
         // Written within this time or put back within the rest.
         let write_until = until.checked_sub(UNDO).map_or(until, |until| until.min(Instant::now() + WRITE));
-        let written = match timeout_at(write_until, self.write(desk)).await {
-            Ok(written) => written,
-            Err(_) => Err((0, Fault::before("the time for it is over"))),
-        };
-        let Err((item, fault)) = written else {
+        let written = timeout_at(write_until, self.write(desk)).await;
+        let Err((item, fault)) = written.unwrap_or_else(|_| Err((0, Fault::late()))) else {
             self.phase = Phase::Committed;
             desk.counts.committed.fetch_add(1, Ordering::Relaxed);
             for item in &self.items {
@@ -258,8 +258,7 @@ impl Transaction {
         let transaction = desk.journal.next_transaction();
         let entry = |item: &Item| Entry {
             transaction,
-            namespace: item.target.subtree.namespace.clone(),
-            subtree: item.target.subtree.name.clone(),
+            subtree: item.target.subtree.clone(),
             object: item.target.object.clone(),
             old: item.old.clone(),
         };
@@ -268,27 +267,23 @@ impl Transaction {
             return Err((0, Fault::before("the journal cannot be saved")));
         }
         for request in self.requests() {
-            let first = match &request {
-                Request::Http(item) => *item,
-                Request::ConfigMap(_, items) => items.first().copied().unwrap_or_default(),
-            };
-            self.mark(&request, true);
+            self.mark(request.items(), true);
             let sent = match &request {
                 Request::Http(item) => match self.items.get(*item).map(|item| (&item.target.kind, &item.new)) {
                     Some((WriteKind::Http(http), new)) => desk.outside.send(http, new).await,
                     _ => Ok(()),
                 },
                 Request::ConfigMap(name, items) => {
-                    let data = self.keys(items, |item| Some(item.new.plain().to_owned()));
+                    let data = self.keys(items);
                     let version = self.maps.get(name).map(|map| map.resource_version.clone());
                     desk.outside.change(name, version.as_deref(), &data).await
                 }
             };
             if let Err(fault) = sent {
                 if fault.nothing_written() {
-                    self.mark(&request, false);
+                    self.mark(request.items(), false);
                 }
-                return Err((first, fault));
+                return Err((request.items().first().copied().unwrap_or_default(), fault));
             }
         }
         Ok(())
@@ -315,22 +310,19 @@ impl Transaction {
         requests
     }
 
-    fn mark(&mut self, request: &Request, written: bool) {
-        let of = match request {
-            Request::Http(item) => std::slice::from_ref(item),
-            Request::ConfigMap(_, items) => items,
-        };
-        for item in of {
+    fn mark(&mut self, items: &[usize], written: bool) {
+        for item in items {
             if let Some(item) = self.items.get_mut(*item) {
                 item.written = written;
             }
         }
     }
 
-    fn keys(&self, items: &[usize], text: impl Fn(&Item) -> Option<String>) -> BTreeMap<String, Option<String>> {
+    /// What these items write, by their keys.
+    fn keys(&self, items: &[usize]) -> BTreeMap<String, Option<String>> {
         let items = items.iter().filter_map(|item| self.items.get(*item));
         let keys = items.filter_map(|item| match &item.target.kind {
-            WriteKind::ConfigMap(key) => Some((key.key.clone(), text(item))),
+            WriteKind::ConfigMap(key) => Some((key.key.clone(), Some(item.new.plain().to_owned()))),
             WriteKind::Http(_) => None,
         });
         keys.collect()
@@ -354,7 +346,7 @@ impl Transaction {
         let mut left = None;
         for (i, item) in self.items.iter_mut().enumerate().rev().filter(|(_, item)| item.written) {
             let put = timeout_at(until, put_back(&desk.outside, &item.target, item.old.as_ref())).await;
-            let put = put.unwrap_or_else(|_| Err(Fault::before("the time for it is over")));
+            let put = put.unwrap_or_else(|_| Err(Fault::late()));
             let (subtree, object) = (&item.target.subtree, &item.target.name);
             match put {
                 Ok(()) => {

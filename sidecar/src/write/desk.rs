@@ -233,7 +233,7 @@ async fn run(inner: Arc<Inner>, mut connections: mpsc::Receiver<Ends>) {
 /// Puts back what the journal has from before the start. Until that is done no one else writes these objects.
 async fn recover(inner: Arc<Inner>) {
     let mut left = inner.journal.entries();
-    inner.held().extend(left.iter().map(|entry| (entry.subtree(), entry.object.clone())));
+    inner.held().extend(left.iter().map(|entry| (entry.subtree.clone(), entry.object.clone())));
     if !left.is_empty() {
         tracing::warn!(objects = left.len(), "SETs were under way when the sidecar ended: they are put back");
     }
@@ -246,7 +246,7 @@ async fn recover(inner: Arc<Inner>) {
         for entry in left.into_iter().rev() {
             if inner.recover_one(&entry).await {
                 inner.journal.settle(|other| *other == entry).await;
-                inner.held().remove(&(entry.subtree(), entry.object));
+                inner.held().remove(&(entry.subtree, entry.object));
             } else {
                 again.insert(0, entry);
             }
@@ -288,16 +288,16 @@ impl Inner {
 
     /// Puts an object back as it was before a crash. Whether that is settled: done, or refused for good.
     async fn recover_one(&self, entry: &Entry) -> bool {
-        let subtree = entry.subtree();
+        let subtree = &entry.subtree;
         let target = self
             .served()
-            .get(&subtree)
+            .get(subtree)
             .and_then(|served| served.targets.iter().find(|target| target.object == entry.object).map(Arc::clone));
         // The configuration may not be read yet; and what it no longer has may come back.
         let Some(target) = target else { return false };
         let put = conversation::put_back(&self.outside, &target, entry.old.as_ref());
         let put = timeout(PUT_BACK, put).await;
-        match put.unwrap_or_else(|_| Err(Fault::before("the time for it is over"))) {
+        match put.unwrap_or_else(|_| Err(Fault::late())) {
             Ok(()) => {
                 self.counts.recovered.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%subtree, object = target.name, "an object is put back as it was before the SET");

@@ -13,17 +13,10 @@ use crate::{config::SubtreeName, state::StateFolder};
 pub(super) struct Entry {
     /// Which transaction it is of.
     pub(super) transaction: u64,
-    pub(super) namespace: String,
-    pub(super) subtree: String,
+    pub(super) subtree: SubtreeName,
     pub(super) object: Oid,
     /// None: the key was not there.
     pub(super) old: Option<Text>,
-}
-
-impl Entry {
-    pub(super) fn subtree(&self) -> SubtreeName {
-        SubtreeName { namespace: self.namespace.clone(), name: self.subtree.clone() }
-    }
 }
 
 /// The journal of all connections.

@@ -1,6 +1,9 @@
 //! Where SETs go: the application's HTTP endpoint, and ConfigMaps by way of the operator.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use hyper::{
@@ -9,12 +12,12 @@ use hyper::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use sidecar_config::{Endpoint, HttpWrite, Port, Scheme, Tls, WriteMethod};
+use sidecar_config::{Authorization, Endpoint, HttpWrite, Port, Scheme, Tls, WriteMethod};
 
 use super::Text;
 use crate::source::{
-    NamedPorts, Phase, Place, file,
-    http::{Ask, Client, Reply},
+    Cause, NamedPorts, Phase, Place,
+    http::{Ask, Client, Reply, credential},
 };
 
 /// The longest answer to a write that is read, in octets. No one needs what it says.
@@ -101,14 +104,19 @@ pub struct Outside {
 
 impl Fault {
     /// Before anything was sent.
-    pub(super) fn before(message: &(impl ToString + ?Sized)) -> Self {
-        Self { message: message.to_string(), extent: Extent::Nothing }
+    pub(super) fn before(message: impl Into<String>) -> Self {
+        Self { message: message.into(), extent: Extent::Nothing }
+    }
+
+    /// Nobody waits for it any longer.
+    pub(super) fn late() -> Self {
+        Self { message: "the time for it is over".to_owned(), extent: Extent::Unknown }
     }
 
     /// Without an answer, in this phase.
-    fn at(phase: Phase, message: &(impl ToString + ?Sized)) -> Self {
+    fn at(phase: Phase, cause: &Cause) -> Self {
         let extent = if phase == Phase::Connecting { Extent::Nothing } else { Extent::Unknown };
-        Self { message: message.to_string(), extent }
+        Self { message: cause.to_string(), extent }
     }
 
     /// By an answer with this status.
@@ -151,7 +159,7 @@ impl Outside {
     /// # Errors
     /// It does not, or there is no knowing how to reach it.
     pub async fn knock(&self, http: &HttpWrite) -> Result<(), Fault> {
-        self.client(&http.endpoint).knock().await.map_err(|cause| Fault::before(&cause))
+        self.client(&http.endpoint).knock().await.map_err(|cause| Fault::before(cause.to_string()))
     }
 
     /// Sends the request of a SET.
@@ -191,7 +199,7 @@ impl Outside {
     pub async fn read(&self, name: &str) -> Result<ConfigMap, Fault> {
         let reply = self.ask_operator(name, Method::GET, Bytes::new(), CONFIG_MAP).await?;
         serde_json::from_slice(&reply.body)
-            .map_err(|error| Fault::before(&format!("the operator's answer is not as it should be: {error}")))
+            .map_err(|error| Fault::before(format!("the operator's answer is not as it should be: {error}")))
     }
 
     /// Writes keys of a ConfigMap, or takes those away that have no text; of the one with this version alone, if any is given.
@@ -215,17 +223,12 @@ impl Outside {
         let Some(Operator { url, ca, token }) = &self.operator else {
             return Err(Fault::before("ConfigMaps are written by way of the operator: --operator is not given"));
         };
-        let parts = |path: &PathBuf| {
-            let name = path.file_name()?.to_str()?.to_owned();
-            Some((path.parent()?.to_owned(), name))
-        };
         let (Some((ca_folder, ca_file)), Some((token_folder, token_file))) = (parts(ca), parts(token)) else {
             return Err(Fault::before("the files of --master-ca and --master-token have no names"));
         };
-        let token = file::read(&token_folder, &token_file).map_err(|cause| Fault::before(&cause))?;
-        let mut authorization = HeaderValue::from_bytes(&[b"Bearer ", token.trim_ascii()].concat())
-            .map_err(|_| Fault::before("the token has a character in it that no HTTP header can have"))?;
-        authorization.set_sensitive(true);
+        let bearer = Authorization::Bearer { credentials_file: token_file };
+        let authorization =
+            credential::header(&bearer, token_folder).map_err(|cause| Fault::before(cause.to_string()))?;
         let endpoint = Endpoint {
             scheme: Scheme::Https,
             host: url.host.clone(),
@@ -238,7 +241,7 @@ impl Outside {
             vec![(AUTHORIZATION, authorization), (CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         let ask = Ask { method, headers, body };
         let mut phase = Phase::default();
-        let mut client = Client::new(endpoint, ca_folder, NamedPorts::default());
+        let mut client = Client::new(endpoint, ca_folder.to_owned(), NamedPorts::default());
         let reply = client.exchange(&ask, limit, &mut phase).await.map_err(|cause| Fault::at(phase, &cause))?;
         if reply.status.is_success() {
             return Ok(reply);
@@ -250,6 +253,11 @@ impl Outside {
             format!("the operator answers with status {}: {said}", reply.status.as_u16()),
         ))
     }
+}
+
+/// A file's folder and its name.
+fn parts(path: &Path) -> Option<(&Path, String)> {
+    Some((path.parent()?, path.file_name()?.to_str()?.to_owned()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use sidecar_config::Authorization;
 use crate::source::{Cause, file};
 
 /// The value of the `Authorization` header. It shows nothing of itself when it is printed.
-pub(super) fn header(authorization: &Authorization, folder: &Path) -> Result<HeaderValue, Cause> {
+pub(crate) fn header(authorization: &Authorization, folder: &Path) -> Result<HeaderValue, Cause> {
     let (value, file) = match authorization {
         Authorization::Bearer { credentials_file } => {
             let token = file::read(folder, credentials_file)?;

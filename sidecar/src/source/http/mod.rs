@@ -5,7 +5,7 @@
 
 mod body;
 mod connection;
-mod credential;
+pub(crate) mod credential;
 pub(super) mod media_type;
 pub(super) mod resolver;
 pub(super) mod tls;
