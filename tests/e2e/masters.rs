@@ -1,6 +1,6 @@
 //! Two masters, of which one answers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use harness::{Cluster, Walk};
@@ -71,4 +71,32 @@ fn without_a_master_application_pods_stay_ready() -> Result<()> {
     let now = tenant.lives()?;
     ensure!(lives.lines().all(|life| now.contains(life)), "a container was started anew: {lives} and then {now}");
     Ok(())
+}
+
+#[test]
+fn a_master_that_the_control_plane_takes_for_unready_goes_on_answering() -> Result<()> {
+    let cluster = Cluster::alone()?;
+    let (tenant, base) = Tenant::served(&cluster, "unready", 1)?;
+    let walk = ConstantWalk::start(tenant.v2c(), &base, |rows| rows.len() == 3);
+    let masters = installation::pods_of(&cluster, "master")?;
+    let unready = r#"{"status":{"conditions":[{"type":"Ready","status":"False"}]}}"#;
+    // The kubelet knows better, and says so every few seconds.
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        for pod in &masters {
+            cluster.kubectl(&[
+                "patch",
+                "pod",
+                pod,
+                "--namespace",
+                SYSTEM,
+                "--subresource=status",
+                "--type=strategic",
+                "--patch",
+                unready,
+            ])?;
+        }
+    }
+    installation::wait_for_all(&cluster)?;
+    walk.stop().is_all_right()
 }

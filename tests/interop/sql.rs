@@ -178,7 +178,7 @@ fn nothing_is_written_and_nothing_takes_longer_than_it_may() -> Result<()> {
     world.fails_with("cannot insert multiple commands into a prepared statement (SQLSTATE 42601)")?;
     assert_eq!(world.psql("select count(*) from log")?, "0");
     fs::write(world.config.join("subtree.sql.json"), document("select 1 as a from pg_sleep(60)").to_string())?;
-    world.fails_with("not done within 400ms")?;
+    world.fails_with("not done within 400ms, while waiting for query 1 of 1")?;
     world.sandbox.wait_for("no query to be left at the server", || {
         let asleep = world
             .psql("select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active'")?;

@@ -169,6 +169,13 @@ pub enum Phase {
     Connecting,
     /// The request was sent.
     AwaitingResponse,
+    /// A query of several runs, or its rows are coming.
+    Querying {
+        /// Which, from 1 on.
+        query: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// The body is coming.
     ReadingBody {
         /// How many bytes of it came, as they are on the wire.
@@ -181,6 +188,7 @@ impl fmt::Display for Phase {
         match self {
             Self::Connecting => f.write_str("connecting"),
             Self::AwaitingResponse => f.write_str("waiting for the response"),
+            Self::Querying { query, of } => write!(f, "waiting for query {query} of {of}"),
             Self::ReadingBody { received } => write!(f, "reading the body, {received} bytes of which came"),
         }
     }

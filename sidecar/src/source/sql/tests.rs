@@ -80,7 +80,11 @@ fn up_to(steps: usize) -> Vec<Vec<u8>> {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_costs_no_more_than_the_timeout(#[values(0, 1, 2, 3, 4)] steps: usize) {
     let server = Server::new(up_to(steps), b"").await;
-    let phase = if steps == 0 { Phase::Connecting } else { Phase::AwaitingResponse };
+    let phase = match steps {
+        0 => Phase::Connecting,
+        1 | 2 => Phase::AwaitingResponse,
+        _ => Phase::Querying { query: 1, of: 1 },
+    };
     let report = task(&server).scrape().await;
     assert_eq!(report.outcome.unwrap_err().cause, Cause::Timeout { timeout: Duration::from_secs(5), phase });
 }

@@ -47,6 +47,8 @@ const PORT: u16 = 5432;
 /// The most that is taken in while a query is prepared, in octets: names and types of columns. tokio-postgres asks for types
 /// that it does not know, and for those that they are made of, each from within the last.
 const DESCRIPTION: u64 = 128 << 10;
+/// How much longer than the sidecar waits a server may run a query.
+const GRACE: Duration = Duration::from_millis(250);
 /// The most that is shown of what a server says, in characters.
 const MAX_SHOWN: usize = 500;
 
@@ -123,7 +125,8 @@ impl PostgreSql {
         connection.intake.allow(INTAKE);
         connection.begin(timeout.saturating_sub(began.elapsed())).await?;
         connection.prepare(queries).await?;
-        for (query, (statement, columns)) in queries.iter().zip(&connection.prepared) {
+        for (i, (query, (statement, columns))) in queries.iter().zip(&connection.prepared).enumerate() {
+            *phase = Phase::Querying { query: i + 1, of: queries.len() };
             let answered = connection.client.query_raw(statement, std::iter::empty::<i32>()).await;
             let mut answered = pin!(answered.map_err(|error| connection.failed(&query.name, &error))?);
             while let Some(row) = answered.try_next().await.map_err(|error| connection.failed(&query.name, &error))? {
@@ -276,10 +279,11 @@ impl Connection {
         Ok(())
     }
 
-    /// One state of the database for all queries, and no more time for each than the source has left: also for what a
-    /// sidecar no longer waits for, as a query that waits for a lock.
+    /// One state of the database for all queries, and hardly more time for each than the source has left: also for what a
+    /// sidecar no longer waits for, as a query that waits for a lock. The sidecar gives up first, and so says what is
+    /// slow in the same words always.
     async fn begin(&self, timeout: Duration) -> Result<(), Cause> {
-        let timeout = timeout.as_millis().clamp(1, 86_400_000);
+        let timeout = (timeout + GRACE).as_millis().clamp(1, 86_400_000);
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {timeout}; \
              SET LOCAL idle_in_transaction_session_timeout = {timeout}"
