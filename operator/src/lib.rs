@@ -21,6 +21,7 @@ pub mod plan;
 pub mod run;
 pub mod run_args;
 mod tls_server;
+mod watch_backoff;
 pub mod watches;
 pub mod webhook;
 pub mod writes;

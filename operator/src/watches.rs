@@ -27,6 +27,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     config_map,
     index::{Index, Key, READABLE, Store, key, version},
+    watch_backoff::watch_backoff,
 };
 
 /// The index, shared with the watches.
@@ -180,7 +181,7 @@ impl Watches<'_> {
             store,
             failing: false,
         };
-        self.tasks.spawn(feed.run(watcher::watcher(api, config).default_backoff(), keep, key::<K>));
+        self.tasks.spawn(feed.run(watcher::watcher(api, config).backoff(watch_backoff()), keep, key::<K>));
     }
 
     /// The same for namespaces: a list of one of them is of the scope that is its name.
@@ -203,7 +204,7 @@ impl Watches<'_> {
         };
         let keep = |namespace: PartialObjectMeta<Namespace>| Arc::new(namespace.into());
         let key = |namespace: &PartialObjectMeta<Namespace>| Key::new(namespace.name_any(), namespace.name_any());
-        self.tasks.spawn(feed.run(watcher::watcher(api, config).default_backoff(), keep, key));
+        self.tasks.spawn(feed.run(watcher::watcher(api, config).backoff(watch_backoff()), keep, key));
     }
 }
 

@@ -34,6 +34,7 @@ use super::{
     stored::Authorities,
     write,
 };
+use crate::watch_backoff::watch_backoff;
 
 /// Longest time between two looks, in which nothing was told to have changed: at rest next to nothing is asked.
 const LOOK: Duration = Duration::from_hours(1);
@@ -289,7 +290,7 @@ where
     K: Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     // What cannot be watched is told by the look, which reads the same.
-    watch_object(api, name).default_backoff().map(|_| ()).boxed()
+    watch_object(api, name).backoff(watch_backoff()).map(|_| ()).boxed()
 }
 
 async fn patch<K>(api: &Api<K>, kind: &'static str, bundle: &str) -> Result<(), LookError>

@@ -17,6 +17,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use crate::watch_backoff::watch_backoff;
+
 /// The certificate that each new connection is shown. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Shown(Arc<ArcSwapOption<CertifiedKey>>);
@@ -84,7 +86,7 @@ fn certified_key(data: &BTreeMap<String, ByteString>) -> Result<CertifiedKey, Un
 pub(super) async fn follow(secrets: Api<Secret>, name: &str, shown: Shown, block: Block, mut drain: Watcher) {
     let mut block = Some(block);
     let mut told = None;
-    let changes = watch_object(secrets, name).default_backoff();
+    let changes = watch_object(secrets, name).backoff(watch_backoff());
     pin_mut!(changes);
     loop {
         let change = tokio::select! {

@@ -197,6 +197,9 @@ impl Cluster {
                 "--listen-peer-urls=http://127.0.0.1:2380".into(),
                 "--initial-advertise-peer-urls=http://127.0.0.1:2380".into(),
                 "--initial-cluster=default=http://127.0.0.1:2380".into(),
+                // As kubeadm has it. Else the API server's caches of what nobody changes stay behind for minutes, and so do
+                // all that watch anew after it was away.
+                "--experimental-watch-progress-notify-interval=5s".into(),
                 "--logger=zap".into(),
             ],
             Component::ApiServer => vec![
