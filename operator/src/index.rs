@@ -3,7 +3,10 @@
 mod kept;
 mod store;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
 use kube::ResourceExt;
@@ -62,7 +65,7 @@ pub struct Inputs {
     pub trap_targets: Vec<Arc<SnmpTrapTarget>>,
     /// Namespaces by name.
     pub namespaces: BTreeMap<String, Arc<KeptNamespace>>,
-    /// Secrets of the operator's own namespace, by name.
+    /// Secrets of the operator's own namespace that contexts or sources may name, by name.
     pub system_secrets: BTreeMap<String, Arc<Data>>,
     /// Secrets that sources may name.
     pub readable_secrets: BTreeMap<Key, Arc<Data>>,
@@ -123,9 +126,8 @@ impl Inputs {
             ..Objects::default()
         };
         for context in &objects.contexts {
-            let communities = context.spec.communities.iter().map(|community| &community.secret_ref.name);
-            for name in communities.chain(context.spec.users.iter().map(|user| &user.secret_ref.name)) {
-                if let Some(secret) = self.system_secrets.get(&**name) {
+            for name in secrets_of(context) {
+                if let Some(secret) = self.system_secrets.get(name) {
                     objects.secrets.insert(system_namespace, name, secret.data.clone());
                 }
             }
@@ -147,16 +149,18 @@ impl Index {
             });
         }
         let all = |store: &Store<Arc<Data>>| store.iter().map(|(key, data)| (key.clone(), Arc::clone(data))).collect();
+        let contexts = standing(&self.contexts);
+        // What the operator makes there itself is not planned with.
+        let named: BTreeSet<&str> = contexts.iter().flat_map(|context| secrets_of(context)).collect();
+        let system = self.system_secrets.iter();
+        let system = system.filter(|(key, secret)| secret.readable || named.contains(&*key.name));
+        let system_secrets = system.map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect();
         Inputs {
             subtrees,
-            contexts: standing(&self.contexts),
             trap_targets: standing(&self.trap_targets),
             namespaces: self.namespaces.iter().map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect(),
-            system_secrets: self
-                .system_secrets
-                .iter()
-                .map(|(key, kept)| (key.name.clone(), Arc::clone(kept)))
-                .collect(),
+            system_secrets,
+            contexts,
             readable_secrets: all(&self.readable_secrets),
             readable_config_maps: all(&self.readable_config_maps),
             pods,
@@ -200,6 +204,12 @@ impl Index {
         ]
         .into()
     }
+}
+
+/// The Secrets that a context names.
+fn secrets_of(context: &SnmpContext) -> impl Iterator<Item = &str> {
+    let communities = context.spec.communities.iter().map(|community| &*community.secret_ref.name);
+    communities.chain(context.spec.users.iter().map(|user| &*user.secret_ref.name))
 }
 
 /// The objects that are not being deleted.

@@ -173,7 +173,10 @@ impl Controllers {
         self.once(failures).await;
         self.masters(desired, failures).await;
         self.namespaces(desired, failures).await;
-        let passed = self.all_statuses(desired, failures).await;
+        let mut passed = self.all_statuses(desired, failures).await;
+        if self.is_outdated() {
+            passed = Passed::More;
+        }
         let stale = lock(&self.index, |index| touch::stale(index, desired));
         self.metrics.touches_queued(lock(&self.touches, |queue| {
             queue.set(stale);
@@ -281,8 +284,7 @@ impl Controllers {
                 // Often by nothing but the statuses that were just written.
                 told = true;
                 self.changed.mark_unchanged();
-                let signature = lock(&self.index, |index| index.inputs().signature());
-                if self.planned.as_ref().is_none_or(|planned| planned.signature != signature) {
+                if self.is_outdated() {
                     return Passed::More;
                 }
             }
@@ -292,6 +294,13 @@ impl Controllers {
             }
         }
         if told { Passed::More } else { Passed::Settled }
+    }
+
+    /// Whether there is something else to plan with. What a write was answered may bring it, as a status that was written to
+    /// an object of which somebody has changed the spec meanwhile: then no watch tells of it any more.
+    fn is_outdated(&self) -> bool {
+        let signature = lock(&self.index, |index| index.inputs().signature());
+        self.planned.as_ref().is_none_or(|planned| planned.signature != signature)
     }
 
     /// The statuses that are not as they should be, and may be tried.
@@ -339,5 +348,94 @@ impl Controllers {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request, Response};
+    use http_body_util::BodyExt as _;
+    use kube::client::Body;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::{
+        index::{Index, key, version},
+        plan::Settings,
+    };
+
+    fn subtree(generation: u64, resource_version: &str) -> Json {
+        json!({
+            "apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpSubtree",
+            "metadata": {
+                "namespace": "acme", "name": "one", "uid": "one",
+                "generation": generation, "resourceVersion": resource_version,
+            },
+            "spec": {"oid": format!("1.3.6.1.4.1.9.9.9.{generation}"), "selector": {}},
+        })
+    }
+
+    /// Has the spec changed by somebody, generation 2, before any status comes. All else it takes as it is.
+    async fn serve(request: Request<Body>) -> Result<Response<Body>, std::convert::Infallible> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.expect("the body is there").to_bytes();
+        let mut object: Json = serde_json::from_slice(&body).unwrap_or_default();
+        if head.method == Method::PATCH && head.uri.path().ends_with("/snmpsubtrees/one/status") {
+            let status = object["status"].take();
+            object = subtree(2, "20");
+            object["status"] = status;
+        } else {
+            object["metadata"]["uid"] = json!("made");
+            object["metadata"]["generation"] = json!(1);
+            object["metadata"]["resourceVersion"] = json!("30");
+        }
+        Ok(Response::new(Body::from(object.to_string().into_bytes())))
+    }
+
+    #[tokio::test]
+    async fn what_came_with_an_answer_is_planned_as_what_a_watch_tells() {
+        let client = kube::Client::new(tower::service_fn(serve), "default");
+        let (leadership, metrics) = (Leadership::always(), Metrics::default());
+        let writer = Writer::new(client.clone(), leadership.clone(), metrics.clone());
+        let (events, _publisher) = events::channel(client, "test", writer.clone(), metrics.clone());
+        let (index, (_sender, registrations)) = (SharedIndex::default(), registrations::channel());
+        let (_ca_sender, ca) = watch::channel(None);
+        let (_changed_sender, changed) = watch::channel(());
+        let terms = Terms {
+            settings: Settings::default(),
+            listeners: master_config::Listeners::default(),
+            read_secrets: false,
+            ca: None,
+        };
+        let (touches, synced) = (Arc::default(), Readiness::new());
+        let before: crds::SnmpSubtree = serde_json::from_value(subtree(1, "10")).unwrap();
+        lock(&index, |index: &mut Index| index.subtrees.apply(key(&before), version(&before), Arc::new(before)));
+        let planned = None;
+        let mut controllers = Controllers {
+            index,
+            changed,
+            synced,
+            terms,
+            ca,
+            leadership,
+            registrations,
+            writer,
+            events,
+            touches,
+            metrics,
+            planned,
+        };
+        let mut failures = Failures::default();
+        let told = |controllers: &Controllers| {
+            lock(&controllers.index, |index| {
+                let (_, subtree) = index.subtrees.iter().next().expect("it is there");
+                let conditions = subtree.status.iter().flat_map(|status| &status.conditions);
+                conditions.map(|condition| condition.observed_generation).max().flatten()
+            })
+        };
+        assert_eq!(controllers.pass(&mut failures).await, Passed::More);
+        assert_eq!(told(&controllers), Some(1), "as it was planned");
+        while controllers.pass(&mut failures).await == Passed::More {}
+        assert_eq!(told(&controllers), Some(2));
     }
 }

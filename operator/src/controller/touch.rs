@@ -118,7 +118,14 @@ pub async fn run(queue: Arc<Mutex<Queue>>, writer: Writer, index: SharedIndex, c
                 metrics.reconciled("pod", "done");
                 let (key, version) = (key(&touched), version(&touched));
                 let kept = Arc::new(Pod::from(touched));
-                lock(&index, |index| index.pods.apply(key, version, kept));
+                let is_news = lock(&index, |index| {
+                    let before = index.pods.get(&key).cloned();
+                    index.pods.apply(key, version, Arc::clone(&kept));
+                    before.is_none_or(|before| !kept.differs_by_its_configuration_alone(&before))
+                });
+                if is_news {
+                    changed.send_replace(());
+                }
             }
             Err(error) if error.is_gone() => metrics.reconciled("pod", "gone"),
             Err(error) => {

@@ -42,6 +42,13 @@ impl Pod {
         let place = self.labels.binary_search_by(|(label, _)| (**label).cmp(key)).ok()?;
         self.labels.get(place).map(|(_, value)| &**value)
     }
+
+    /// Whether it is the same but for the configuration that it was told of.
+    #[must_use]
+    pub fn differs_by_its_configuration_alone(&self, other: &Self) -> bool {
+        let Self { labels, injected, configuration: _, deleting } = self;
+        *labels == other.labels && *injected == other.injected && *deleting == other.deleting
+    }
 }
 
 impl From<PartialObjectMeta<CorePod>> for Pod {
