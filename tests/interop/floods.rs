@@ -1,6 +1,9 @@
 //! Sources that send too much, beside one that does not: what they cost is bounded, and the other's to pay is nothing.
 
-use std::io::{self, Write};
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+};
 
 use anyhow::{Result, ensure};
 use flate2::{Compression, write::GzEncoder};
@@ -10,9 +13,10 @@ use harness::{
     Random, Reply, Sandbox, Sidecar, SidecarOptions, SourceFault,
 };
 use rstest::rstest;
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::world::{
-    BASE, Manifest, OTHER, PAGE, WALK, context, render_in, rows_under, under_a_constant_walk, wait_for_value,
+    BASE, Manifest, NAMESPACE, OTHER, PAGE, WALK, context, render_in, rows_under, under_a_constant_walk, wait_for_value,
 };
 
 const MIB: usize = 1 << 20;
@@ -194,4 +198,77 @@ fn json_of_many_nodes_is_refused(#[values(NetSnmp, Ours)] master: MasterKind) ->
 fn json_that_changes_its_type_is_refused(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let flood = Reply::Page("{\"requests\": {\"total\": 9}}".to_owned());
     is_refused_by(&JSON, master, "scrapeTimeout: 1s", flood, &["the metric requests: "])
+}
+
+/// A file of the machine's takes as much as this at most, twice while it is made text.
+const FILE_ROOM: u64 = 10 << 20;
+
+#[rstest]
+fn files_of_the_machine_that_hang_or_are_no_such_files_harm_no_other(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let procfs = sandbox.folder("proc")?;
+    let file = procfs.join("loadavg");
+    fs::write(&file, "7.00 1 1 1/2 3\n")?;
+    let good = Exporter::with_page(PAGE)?;
+    let machine = format!(
+        "apiVersion: snmp-operator.dev/v1alpha1
+kind: SnmpSubtree
+metadata: {{name: machine, namespace: {NAMESPACE}}}
+spec:
+  oid: {BASE}
+  selector: {{matchLabels: {{app: machine}}}}
+  sources:
+  - {{name: app, staleAfter: 10m, system: {{interval: 1s}}}}
+{}",
+        OBJECTS.replace("metric: requests", "metric: node_load1")
+    );
+    let other = Manifest { name: "other", oid: OTHER, port: good.port(), ..Manifest::default() };
+    let config = render_in(&sandbox, "config", &[context("acme"), machine, other.yaml()])?;
+    let agent = master.start(&sandbox)?;
+    let options =
+        SidecarOptions { config, masters: vec![agent.unix_url()], procfs: Some(procfs), ..Default::default() };
+    let sidecar = Sidecar::start(&sandbox, options)?;
+    let client = agent.v2c();
+    wait_for_value(&sandbox, &client, "1.0 = Gauge32: 7")?;
+    let before = sidecar.memory()?.peak;
+    under_a_constant_walk(&client, &rows_under(OTHER, WALK), || {
+        let is_told = |reason: &str| {
+            sandbox.wait_for(reason, || {
+                let status = sidecar.status()?.to_string();
+                ensure!(status.contains(reason), "{status}");
+                Ok(())
+            })?;
+            let scrapes = good.scrapes() + 2;
+            sandbox.wait_for("further scrapes", || {
+                ensure!(good.scrapes() >= scrapes, "{good:?}");
+                Ok(())
+            })?;
+            let seen = client.get(&[&format!("{BASE}.1.0"), &format!("{BASE}.2.0")])?;
+            ensure!(seen == rows_under(BASE, &["1.0 = Gauge32: 7", "2.0 = INTEGER: 0"]), "{seen:?}");
+            Ok(())
+        };
+        // As what is mounted there may: nobody writes.
+        fs::remove_file(&file)?;
+        mkfifoat(CWD, &file, Mode::RWXU)?;
+        is_told("not done within 1s, while reading the machine's files")?;
+        // Longer than it says to be, and than anything that a kernel writes; without an end.
+        let writer = OpenOptions::new().write(true).open(&file)?;
+        fs::remove_file(&file)?;
+        fs::File::create(&file)?.set_len(1 << 30)?;
+        drop(writer);
+        is_told("is longer than 4 MiB")?;
+        fs::remove_file(&file)?;
+        std::os::unix::fs::symlink("/dev/zero", &file)?;
+        is_told("is longer than 4 MiB")?;
+        fs::remove_file(&file)?;
+        fs::write(&file, "seven of nine\n")?;
+        is_told("line 1: \\\"seven\\\" is not a number")
+    })?;
+    let grown = sidecar.memory()?.peak.saturating_sub(before);
+    ensure!(grown <= FILE_ROOM, "grown by {grown} bytes");
+    fs::remove_file(&file)?;
+    fs::write(&file, "8.00 1 1 1/2 3\n")?;
+    wait_for_value(&sandbox, &client, "1.0 = Gauge32: 8")
 }

@@ -29,6 +29,8 @@ pub struct SidecarOptions {
     pub state: Option<PathBuf>,
     /// Named ports, as `metrics=9100`.
     pub ports: Vec<String>,
+    /// A folder in place of /proc.
+    pub procfs: Option<PathBuf>,
 }
 
 /// A running sidecar.
@@ -88,6 +90,9 @@ impl Sidecar {
         }
         if !options.ports.is_empty() {
             command.args(["--ports", &options.ports.join(",")]);
+        }
+        if let Some(procfs) = &options.procfs {
+            command.arg("--procfs").arg(procfs);
         }
         self.process = Some(self.sandbox.start(&options.name, &command)?);
         Ok(())

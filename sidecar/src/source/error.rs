@@ -169,6 +169,8 @@ pub enum Phase {
     Connecting,
     /// The request was sent.
     AwaitingResponse,
+    /// Files of the machine are read.
+    ReadingFiles,
     /// A query of several runs, or its rows are coming.
     Querying {
         /// Which, from 1 on.
@@ -188,6 +190,7 @@ impl fmt::Display for Phase {
         match self {
             Self::Connecting => f.write_str("connecting"),
             Self::AwaitingResponse => f.write_str("waiting for the response"),
+            Self::ReadingFiles => f.write_str("reading the machine's files"),
             Self::Querying { query, of } => write!(f, "waiting for query {query} of {of}"),
             Self::ReadingBody { received } => write!(f, "reading the body, {received} bytes of which came"),
         }

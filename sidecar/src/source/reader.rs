@@ -55,7 +55,7 @@ impl Reader {
             Self::Prometheus(scraper) => scraper.read(timeout, phase).await,
             Self::Json(asker) => asker.read(phase).await,
             Self::Sql(database) => database.read(timeout, phase).await,
-            Self::System(machine) => machine.read(timeout).await,
+            Self::System(machine) => machine.read(timeout, phase).await,
             Self::ConfigMap(files) => files.read(),
         }
     }

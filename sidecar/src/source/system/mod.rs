@@ -29,9 +29,17 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    panic::resume_unwind,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use super::{Cause, NameFilter, reader::Reading};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use super::{Cause, NameFilter, Phase, reader::Reading};
+use crate::sample::Samples;
 use sink::{Files, Sink};
 
 /// Where the machine is seen: the system's own places, unless others are mounted into the container.
@@ -51,24 +59,23 @@ impl Default for Roots {
     }
 }
 
-/// The machine, and what it said before where percentages are of a time.
+/// The machine.
 pub(super) struct Machine {
-    wanted: NameFilter,
+    wanted: Arc<NameFilter>,
     roots: Roots,
-    processors: processors::Before,
-    cgroup: cgroup::Before,
+    files: Arc<Mutex<FromFiles>>,
+    /// The thread that reads the files, also of a reading that was given up.
+    thread: Option<JoinHandle<Result<Samples, Cause>>>,
     filesystems: filesystems::Mounts,
 }
 
 impl Machine {
     pub(super) fn new(wanted: NameFilter, roots: Roots) -> Self {
-        Self {
-            wanted,
-            roots,
-            processors: processors::Before::default(),
-            cgroup: cgroup::Before::default(),
-            filesystems: filesystems::Mounts::default(),
-        }
+        let (processors, cgroup) = (processors::Before::default(), cgroup::Before::default());
+        let wanted = Arc::new(wanted);
+        let files = FromFiles { wanted: Arc::clone(&wanted), roots: roots.clone(), processors, cgroup };
+        let files = Arc::new(Mutex::new(files));
+        Self { wanted, roots, files, thread: None, filesystems: filesystems::Mounts::default() }
     }
 
     pub(super) fn location() -> String {
@@ -76,7 +83,52 @@ impl Machine {
     }
 
     /// Reads what is wanted, and no other file. Whoever calls gives up after `timeout`.
-    pub(super) async fn read(&mut self, timeout: Duration) -> Result<Reading, Cause> {
+    pub(super) async fn read(&mut self, timeout: Duration, phase: &mut Phase) -> Result<Reading, Cause> {
+        *phase = Phase::ReadingFiles;
+        let samples = self.read_files().await?;
+        let files = Files { roots: &self.roots };
+        let mut sink = Sink::continuing(samples, &self.wanted);
+        self.filesystems.collect(timeout, &files, &mut sink).await?;
+        Ok(Reading { samples: sink.into_samples(), duplicates: 0 })
+    }
+
+    /// The kernel answers at once; but what is mounted over /proc, as by LXCFS, may hang, and then only its thread does.
+    /// There is one at a time.
+    async fn read_files(&mut self) -> Result<Samples, Cause> {
+        if let Some(late) = &mut self.thread {
+            // What it read is of another time.
+            drop(end(late).await);
+        }
+        let files = Arc::clone(&self.files);
+        let thread = self.thread.insert(spawn_blocking(move || {
+            let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.read()
+        }));
+        let read = end(thread).await;
+        self.thread = None;
+        read
+    }
+}
+
+async fn end(thread: &mut JoinHandle<Result<Samples, Cause>>) -> Result<Samples, Cause> {
+    match thread.await.map_err(JoinError::try_into_panic) {
+        Ok(read) => read,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // It ends so only when the process does.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+/// What is read from files, and what was before where percentages are of a time.
+struct FromFiles {
+    wanted: Arc<NameFilter>,
+    roots: Roots,
+    processors: processors::Before,
+    cgroup: cgroup::Before,
+}
+
+impl FromFiles {
+    fn read(&mut self) -> Result<Samples, Cause> {
         let files = Files { roots: &self.roots };
         let mut sink = Sink::new(&self.wanted);
         processors::collect(&files, &mut sink, &mut self.processors)?;
@@ -87,7 +139,6 @@ impl Machine {
         protocols::collect(&files, &mut sink)?;
         pressure::collect(&files, &mut sink)?;
         cgroup::collect(&files, &mut sink, &mut self.cgroup)?;
-        self.filesystems.collect(timeout, &files, &mut sink).await?;
-        Ok(Reading { samples: sink.into_samples(), duplicates: 0 })
+        Ok(sink.into_samples())
     }
 }

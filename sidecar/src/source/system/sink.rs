@@ -137,7 +137,12 @@ pub(super) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(super) fn new(wanted: &'a NameFilter) -> Self {
-        Self { wanted, samples: Samples::new() }
+        Self::continuing(Samples::new(), wanted)
+    }
+
+    /// One that has these samples already.
+    pub(super) fn continuing(samples: Samples, wanted: &'a NameFilter) -> Self {
+        Self { wanted, samples }
     }
 
     pub(super) fn into_samples(self) -> Samples {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     sample::Samples,
-    source::{Cause, NameFilter},
+    source::{Cause, NameFilter, Phase},
 };
 
 /// Samples as `name{label=text,…} number`.
@@ -471,6 +471,31 @@ fn machine(files: &[(&str, &str)], wanted: &[&str]) -> (tempfile::TempDir, Machi
 }
 
 #[tokio::test]
+async fn a_file_that_hangs_holds_up_nobody_and_is_read_by_one_thread() {
+    let (folder, mut machine) = machine(&[("proc/loadavg", "1.5 1 1 1/2 3\n")], &["node_load1"]);
+    let shown = |samples: &Samples| assert_eq!(show(samples), ["node_load1{} 1.5"]);
+    shown(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples);
+    let file = folder.path().join("proc/loadavg");
+    fs::remove_file(&file).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RWXU).unwrap();
+    let mut before = None;
+    for _ in 0..5 {
+        let mut phase = Phase::default();
+        let read = machine.read(TIMEOUT, &mut phase);
+        assert!(tokio::time::timeout(Duration::from_millis(50), read).await.is_err(), "it hangs");
+        assert_eq!(phase, Phase::ReadingFiles);
+        let thread = machine.thread.as_ref().map(tokio::task::JoinHandle::id);
+        assert_eq!(*before.get_or_insert(thread), thread, "another one");
+    }
+    // Whoever waits for a writer reads nothing of what this one did not write.
+    let released = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "1.5 1 1 1/2 3\n").unwrap();
+    drop(released);
+    shown(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples);
+}
+
+#[tokio::test]
 async fn devices_of_the_network_have_attributes() {
     let files = [
         ("sys/class/net/eth0/mtu", "1400\n"),
@@ -501,7 +526,7 @@ async fn devices_of_the_network_have_attributes() {
         "node_network_up{device=lo} 0",
         "node_network_info{address=,adminstate=unknown,broadcast=,device=lo,duplex=,ifalias=,operstate=unknown} 1",
     ];
-    assert_eq!(show(&machine.read(TIMEOUT).await.unwrap().samples), expected);
+    assert_eq!(show(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples), expected);
 }
 
 #[rstest]
@@ -545,26 +570,33 @@ async fn a_control_group_is_found_wherever_it_is(#[case] files: &[(&str, &str)])
         "system_cgroup_cpu_limit{} 0.5",
         "system_cgroup_memory_working_set_bytes{} 80",
     ];
-    assert_eq!(show(&machine.read(TIMEOUT).await.unwrap().samples), expected);
+    assert_eq!(show(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples), expected);
 }
 
 #[tokio::test]
 async fn only_files_of_what_is_wanted_are_read() {
     let files = [("proc/loadavg", "1 2 3\n"), ("proc/meminfo", "not to be read"), ("proc/stat", "cpu x\n")];
     let (_folder, mut machine) = machine(&files, &["node_load1", "node_time_seconds"]);
-    let shown = show(&machine.read(TIMEOUT).await.unwrap().samples);
+    let shown = show(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples);
     assert_eq!((shown.len(), shown[0].as_str()), (2, "node_load1{} 1"));
 }
 
 #[tokio::test]
 async fn a_machine_without_files_has_no_samples_and_one_with_broken_files_says_which() {
     let (_folder, mut bare) = machine(&[], &["node_load1", "node_cpu_seconds_total", "node_filesystem_size_bytes"]);
-    assert!(bare.read(TIMEOUT).await.unwrap().samples.is_empty());
+    assert!(bare.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples.is_empty());
     let (folder, mut broken) = machine(&[("proc/loadavg", "")], &["node_load1"]);
-    let error = broken.read(TIMEOUT).await.unwrap_err().to_string();
+    let error = broken.read(TIMEOUT, &mut Phase::default()).await.unwrap_err().to_string();
     assert_eq!(error, format!("{}/proc/loadavg: line 1: too few words", Path::display(folder.path())));
     let (_folder, mut endless) = machine(&[("proc/loadavg", &"1".repeat((4 << 20) + 1))], &["node_load1"]);
-    assert!(endless.read(TIMEOUT).await.unwrap_err().to_string().ends_with("/proc/loadavg: is longer than 4 MiB"));
+    assert!(
+        endless
+            .read(TIMEOUT, &mut Phase::default())
+            .await
+            .unwrap_err()
+            .to_string()
+            .ends_with("/proc/loadavg: is longer than 4 MiB")
+    );
 }
 
 proptest! {
