@@ -1,11 +1,11 @@
 //! SETs of the example with settings, as an NMS sends them: what is written, what is refused, and what is put back.
 
 use agentx::Value;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use harness::{
     Agent, Application,
     MasterKind::{self, NetSnmp, Ours},
-    Sandbox, Sidecar, example, http, render,
+    Sandbox, Sidecar, SidecarOptions, example, http, render,
 };
 use rstest::rstest;
 
@@ -183,4 +183,129 @@ fn a_sidecar_that_is_killed_within_a_set_puts_it_back(#[values(NetSnmp, Ours)] m
     world.sandbox.wait_for("it to show", || world.shows("1.0", &octets("web-1")))?;
     world.sandbox.wait_for("another SET to be taken", || world.set(&[("1.0", "s", "db-8")]))?;
     world.has(&AT_FIRST.replace("web-1", "db-8"))
+}
+
+const OTHER: &str = "1.3.6.1.4.1.8072.9999.9999.77";
+
+/// How the settings of two subtrees are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// By one sidecar, in one session of AgentX.
+    Together,
+    /// By a sidecar of another pod.
+    Apart,
+}
+
+/// Two applications with settings, each in a subtree of its own, of the same master.
+struct Two {
+    agent: Box<dyn Agent>,
+    applications: [Application; 2],
+    _sidecars: Vec<Sidecar>,
+    sandbox: Sandbox,
+}
+
+impl Two {
+    fn start(master: MasterKind, served: Served) -> Result<Self> {
+        let sandbox = Sandbox::new()?;
+        let applications = [Application::settings(&sandbox)?, Application::settings(&sandbox)?];
+        let agent = master.start(&sandbox)?;
+        let manifest = std::fs::read_to_string(example("settings").join("subtree.yaml"))?;
+        let mut manifests = Vec::new();
+        for (i, base) in [BASE, OTHER].into_iter().enumerate() {
+            let port = format!("port: http{i}");
+            let of_one = manifest.replace("name: settings\n", &format!("name: settings{i}\n")).replace(BASE, base);
+            let of_one = of_one.replace("port: http", &port).replace("  - name: settings", &format!("  - name: s{i}"));
+            manifests.push(sandbox.write(&format!("{i}.yaml"), of_one)?);
+        }
+        let mut configurations = vec![manifests.clone()];
+        if served == Served::Apart {
+            configurations = manifests.into_iter().map(|manifest| vec![manifest]).collect();
+        }
+        let mut sidecars = Vec::new();
+        for (i, manifests) in configurations.iter().enumerate() {
+            let name = format!("sidecar{i}");
+            let options = SidecarOptions {
+                config: render(manifests, "default", &sandbox.path(&format!("{name}.config")))?,
+                masters: vec![agent.unix_url()],
+                pod_name: format!("settings-{i}"),
+                state: Some(sandbox.folder(&format!("{name}.state"))?),
+                ports: applications.iter().enumerate().map(|(i, one)| format!("http{i}={}", one.port)).collect(),
+                name,
+                ..SidecarOptions::default()
+            };
+            sidecars.push(Sidecar::start(&sandbox, options)?);
+        }
+        let two = Self { agent, applications, _sidecars: sidecars, sandbox };
+        two.sandbox.wait_for("the settings of both to show", || two.show("web-1", "web-1"))?;
+        Ok(two)
+    }
+
+    /// One SET of all these: base, arcs below it, snmpset's letter, value. What is said where it is refused.
+    fn set(&self, variables: &[(&str, &str, &str, &str)]) -> Option<String> {
+        let names: Vec<_> = variables.iter().map(|(base, arcs, ..)| format!("{base}.{arcs}")).collect();
+        let variables = names.iter().zip(variables).map(|(name, (_, _, kind, value))| (name.as_str(), *kind, *value));
+        let variables: Vec<_> = variables.collect();
+        let client = self.agent.v2c().patience(std::time::Duration::from_secs(20), 0);
+        client.set_all(&variables).err().map(|error| format!("{error:#}"))
+    }
+
+    /// Whether these are their host names, in SNMP and in the applications.
+    fn show(&self, first: &str, second: &str) -> Result<()> {
+        let names = [BASE, OTHER].map(|base| format!("{base}.1.0"));
+        let rows = self.agent.v2c().get(&names.each_ref().map(String::as_str))?;
+        let shown: Vec<_> = rows.into_iter().map(|row| row.value).collect();
+        ensure!(shown == [octets(first), octets(second)], "{shown:?}");
+        self.have(0, first)?;
+        self.have(1, second)
+    }
+
+    /// Whether this application has the host name.
+    fn have(&self, application: usize, expected: &str) -> Result<()> {
+        let settings = http::get(self.applications[application].port, "/settings")?;
+        ensure!(settings.contains(&format!(r#""hostName": "{expected}""#)), "{settings}, not {expected}");
+        Ok(())
+    }
+}
+
+#[rstest]
+fn a_set_over_subtrees_is_whole_or_not_at_all(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+    #[values(Served::Together, Served::Apart)] served: Served,
+) -> Result<()> {
+    let two = Two::start(master, served)?;
+    let refused = |variables: &[_], error: &str, name: &str| -> Result<()> {
+        let said = two.set(variables).context("it was taken")?;
+        ensure!(said.contains(error) && said.contains(name), "{said}, not {error} of {name}");
+        Ok(())
+    };
+    // At the test of the second.
+    let wrong = [(BASE, "1.0", "s", "db-1"), (OTHER, "1.0", "s", "db-2"), (OTHER, "3.0", "u", "1001")];
+    refused(&wrong, "wrongValue", &format!("{OTHER}.3.0"))?;
+    two.show("web-1", "web-1")?;
+    // At the commit of the second: the first was written, maybe.
+    let too_many = [(BASE, "1.0", "s", "db-1"), (OTHER, "1.0", "s", "db-2"), (OTHER, "3.0", "u", "501")];
+    refused(&too_many, "commitFailed", &format!("{OTHER}.3.0"))?;
+    two.show("web-1", "web-1")?;
+    // And at that of the first, as the request has them.
+    let too_many = [(OTHER, "1.0", "s", "db-2"), (BASE, "3.0", "u", "501"), (BASE, "1.0", "s", "db-1")];
+    refused(&too_many, "commitFailed", &format!("{BASE}.3.0"))?;
+    two.show("web-1", "web-1")?;
+    let taken = two.set(&[(OTHER, "1.0", "s", "db-2"), (BASE, "1.0", "s", "db-1"), (OTHER, "3.0", "u", "7")]);
+    ensure!(taken.is_none(), "{taken:?}");
+    two.show("db-1", "db-2")?;
+    ensure!(http::get(two.applications[1].port, "/settings")?.contains(r#""connectionLimit": 7"#));
+    // The second takes the value without saying so, and then not even the old one back: whoever asked is told, and the
+    // first is as it was.
+    http::post(two.applications[1].port, "/stall")?;
+    std::thread::scope(|scope| -> Result<()> {
+        let set = scope.spawn(|| two.set(&[(BASE, "1.0", "s", "x-1"), (OTHER, "1.0", "s", "x-2")]));
+        two.sandbox.wait_for("the second to be written", || two.have(1, "x-2"))?;
+        http::post(two.applications[1].port, "/freeze")?;
+        let said = set.join().expect("the thread does not panic").context("it was taken")?;
+        // snmpd asks once more for what takes longer than its second, and may say genErr then.
+        ensure!(said.contains("undoFailed") || master == NetSnmp && said.contains("genError"), "{said}");
+        Ok(())
+    })?;
+    two.have(0, "db-1")?;
+    two.have(1, "x-2")
 }
