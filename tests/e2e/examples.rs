@@ -2,12 +2,12 @@
 //! own.
 
 use anyhow::{Result, ensure};
-use harness::{Cluster, PYTHON_IMAGE, Row, TOOLS_IMAGE, example};
+use harness::{Cluster, POSTGRES_IMAGE, PYTHON_IMAGE, Row, TOOLS_IMAGE, example};
 
 use crate::tenant::{Tenant, value_at};
 
 /// A tenant in whose namespace and context the example is applied, with another's first, whose pods it may need.
-fn served(cluster: &Cluster, names: &[&str], base: &str, workload: &str) -> Result<Tenant> {
+pub(crate) fn served(cluster: &Cluster, names: &[&str], base: &str, workload: &str) -> Result<Tenant> {
     let name = names.last().copied().unwrap_or_default();
     let tenant = Tenant::of_base(cluster, &format!("example-{name}"), base)?;
     // Restricted asks more of pods than the examples' own say.
@@ -18,6 +18,7 @@ fn served(cluster: &Cluster, names: &[&str], base: &str, workload: &str) -> Resu
         let manifest = manifest
             .replace("docker.io/library/python:3.13-slim", PYTHON_IMAGE)
             .replace("registry.k8s.io/pause:3.10", TOOLS_IMAGE)
+            .replace("docker.io/library/postgres:17", POSTGRES_IMAGE)
             .replace("\n  oid: 1.3.6", &format!("\n  contextRefs: [{}]\n  oid: 1.3.6", tenant.name()));
         tenant.namespace.apply(&manifest)?;
     }
@@ -99,4 +100,23 @@ fn the_example_http_api_shows_what_its_token_opens() -> Result<()> {
     ensure!(version == "2.3.0", "{version}");
     ensure!(number(&rows, &format!("{base}.2.0"))? == 1, "{rows:?}");
     tenant.wait_for_condition("http-api", "ResolvedRefs", "True").map(drop)
+}
+
+#[test]
+fn the_example_postgresql_shows_the_server() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = "1.3.6.1.4.1.8072.9999.9999.6";
+    let tenant = served(&cluster, &["postgresql"], base, "deployment/postgresql")?;
+    let is_up = |rows: &[Row]| number(rows, &format!("{base}.1.0")).is_ok_and(|up| up == 1);
+    let rows = tenant.wait_for_walk("the server", base, is_up)?;
+    let version = value_at(&rows, &format!("{base}.2.0"))?.text()?;
+    ensure!(version.starts_with("15."), "{version}");
+    ensure!(number(&rows, &format!("{base}.4.0"))? == 100, "connections: {rows:?}");
+    let commits = number(&rows, &format!("{base}.6.0"))?;
+    // The database `postgres`, by its name.
+    let postgres = "8.112.111.115.116.103.114.101.115";
+    ensure!(number(&rows, &format!("{base}.10.1.2.{postgres}"))? > 1 << 20, "its size: {rows:?}");
+    tenant.wait_for_condition("postgresql", "ResolvedRefs", "True")?;
+    let counts = |rows: &[Row]| number(rows, &format!("{base}.6.0")).is_ok_and(|now| now > commits);
+    tenant.wait_for_walk("its transactions to be counted", base, counts).map(drop)
 }

@@ -5,6 +5,7 @@ use harness::{Cluster, Sandbox, debian, run};
 use serde_json::{Value as Json, json};
 
 use crate::{
+    examples,
     installation::SYSTEM,
     manifests::{settings_subtree, writable_settings},
     tenant::{Tenant, new_base, value_at},
@@ -182,5 +183,71 @@ fn what_a_sidecar_has_written_is_in_the_config_map_and_in_the_walk() -> Result<(
     let stranger = cluster.wait_for("the stranger's certificates", || Sidecar::new(&other, &stranger))?;
     let (status, said) = stranger.ask(&service, "PATCH", &json!({"data": {"log_level": "debug"}}))?;
     ensure!(status == 403, "{status} {said}");
+    Ok(())
+}
+
+#[test]
+fn a_sidecar_that_is_killed_within_a_set_puts_back_the_config_map_and_the_application() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let base = "1.3.6.1.4.1.8072.9999.9999.9";
+    let tenant = examples::served(&cluster, &["settings"], base, "deployment/settings")?;
+    tenant.apply(
+        writable_settings("{log_level: info}").replace("name: settings", "name: own").trim_end_matches("---\n"),
+    )?;
+    let own = json!([
+        {"op": "add", "path": "/spec/sources/-", "value": {"name": "own", "configMap": {"name": "own"}}},
+        {"op": "add", "path": "/spec/scalars/-", "value": {
+            "name": "ownLogLevel", "oid": "6", "syntax": "Integer32", "enum": {"error": 1, "info": 3, "debug": 4},
+            "value": {"source": "own", "metric": "log_level"},
+            "write": {"configMap": {"name": "own", "key": "log_level"}},
+        }},
+    ]);
+    tenant.namespace.kubectl(&["patch", "snmpsubtree", "settings", "--type=json", "--patch", &own.to_string()])?;
+    let (host, level) = (format!("{base}.1.0"), format!("{base}.6.0"));
+    let is_at_first = |rows: &[harness::Row]| {
+        value_at(rows, &host).is_ok_and(|row| row.text().is_ok_and(|name| name == "web-1"))
+            && value_at(rows, &level).is_ok_and(|row| row.number().is_ok_and(|level| level == 3))
+    };
+    tenant.wait_for_walk("both kinds of settings", base, is_at_first)?;
+
+    // The ConfigMap is written, then the application takes the name and does not say so.
+    // The pod of before its sidecar ends as slowly as Python does.
+    let pod = cluster.wait_for("one pod alone", || {
+        let pods = tenant.namespace.get("pods", "{.items[*].metadata.name}")?;
+        ensure!(!pods.contains(' '), "{pods}");
+        Ok(pods)
+    })?;
+    let ask = |method: &str, path: &str| {
+        let ask = format!(
+            "import urllib.request as r; \
+             print(r.urlopen(r.Request('http://127.0.0.1:8080{path}', method='{method}')).read().decode())"
+        );
+        tenant.namespace.exec(&pod, &["python3", "-c", &ask])
+    };
+    ask("POST", "/stall")?;
+    let container = tenant.namespace.sidecar(&pod, "snmp-sidecar")?;
+    let nms = tenant.v3(tenant.name()).patience(std::time::Duration::from_secs(20), 0);
+    let written = || tenant.namespace.get("configmap/own", "{.data.log_level}");
+    std::thread::scope(|scope| -> Result<()> {
+        let set = scope.spawn(|| nms.set_all(&[(&level, "i", "4"), (&host, "s", "db-7")]));
+        cluster.wait_for("the ConfigMap to be written", || {
+            let level = written()?;
+            ensure!(level == "debug", "{level}");
+            Ok(())
+        })?;
+        tenant.namespace.kill(&container)?;
+        ensure!(set.join().expect("the thread does not panic").is_err(), "the SET was taken");
+        Ok(())
+    })?;
+    cluster.wait_for("all to be put back", || {
+        let (level, settings) = (written()?, ask("GET", "/settings")?);
+        ensure!(level == "info" && settings.contains("web-1"), "{level}, {settings}");
+        Ok(())
+    })?;
+    let log = tenant.namespace.kubectl(&["logs", &pod, "--container=snmp-sidecar"])?;
+    ensure!(log.contains("SETs were under way when the sidecar ended") && log.contains("is put back"), "{log}");
+    tenant.wait_for_walk("what was there before", base, is_at_first)?;
+    cluster.wait_for("another SET to be taken", || nms.set_all(&[(&level, "i", "1"), (&host, "s", "db-8")]))?;
+    ensure!(written()? == "error" && ask("GET", "/settings")?.contains("db-8"));
     Ok(())
 }

@@ -40,7 +40,9 @@ pub use agent::{
 pub use application::{Application, example};
 pub use authority::{Authority, Certified};
 pub use client::{Client, Walk};
-pub use cluster::{Cluster, Component, Image, Kind as ClusterKind, Namespace, PYTHON_IMAGE, TOOLS_IMAGE};
+pub use cluster::{
+    Cluster, Component, Image, Kind as ClusterKind, Namespace, POSTGRES_IMAGE, PYTHON_IMAGE, TOOLS_IMAGE,
+};
 pub use exporter::{Exporter, Reply};
 pub use foreign_subagent::{start_bgpd, start_c_subagent, start_python_subagent};
 pub use labels::pod_labels;

@@ -26,6 +26,9 @@ pub const NODE_EXPORTER_IMAGE: &str = "localhost/test/node-exporter:dev";
 /// Python with its standard library.
 pub const PYTHON_IMAGE: &str = "localhost/test/python:dev";
 
+/// PostgreSQL, as the official image has it.
+pub const POSTGRES_IMAGE: &str = "localhost/test/postgres:dev";
+
 /// What BusyBox is called by in the image of tools.
 const APPLETS: [&str; 24] = [
     "cat", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "httpd", "kill", "ls", "mkdir", "nc",
@@ -70,6 +73,32 @@ impl Cluster {
         let library = format!("/usr/lib/{version}");
         let image = Image::new(PYTHON_IMAGE).program(&python, &format!("/usr/bin/{version}"))?;
         let image = image.file(Path::new(&library), &library).link("/usr/bin/python3", &version);
-        self.load(&image.entrypoint(&["/usr/bin/python3"]))
+        self.load(&image.entrypoint(&["/usr/bin/python3"]))?;
+        self.load_postgres()
+    }
+
+    fn load_postgres(&self) -> Result<()> {
+        let server = debian("postgres", "postgresql-15")?;
+        let programs = server.parent().context("postgres is no file")?;
+        let mut image = Image::new(POSTGRES_IMAGE).program(&installed("busybox")?, "/bin/busybox")?;
+        for applet in ["cat", "mkdir", "sh"] {
+            image = image.link(&format!("/bin/{applet}"), "busybox");
+        }
+        for program in ["initdb", "pg_ctl", "pg_isready", "postgres", "psql"] {
+            // Where they are they find each other, and their shares.
+            let path = programs.join(program);
+            image = image.program(&path, &path.to_string_lossy())?;
+            image = image.link(&format!("/usr/bin/{program}"), &path.to_string_lossy());
+        }
+        let modules = programs.parent().context("postgres is in no folder")?.join("lib");
+        for shared in [modules, "/usr/share/postgresql/15".into(), "/usr/share/zoneinfo".into()] {
+            image = image.file(&shared, &shared.to_string_lossy());
+        }
+        let folder = repository().join("tests/src/cluster");
+        let image = image.file(&folder.join("postgres-passwd"), "/etc/passwd");
+        let image = image.file(&folder.join("postgres-entrypoint.sh"), "/entrypoint.sh");
+        // The socket's folder.
+        let image = image.link("/var/run/postgresql", "/tmp");
+        self.load(&image.entrypoint(&["/bin/sh", "/entrypoint.sh"]))
     }
 }

@@ -128,6 +128,18 @@ impl Namespace {
         self.kubectl(&[&["exec", pod, "--"], argv].concat())
     }
 
+    /// The container that runs for a sidecar of a pod, for [`Self::kill`].
+    pub fn sidecar(&self, pod: &str, container: &str) -> Result<String> {
+        let path = format!("{{.status.initContainerStatuses[?(@.name==\"{container}\")].containerID}}");
+        let id = self.get(&format!("pod/{pod}"), &path)?;
+        Ok(id.trim_start_matches("containerd://").to_owned())
+    }
+
+    /// Kills a container as `kill -9` does. The kubelet starts it again.
+    pub fn kill(&self, container: &str) -> Result<()> {
+        self.cluster.containerd(&["tasks", "kill", "--signal", "SIGKILL", container]).map(drop)
+    }
+
     /// Waits until a pod of it says that it is ready.
     pub fn wait_for_pod(&self, pod: &str) -> Result<()> {
         self.cluster.wait_for_pod(&self.name, pod)

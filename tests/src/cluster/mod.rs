@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use component::Component;
 pub use image::Image;
-pub use images::{IMAGES, NODE_EXPORTER_IMAGE, PYTHON_IMAGE, TOOLS_IMAGE};
+pub use images::{IMAGES, NODE_EXPORTER_IMAGE, POSTGRES_IMAGE, PYTHON_IMAGE, TOOLS_IMAGE};
 pub use kubernetes::Namespace;
 pub use place::valid_name;
 pub use turn::Turn;
