@@ -102,7 +102,10 @@ impl Writes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use agentx::ByteOrder;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -148,5 +151,85 @@ mod tests {
         }
         let failed = Verdict { error: ResponseError::UndoFailed, index: 0 };
         assert_eq!(writes.take(header(16), Doing::Undo, now), Some(failed));
+    }
+
+    /// What happens to a session's steps.
+    #[derive(Debug, Clone)]
+    enum Event {
+        /// A step comes: of this packet, which may have come before.
+        Step(u32, Doing),
+        /// A verdict comes, to the packet or to one that nobody asked about.
+        Verdict(u32),
+        /// Milliseconds pass.
+        Time(u64),
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let step = prop_oneof![
+            Just(Doing::Test { context: Vec::new(), varbinds: Vec::new() }),
+            Just(Doing::Commit),
+            Just(Doing::Undo),
+            Just(Doing::Cleanup),
+        ];
+        let event = prop_oneof![
+            3 => (0..40_u32, step).prop_map(|(packet, doing)| Event::Step(packet, doing)),
+            2 => (0..40_u32).prop_map(Event::Verdict),
+            1 => (0..5_000_u64).prop_map(Event::Time),
+        ];
+        prop::collection::vec(event, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn every_step_is_handed_over_once_and_answered_once(events in events()) {
+            let (mut writes, mut now) = (Writes::default(), Instant::now());
+            // The packets that wait for an answer, and since when; and the one that was answered last.
+            let (mut waiting, mut last) = (BTreeMap::new(), None);
+            let mut handed_over = 0;
+            for event in events {
+                match event {
+                    Event::Step(packet, doing) => {
+                        let is_cleanup = matches!(doing, Doing::Cleanup);
+                        let answer = writes.take(header(packet), doing, now);
+                        if last == Some(packet) {
+                            prop_assert!(answer.is_some(), "as before");
+                        } else if waiting.contains_key(&packet) {
+                            prop_assert_eq!(answer, None);
+                        } else if is_cleanup {
+                            prop_assert_eq!(answer, None);
+                            handed_over += 1;
+                        } else if waiting.len() < MAX_PENDING {
+                            prop_assert_eq!(answer, None);
+                            waiting.insert(packet, now);
+                            handed_over += 1;
+                        } else {
+                            prop_assert!(answer.is_some_and(|verdict| verdict.error != ResponseError::NoError));
+                        }
+                        prop_assert!(writes.has(header(packet)) || answer.is_some());
+                    }
+                    Event::Verdict(packet) => {
+                        let is_awaited = waiting.remove(&packet).is_some();
+                        prop_assert_eq!(writes.decide(header(packet), ACCEPTED), is_awaited);
+                        if is_awaited {
+                            last = Some(packet);
+                        }
+                    }
+                    Event::Time(ms) => now += Duration::from_millis(ms),
+                }
+                while let Some((header, verdict)) = writes.overdue(now) {
+                    let since = waiting.remove(&header.packet_id);
+                    prop_assert!(since.is_some_and(|since| now >= since + DEADLINE + GRACE));
+                    prop_assert!(verdict.error != ResponseError::NoError);
+                    last = Some(header.packet_id);
+                }
+                prop_assert!(writes.deadline().is_none_or(|deadline| deadline > now));
+                prop_assert_eq!(writes.deadline().is_some(), !waiting.is_empty());
+                while let Some(asked) = writes.next_asked() {
+                    handed_over -= 1;
+                    prop_assert!(asked.until + Duration::from_secs(5) > now);
+                }
+                prop_assert_eq!(handed_over, 0);
+            }
+        }
     }
 }

@@ -237,7 +237,7 @@ async fn recover(inner: Arc<Inner>) {
     if !left.is_empty() {
         tracing::warn!(objects = left.len(), "SETs were under way when the sidecar ended: they are put back");
     }
-    let mut wait = RETRY.0;
+    let (mut wait, mut told) = (RETRY.0, false);
     while !left.is_empty() {
         sleep(wait).await;
         wait = (wait * 2).min(RETRY.1);
@@ -252,6 +252,12 @@ async fn recover(inner: Arc<Inner>) {
             }
         }
         left = again;
+        // The configuration has long been read by then.
+        if wait == RETRY.1 && !std::mem::replace(&mut told, true) {
+            for Entry { subtree, object, .. } in left.iter().filter(|entry| inner.target(entry).is_none()) {
+                tracing::error!(%subtree, %object, "what a SET wrote is not put back: the object is configured no more");
+            }
+        }
     }
 }
 
@@ -286,15 +292,17 @@ impl Inner {
         self.held().remove(&(target.subtree.clone(), target.object.clone()));
     }
 
+    /// The object of an entry, if it can still be written.
+    fn target(&self, entry: &Entry) -> Option<Arc<Target>> {
+        let served = self.served();
+        served.get(&entry.subtree)?.targets.iter().find(|target| target.object == entry.object).cloned()
+    }
+
     /// Puts an object back as it was before a crash. Whether that is settled: done, or refused for good.
     async fn recover_one(&self, entry: &Entry) -> bool {
         let subtree = &entry.subtree;
-        let target = self
-            .served()
-            .get(subtree)
-            .and_then(|served| served.targets.iter().find(|target| target.object == entry.object).map(Arc::clone));
         // The configuration may not be read yet; and what it no longer has may come back.
-        let Some(target) = target else { return false };
+        let Some(target) = self.target(entry) else { return false };
         let put = conversation::put_back(&self.outside, &target, entry.old.as_ref());
         let put = timeout(PUT_BACK, put).await;
         match put.unwrap_or_else(|_| Err(Fault::late())) {

@@ -13,6 +13,9 @@ mod overlay;
 mod target;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use desk::{Asked, Connection, Counts, Desk, Doing, Served};
 pub use outside::{Operator, OperatorUrl, Outside};
 pub use overlay::Overlay;
