@@ -1,5 +1,6 @@
 //! Where samples come from: each source is scraped by a [`Task`] of its own, which yields [`Report`]s.
 
+mod collector;
 mod config_map;
 mod error;
 mod file;

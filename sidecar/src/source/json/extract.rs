@@ -1,22 +1,20 @@
 //! Samples from a document of JSON.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    hash::{BuildHasher as _, RandomState},
-    thread,
-};
+use std::{collections::BTreeMap, thread};
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use sidecar_config::{JsonMetric, json_path};
 
 use crate::{
-    sample::{Number, Samples},
-    source::{Cause, reader::Reading},
+    sample::Number,
+    source::{
+        Cause,
+        collector::{Collector, Said},
+        reader::Reading,
+    },
 };
 
-/// The most that the texts of all samples may take, in octets.
-const TEXTS: usize = 8 << 20;
 /// So many samples are taken before the sessions, which may share this processor, have their turn.
 const TURN: usize = 256;
 
@@ -59,6 +57,25 @@ impl Metric {
             }
         }
         Ok(labels)
+    }
+
+    /// What a value says, which is not null.
+    fn said<'n>(&self, value: &'n Value) -> Result<Said<'n>, Cause> {
+        let text = Text::of(value)
+            .map_err(|shape| broken(&self.name, format!("a value is {shape}, not a number or a text")))?;
+        if let Some(mapped) = text.and_then(|text| self.value_map.get(text.as_str())) {
+            return Ok(Said::Number(whole(*mapped)));
+        }
+        let number = match value {
+            Value::String(text) => return Ok(Said::Text(text)),
+            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(number), _) => Number::Signed(number),
+                (None, Some(number)) => Number::Unsigned(number),
+                (None, None) => Number::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            other => Number::Signed(i64::from(*other == Value::Bool(true))),
+        };
+        Ok(Said::Number(number))
     }
 
     /// The one node that the path finds in `node`, if it finds any.
@@ -105,8 +122,7 @@ fn broken(metric: &str, problem: String) -> Cause {
 
 /// The samples of the metrics. Of those with one name and the same labels the first counts.
 pub(super) fn samples(document: &Value, metrics: &[Metric], limit: u64) -> Result<Reading, Cause> {
-    let mut reading = Reading::default();
-    let (hasher, mut seen, mut texts) = (RandomState::new(), HashSet::new(), 0_usize);
+    let mut collector = Collector::new(limit);
     for (number, metric) in metrics.iter().enumerate() {
         for (node, at) in metric.path.query(document).all().into_iter().zip(1_usize..) {
             if at.is_multiple_of(TURN) {
@@ -118,50 +134,13 @@ pub(super) fn samples(document: &Value, metrics: &[Metric], limit: u64) -> Resul
             };
             let Some(value) = value.filter(|value| !value.is_null()) else { continue };
             let labels = metric.labels(node)?;
-            let labels = || labels.iter().map(|(label, text)| (*label, text.as_str()));
-            if !seen.insert(hasher.hash_one((number, labels().collect::<Vec<_>>()))) {
-                reading.duplicates += 1;
-                continue;
-            }
-            let text = Text::of(value)
-                .map_err(|shape| broken(&metric.name, format!("a value is {shape}, not a number or a text")))?;
-            let mapped = text.and_then(|text| metric.value_map.get(text.as_str()));
-            texts = labels().fold(texts, |sum, (_, text)| sum.saturating_add(text.len()));
-            push(&mut reading.samples, &metric.name, labels(), value, mapped.copied(), &mut texts)?;
-            if u64::try_from(reading.samples.len()).unwrap_or(u64::MAX) > limit {
-                return Err(Cause::TooManySamples { limit });
-            }
-            if texts > TEXTS {
-                return Err(Cause::TextsTooLong { limit: TEXTS });
+            let labels = labels.iter().map(|(label, text)| (*label, text.as_str()));
+            if collector.is_first(&(number, labels.clone().collect::<Vec<_>>()), 1) {
+                collector.push(&metric.name, labels, metric.said(value)?)?;
             }
         }
     }
-    Ok(reading)
-}
-
-fn push<'l>(
-    samples: &mut Samples,
-    name: &str,
-    labels: impl Iterator<Item = (&'l str, &'l str)>,
-    value: &'l Value,
-    mapped: Option<f64>,
-    texts: &mut usize,
-) -> Result<(), Cause> {
-    let number = match (mapped, value) {
-        (Some(mapped), _) => whole(mapped),
-        (None, Value::Bool(value)) => Number::Signed(i64::from(*value)),
-        (None, Value::Number(number)) => match (number.as_i64(), number.as_u64()) {
-            (Some(number), _) => Number::Signed(number),
-            (None, Some(number)) => Number::Unsigned(number),
-            (None, None) => Number::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        (None, Value::String(text)) => {
-            *texts = texts.saturating_add(text.len());
-            return Ok(samples.push_text(name, labels, text)?);
-        }
-        (None, Value::Null | Value::Array(_) | Value::Object(_)) => return Ok(()),
-    };
-    Ok(samples.push(name, labels, number)?)
+    Ok(collector.into_reading())
 }
 
 /// A whole number as an integer, so that it stays one.

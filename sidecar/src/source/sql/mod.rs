@@ -9,16 +9,13 @@ mod postgresql;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher as _, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
 
 use sidecar_config::{Sql, SqlDriver, SqlQuery};
 
 use super::{
     Cause, NameFilter, Phase,
+    collector::{Collector, Said},
     reader::{Place, Reading},
 };
 use crate::sample::Number;
@@ -26,8 +23,6 @@ use postgresql::PostgreSql;
 
 /// The most that one reading takes in from a server, in octets.
 const INTAKE: u64 = 8 << 20;
-/// The most that the texts of all samples may take, in octets. A label's is there once for each value of its row.
-const TEXTS: usize = 8 << 20;
 
 /// A database that is asked.
 pub(super) struct Database {
@@ -74,66 +69,34 @@ impl Database {
         if self.queries.is_empty() {
             return Ok(Reading::default());
         }
-        let mut rows = Rows::new(self.sample_limit);
+        let mut rows = Rows(Collector::new(self.sample_limit));
         match &mut self.driver {
             Driver::PostgreSql(server) => server.run(&self.queries, timeout, phase, &mut rows).await?,
         }
-        Ok(rows.reading)
+        Ok(rows.0.into_reading())
     }
 }
 
 /// Takes rows, and makes samples of them. Of those with one name and the same labels the first counts.
-struct Rows {
-    reading: Reading,
-    limit: u64,
-    /// The octets of all texts so far.
-    texts: usize,
-    /// Hashes of the rows that gave samples.
-    seen: HashSet<u64>,
-    hasher: RandomState,
-}
+struct Rows(Collector);
 
 impl Rows {
-    fn new(limit: u64) -> Self {
-        Self { reading: Reading::default(), limit, texts: 0, seen: HashSet::new(), hasher: RandomState::new() }
-    }
-
     /// A row's labels and values, in the query's order.
     fn take(&mut self, query: &SqlQuery, labels: &[Option<String>], values: &[Cell]) -> Result<(), Cause> {
-        let labels = || {
-            let texts = query.labels.iter().zip(labels);
-            texts.filter_map(|(label, text)| Some((label.as_str(), text.as_deref()?)))
-        };
+        let labels = query.labels.iter().zip(labels);
+        let labels = labels.filter_map(|(label, text)| Some((label.as_str(), text.as_deref()?)));
         let present = values.iter().filter(|value| **value != Cell::Null).count();
-        if present == 0 {
+        let series = (query.name.as_str(), labels.clone().collect::<Vec<_>>());
+        if present == 0 || !self.0.is_first(&series, present) {
             return Ok(());
         }
-        let series = self.hasher.hash_one((query.name.as_str(), labels().collect::<Vec<_>>()));
-        let Reading { samples, duplicates } = &mut self.reading;
-        if !self.seen.insert(series) {
-            *duplicates = duplicates.saturating_add(u64::try_from(present).unwrap_or(u64::MAX));
-            return Ok(());
-        }
-        let label_texts = labels().fold(0_usize, |sum, (_, text)| sum.saturating_add(text.len()));
         for (column, value) in query.values.iter().zip(values) {
-            let text = match value {
+            let said = match value {
                 Cell::Null => continue,
-                Cell::Number(_) => 0,
-                Cell::Text(text) => text.len(),
+                Cell::Number(number) => Said::Number(*number),
+                Cell::Text(text) => Said::Text(text),
             };
-            self.texts = self.texts.saturating_add(label_texts).saturating_add(text);
-            if self.texts > TEXTS {
-                return Err(Cause::TextsTooLong { limit: TEXTS });
-            }
-            if u64::try_from(samples.len()).unwrap_or(u64::MAX) >= self.limit {
-                return Err(Cause::TooManySamples { limit: self.limit });
-            }
-            let name = format!("{}_{column}", query.name);
-            match value {
-                Cell::Null => {}
-                Cell::Number(number) => samples.push(&name, labels(), *number)?,
-                Cell::Text(text) => samples.push_text(&name, labels(), text)?,
-            }
+            self.0.push(&format!("{}_{column}", query.name), labels.clone(), said)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
+use crate::source::collector::TEXTS;
 use server::{Server, begun, data, described, message, prepared, ready, started, task};
 
 fn query() -> SqlQuery {
@@ -23,34 +24,39 @@ fn label(text: &str) -> Vec<Option<String>> {
     vec![Some(text.to_owned())]
 }
 
+fn rows_of(limit: u64) -> Rows {
+    Rows(Collector::new(limit))
+}
+
 fn one() -> Cell {
     Cell::Number(Number::Signed(1))
 }
 
 #[test]
 fn each_value_of_a_row_is_a_sample_and_null_is_none() {
-    let mut rows = Rows::new(100);
+    let mut rows = rows_of(100);
     rows.take(&query(), &label("x"), &[one(), Cell::Text("t".to_owned())]).unwrap();
     rows.take(&query(), &label("x"), &[one(), one()]).unwrap();
     rows.take(&query(), &[None], &[Cell::Null, Cell::Null]).unwrap();
     rows.take(&query(), &[None], &[Cell::Null, Cell::Number(Number::Signed(3))]).unwrap();
-    let shown: Vec<_> = rows.reading.samples.iter().collect();
+    let reading = rows.0.into_reading();
+    let shown: Vec<_> = reading.samples.iter().collect();
     let shown: Vec<_> = shown.iter().map(|s| (s.name, s.labels.get("l"), s.text(), s.value.as_integer())).collect();
     let expected =
         [("q_a", Some("x"), None, Some(1)), ("q_b", Some("x"), Some("t"), None), ("q_b", None, None, Some(3))];
     assert_eq!(shown, expected);
-    assert_eq!(rows.reading.duplicates, 2, "the two samples of the second row");
+    assert_eq!(reading.duplicates, 2, "the two samples of the second row");
 }
 
 #[test]
 fn more_samples_than_may_be_are_an_error() {
-    assert_eq!(Rows::new(1).take(&query(), &[None], &[one(), one()]), Err(Cause::TooManySamples { limit: 1 }));
-    assert_eq!(Rows::new(2).take(&query(), &[None], &[one(), one()]), Ok(()));
+    assert_eq!(rows_of(1).take(&query(), &[None], &[one(), one()]), Err(Cause::TooManySamples { limit: 1 }));
+    assert_eq!(rows_of(2).take(&query(), &[None], &[one(), one()]), Ok(()));
 }
 
 #[test]
 fn the_text_of_a_label_counts_for_each_value_of_its_row() {
-    let mut rows = Rows::new(100);
+    let mut rows = rows_of(100);
     let text = "x".repeat(TEXTS / 4 + 1);
     rows.take(&query(), &label(&text), &[one(), Cell::Null]).unwrap();
     rows.take(&query(), &[None], &[Cell::Text(text.clone()), Cell::Null]).unwrap();
