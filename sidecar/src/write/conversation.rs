@@ -188,6 +188,10 @@ impl Transaction {
                 return Err(refused(ResponseError::NoCreation));
             }
             let (served, target) = (found.served, found.target);
+            // All are assigned as if at one time.
+            if self.items.iter().any(|item| Arc::ptr_eq(&item.target, &target) && item.shown != *value) {
+                return Err(refused(ResponseError::InconsistentValue));
+            }
             if !self.reserved.iter().any(|reserved| Arc::ptr_eq(reserved, &target)) {
                 if !desk.hold(&target) {
                     tracing::info!(subtree = %target.subtree, object = target.name, "another SET has the object");

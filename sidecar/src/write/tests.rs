@@ -19,7 +19,9 @@ use tokio::{
 use super::{Asked, Connection, Desk, Doing, Outside, Overlay, Served, Target};
 use crate::{config::SubtreeName, mib_view::MibView, session::Verdict, source::Place, state::StateFolder};
 
-use ResponseError::{CommitFailed, NoCreation, NoError, NotWritable, ResourceUnavailable, UndoFailed, WrongType};
+use ResponseError::{
+    CommitFailed, InconsistentValue, NoCreation, NoError, NotWritable, ResourceUnavailable, UndoFailed, WrongType,
+};
 
 const BASE: &str = "1.3.6.1.4.1.9.9.9";
 /// A step that is late is so without this.
@@ -295,6 +297,7 @@ async fn what_cannot_be_put_back_is_named() {
 #[case::another_instance(test(&[("1.1", 1)]), NoCreation)]
 #[case::the_object_itself(test(&[("1", 1)]), NoCreation)]
 #[case::another_object(test(&[("4.0", 1)]), NotWritable)]
+#[case::two_values_for_one(test(&[("1.0", 1), ("1.0", 2)]), InconsistentValue)]
 #[case::another_context(Doing::Test {
     context: Vec::new(),
     varbinds: vec![VarBind { name: format!("{BASE}.1.0").parse().unwrap(), value: Value::Integer(1) }],
@@ -303,7 +306,8 @@ async fn what_cannot_be_put_back_is_named() {
 async fn a_test_says_what_is_wrong_and_nothing_is_written(#[case] doing: Doing, #[case] error: ResponseError) {
     let world = World::new().await;
     let mut master = Master::new(&world);
-    assert_eq!(master.ask(doing).await, (error, 1));
+    let index = if error == InconsistentValue { 2 } else { 1 };
+    assert_eq!(master.ask(doing).await, (error, index));
     assert_eq!(master.ask(Doing::Commit).await.0, CommitFailed);
     assert_eq!(world.application.taken(), [""; 0]);
     assert_eq!(world.counted("refused"), 1);
