@@ -83,7 +83,17 @@ pub struct Signature {
     namespaces: BTreeMap<String, Arc<KeptNamespace>>,
     system_secrets: BTreeMap<String, Arc<Data>>,
     readable: [BTreeMap<Key, Arc<Data>>; 2],
-    pods: BTreeMap<String, Vec<(Key, Arc<Pod>)>>,
+    pods: BTreeMap<String, Vec<(Key, Selected)>>,
+}
+
+/// A pod, whichever configuration it was told of: that is no matter of the plan, and the operator itself changes it.
+#[derive(Debug, Clone)]
+struct Selected(Arc<Pod>);
+
+impl PartialEq for Selected {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_alike(&other.0)
+    }
 }
 
 /// An object's uid, and its generation, which grows with each change of the spec and with none of the status. One that
@@ -110,7 +120,14 @@ impl Inputs {
             namespaces: self.namespaces.clone(),
             system_secrets: self.system_secrets.clone(),
             readable: [self.readable_secrets.clone(), self.readable_config_maps.clone()],
-            pods: self.pods.clone(),
+            pods: self
+                .pods
+                .iter()
+                .map(|(namespace, pods)| {
+                    let pods = pods.iter().map(|(key, pod)| (key.clone(), Selected(Arc::clone(pod))));
+                    (namespace.clone(), pods.collect())
+                })
+                .collect(),
         }
     }
 
@@ -271,6 +288,29 @@ mod tests {
         assert_eq!(put(condition("True", 2), "2"), (true, false, false));
         assert_eq!(put(condition("False", 2), "3"), (false, false, false));
         assert_eq!(put(condition("False", 1), "4"), (true, false, false), "refused as it was before");
+    }
+
+    #[test]
+    fn what_the_operator_writes_itself_is_nothing_new_to_plan_with() {
+        let mut index = Index::default();
+        let mut one = subtree("one");
+        one.metadata.generation = Some(1);
+        index.subtrees.apply(key(&one), version(&one), Arc::new(one));
+        let mut signature = |labels: &[&str], configuration: &str, resource: &str| {
+            let pod = Pod {
+                labels: labels.iter().map(|label| ((*label).into(), "".into())).collect(),
+                configuration: Some(configuration.into()),
+                ..Pod::default()
+            };
+            let version = Version { uid: "pod".to_owned(), resource: resource.to_owned() };
+            index.pods.apply(Key::new("acme", "web-0"), version.clone(), Arc::new(pod));
+            let shard = Data { data: [("master.json".to_owned(), resource.into())].into(), ..Data::default() };
+            index.system_secrets.apply(Key::new("snmp-system", "snmp-master-0"), version, Arc::new(shard));
+            index.inputs().signature()
+        };
+        let first = signature(&["a"], "1", "1");
+        assert!(first == signature(&["a"], "2", "2"), "a pod was touched, a master's Secret written");
+        assert!(first != signature(&["b"], "2", "3"), "another label");
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub async fn run(queue: Arc<Mutex<Queue>>, writer: Writer, index: SharedIndex, c
                 let is_news = lock(&index, |index| {
                     let before = index.pods.get(&key).cloned();
                     index.pods.apply(key, version, Arc::clone(&kept));
-                    before.is_none_or(|before| !kept.differs_by_its_configuration_alone(&before))
+                    before.is_none_or(|before| !kept.is_alike(&before))
                 });
                 if is_news {
                     changed.send_replace(());

@@ -45,7 +45,7 @@ impl Pod {
 
     /// Whether it is the same but for the configuration that it was told of.
     #[must_use]
-    pub fn differs_by_its_configuration_alone(&self, other: &Self) -> bool {
+    pub fn is_alike(&self, other: &Self) -> bool {
         let Self { labels, injected, configuration: _, deleting } = self;
         *labels == other.labels && *injected == other.injected && *deleting == other.deleting
     }
