@@ -173,10 +173,10 @@ impl Controllers {
         self.once(failures).await;
         self.masters(desired, failures).await;
         self.namespaces(desired, failures).await;
-        let mut passed = self.all_statuses(desired, failures).await;
-        if self.is_outdated() {
-            passed = Passed::More;
-        }
+        let passed = match self.all_statuses(desired, failures).await {
+            Passed::Settled if self.is_outdated() => Passed::More,
+            passed => passed,
+        };
         let stale = lock(&self.index, |index| touch::stale(index, desired));
         self.metrics.touches_queued(lock(&self.touches, |queue| {
             queue.set(stale);
