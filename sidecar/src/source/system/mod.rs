@@ -30,16 +30,15 @@ mod sink;
 mod tests;
 
 use std::{
-    panic::resume_unwind,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Cause, NameFilter, Phase, reader::Reading};
-use crate::sample::Samples;
+use crate::{defect::resume_panic, sample::Samples};
 use sink::{Files, Sink};
 
 /// Where the machine is seen: the system's own places, unless others are mounted into the container.
@@ -111,11 +110,13 @@ impl Machine {
 }
 
 async fn end(thread: &mut JoinHandle<Result<Samples, Cause>>) -> Result<Samples, Cause> {
-    match thread.await.map_err(JoinError::try_into_panic) {
+    match thread.await {
         Ok(read) => read,
-        Err(Ok(panic)) => resume_unwind(panic),
-        // It ends so only when the process does.
-        Err(Err(_)) => std::future::pending().await,
+        Err(error) => {
+            resume_panic(Err(error));
+            // Without a panic it ends so only when the process does.
+            std::future::pending().await
+        }
     }
 }
 
