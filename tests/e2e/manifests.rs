@@ -55,14 +55,14 @@ spec:
     )
 }
 
-/// The ConfigMap `settings`, which may be shown and written, with this data.
-pub(crate) fn writable_settings(data: &str) -> String {
+/// A ConfigMap of this name, which may be shown and written, with this data.
+pub(crate) fn writable_config_map(name: &str, data: &str) -> String {
     format!(
         "
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: settings
+  name: {name}
   labels: {{snmp-operator.dev/readable: 'true', snmp-operator.dev/writable: 'true'}}
 data: {data}
 ---"

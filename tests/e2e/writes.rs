@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     examples,
     installation::SYSTEM,
-    manifests::{settings_subtree, writable_settings},
+    manifests::{settings_subtree, writable_config_map},
     tenant::{Tenant, new_base, value_at},
 };
 
@@ -56,7 +56,8 @@ fn settings(base: &str, context: &str) -> String {
     enum: {error: 1, info: 3, debug: 4}
     value: {source: settings, metric: log_level}
     write: {configMap: {name: settings, key: log_level}}";
-    writable_settings("{log_level: info, password: tell-no-one}") + &settings_subtree(base, context, scalars)
+    writable_config_map("settings", "{log_level: info, password: tell-no-one}")
+        + &settings_subtree(base, context, scalars)
 }
 
 /// A ConfigMap with three settings that an NMS may change.
@@ -73,7 +74,7 @@ fn three(base: &str, context: &str) -> String {
         scalar(2, "logLevel", "syntax: Integer32, enum: {error: 1, info: 3, debug: 4}"),
         scalar(3, "connectionLimit", "syntax: Gauge32, range: {min: 1, max: 1000}"),
     ];
-    writable_settings("{hostName: web-1, logLevel: info, connectionLimit: '100'}")
+    writable_config_map("settings", "{hostName: web-1, logLevel: info, connectionLimit: '100'}")
         + &settings_subtree(base, context, &scalars.concat())
 }
 
@@ -191,9 +192,7 @@ fn a_sidecar_that_is_killed_within_a_set_puts_back_the_config_map_and_the_applic
     let cluster = Cluster::shared()?;
     let base = "1.3.6.1.4.1.8072.9999.9999.9";
     let tenant = examples::served(&cluster, &["settings"], base, "deployment/settings")?;
-    tenant.apply(
-        writable_settings("{log_level: info}").replace("name: settings", "name: own").trim_end_matches("---\n"),
-    )?;
+    tenant.apply(&writable_config_map("own", "{log_level: info}"))?;
     let own = json!([
         {"op": "add", "path": "/spec/sources/-", "value": {"name": "own", "configMap": {"name": "own"}}},
         {"op": "add", "path": "/spec/scalars/-", "value": {

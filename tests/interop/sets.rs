@@ -35,11 +35,8 @@ impl World {
 
     /// One SET of all these: arcs below the base, snmpset's letter, value.
     fn set(&self, variables: &[(&str, &str, &str)]) -> Result<()> {
-        let variables: Vec<_> =
-            variables.iter().map(|(arcs, kind, value)| (format!("{BASE}.{arcs}"), *kind, *value)).collect();
-        let variables: Vec<_> = variables.iter().map(|(oid, kind, value)| (oid.as_str(), *kind, *value)).collect();
-        // Never sent again by itself: a SET that is answered late is to be seen.
-        self.agent.v2c().patience(std::time::Duration::from_secs(20), 0).set_all(&variables).map(drop)
+        let variables: Vec<_> = variables.iter().map(|(arcs, kind, value)| (BASE, *arcs, *kind, *value)).collect();
+        set(&*self.agent, &variables)
     }
 
     /// What is said of a SET that is refused: the error, and the OID that it is about.
@@ -65,6 +62,15 @@ impl World {
         ensure!(settings == expected, "the application has {settings}, not {expected}");
         Ok(())
     }
+}
+
+/// One SET of all these: base, arcs below it, snmpset's letter, value.
+fn set(agent: &dyn Agent, variables: &[(&str, &str, &str, &str)]) -> Result<()> {
+    let names: Vec<_> = variables.iter().map(|(base, arcs, ..)| format!("{base}.{arcs}")).collect();
+    let variables = names.iter().zip(variables).map(|(name, (_, _, kind, value))| (name.as_str(), *kind, *value));
+    let variables: Vec<_> = variables.collect();
+    // Never sent again by itself: a SET that is answered late is to be seen.
+    agent.v2c().patience(std::time::Duration::from_secs(20), 0).set_all(&variables).map(drop)
 }
 
 fn octets(text: &str) -> Value {
@@ -161,11 +167,7 @@ fn a_sidecar_that_is_killed_within_a_set_puts_it_back(#[values(NetSnmp, Ours)] m
     std::thread::scope(|scope| -> Result<()> {
         let (agent, sandbox) = (&world.agent, &world.sandbox);
         let port = world.application.port;
-        let set = scope.spawn(move || {
-            let (name, limit) = (format!("{BASE}.1.0"), format!("{BASE}.3.0"));
-            let client = agent.v2c().patience(std::time::Duration::from_secs(20), 0);
-            client.set_all(&[(&name, "s", "db-7"), (&limit, "u", "200")])
-        });
+        let set = scope.spawn(move || set(&**agent, &[(BASE, "1.0", "s", "db-7"), (BASE, "3.0", "u", "200")]));
         sandbox.wait_for("the first to be written", || {
             let settings = http::get(port, "/settings")?;
             ensure!(settings.contains("db-7"), "{settings}");
@@ -240,15 +242,6 @@ impl Two {
         Ok(two)
     }
 
-    /// One SET of all these: base, arcs below it, snmpset's letter, value. What is said where it is refused.
-    fn set(&self, variables: &[(&str, &str, &str, &str)]) -> Option<String> {
-        let names: Vec<_> = variables.iter().map(|(base, arcs, ..)| format!("{base}.{arcs}")).collect();
-        let variables = names.iter().zip(variables).map(|(name, (_, _, kind, value))| (name.as_str(), *kind, *value));
-        let variables: Vec<_> = variables.collect();
-        let client = self.agent.v2c().patience(std::time::Duration::from_secs(20), 0);
-        client.set_all(&variables).err().map(|error| format!("{error:#}"))
-    }
-
     /// Whether these are their host names, in SNMP and in the applications.
     fn show(&self, first: &str, second: &str) -> Result<()> {
         let names = [BASE, OTHER].map(|base| format!("{base}.1.0"));
@@ -274,7 +267,7 @@ fn a_set_over_subtrees_is_whole_or_not_at_all(
 ) -> Result<()> {
     let two = Two::start(master, served)?;
     let refused = |variables: &[_], error: &str, name: &str| -> Result<()> {
-        let said = two.set(variables).context("it was taken")?;
+        let said = format!("{:#}", set(&*two.agent, variables).err().context("it was taken")?);
         ensure!(said.contains(error) && said.contains(name), "{said}, not {error} of {name}");
         Ok(())
     };
@@ -290,18 +283,17 @@ fn a_set_over_subtrees_is_whole_or_not_at_all(
     let too_many = [(OTHER, "1.0", "s", "db-2"), (BASE, "3.0", "u", "501"), (BASE, "1.0", "s", "db-1")];
     refused(&too_many, "commitFailed", &format!("{BASE}.3.0"))?;
     two.show("web-1", "web-1")?;
-    let taken = two.set(&[(OTHER, "1.0", "s", "db-2"), (BASE, "1.0", "s", "db-1"), (OTHER, "3.0", "u", "7")]);
-    ensure!(taken.is_none(), "{taken:?}");
+    set(&*two.agent, &[(OTHER, "1.0", "s", "db-2"), (BASE, "1.0", "s", "db-1"), (OTHER, "3.0", "u", "7")])?;
     two.show("db-1", "db-2")?;
     ensure!(http::get(two.applications[1].port, "/settings")?.contains(r#""connectionLimit": 7"#));
     // The second takes the value without saying so, and then not even the old one back: whoever asked is told, and the
     // first is as it was.
     http::post(two.applications[1].port, "/stall")?;
     std::thread::scope(|scope| -> Result<()> {
-        let set = scope.spawn(|| two.set(&[(BASE, "1.0", "s", "x-1"), (OTHER, "1.0", "s", "x-2")]));
+        let set = scope.spawn(|| set(&*two.agent, &[(BASE, "1.0", "s", "x-1"), (OTHER, "1.0", "s", "x-2")]));
         two.sandbox.wait_for("the second to be written", || two.have(1, "x-2"))?;
         http::post(two.applications[1].port, "/freeze")?;
-        let said = set.join().expect("the thread does not panic").context("it was taken")?;
+        let said = format!("{:#}", set.join().expect("the thread does not panic").err().context("it was taken")?);
         // snmpd asks once more for what takes longer than its second, and may say genErr then.
         ensure!(said.contains("undoFailed") || master == NetSnmp && said.contains("genError"), "{said}");
         Ok(())

@@ -55,11 +55,7 @@ impl Cluster {
 
     /// Loads the images of test applications.
     pub fn load_test_images(&self) -> Result<()> {
-        let busybox = installed("busybox")?;
-        let mut tools = Image::new(TOOLS_IMAGE).program(&busybox, "/bin/busybox")?;
-        for applet in APPLETS {
-            tools = tools.link(&format!("/bin/{applet}"), "busybox");
-        }
+        let mut tools = with_busybox(Image::new(TOOLS_IMAGE), &APPLETS)?;
         tools = tools.program(&debian("socat", "socat")?, "/usr/bin/socat")?;
         for tool in SNMP_TOOLS {
             tools = tools.program(&debian(tool, "snmp")?, &format!("/usr/bin/{tool}"))?;
@@ -80,10 +76,7 @@ impl Cluster {
     fn load_postgres(&self) -> Result<()> {
         let server = debian("postgres", "postgresql-15")?;
         let programs = server.parent().context("postgres is no file")?;
-        let mut image = Image::new(POSTGRES_IMAGE).program(&installed("busybox")?, "/bin/busybox")?;
-        for applet in ["cat", "mkdir", "sh"] {
-            image = image.link(&format!("/bin/{applet}"), "busybox");
-        }
+        let mut image = with_busybox(Image::new(POSTGRES_IMAGE), &["cat", "mkdir", "sh"])?;
         for program in ["initdb", "pg_ctl", "pg_isready", "postgres", "psql"] {
             // Where they are they find each other, and their shares.
             let path = programs.join(program);
@@ -101,4 +94,9 @@ impl Cluster {
         let image = image.link("/var/run/postgresql", "/tmp");
         self.load(&image.entrypoint(&["/bin/sh", "/entrypoint.sh"]))
     }
+}
+
+fn with_busybox(image: Image, applets: &[&str]) -> Result<Image> {
+    let image = image.program(&installed("busybox")?, "/bin/busybox")?;
+    Ok(applets.iter().fold(image, |image, applet| image.link(&format!("/bin/{applet}"), "busybox")))
 }
