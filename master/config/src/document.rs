@@ -1,4 +1,4 @@
-//! The document's types. Lengths of time are in milliseconds, sizes in octets.
+//! The types of the document. Durations are in milliseconds, sizes in octets.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -11,30 +11,30 @@ use crate::Secret;
 /// The version of the contract that this crate writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
 
-/// Everything that a master is told. One that is too large for a Secret comes in several, see [`Document::join`].
+/// The configuration of a master. If it is too large for a Secret, it is split into several, see [`Document::join`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Document {
-    /// The contract's version, [`VERSION`].
+    /// The version of the contract, [`VERSION`].
     pub version: u32,
-    /// Where the master listens. Read once, when it starts.
+    /// The addresses on which the master listens. They are read once, at the start.
     #[serde(default)]
     pub listeners: Listeners,
-    /// Bounds on what others may ask for.
+    /// Limits for subagents and managers.
     #[serde(default)]
     pub limits: Limits,
-    /// SNMP contexts: the tenants. Names are unique.
+    /// SNMP contexts, one for each tenant. Names are unique.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contexts: Vec<Context>,
-    /// Users of SNMPv3 (RFC 3414). Names are unique in the engine, whatever contexts they reach.
+    /// SNMPv3 users (RFC 3414). Names are unique in the engine, across all contexts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<User>,
-    /// Where notifications go. Kept, and not delivered to yet.
+    /// The targets of notifications. They are stored, but not used yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Target>,
 }
 
-/// Where the master listens.
+/// The addresses on which the master listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Listeners {
@@ -43,15 +43,15 @@ pub struct Listeners {
     /// AgentX over a Unix socket (RFC 2741 section 8.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agentx_unix: Option<UnixSocket>,
-    /// AgentX over TCP (RFC 2741 section 8.1): a loopback address, unless `agentxTcpExposed`.
+    /// AgentX over TCP (RFC 2741 section 8.1). It must be a loopback address unless `agentxTcpExposed` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agentx_tcp: Option<SocketAddr>,
-    /// Lets `agentxTcp` be any address. AgentX knows no passwords: whoever reaches it may register anything, in every
-    /// context. So that no one opens it by a slip, an address by itself does not.
+    /// Allows any address for `agentxTcp`. AgentX has no authentication: every client that can connect may register
+    /// anything in every context. This separate field prevents that the port is exposed by mistake.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub agentx_tcp_exposed: bool,
-    /// AgentX over TLS: for subagents that say who they are by a ServiceAccount's token, and may do what their namespace is
-    /// granted ([`Context::grants`]). Any address, since nobody is trusted for reaching it.
+    /// AgentX over TLS, for subagents that authenticate with a ServiceAccount token. They may register what their
+    /// namespace is granted ([`Context::grants`]). Any address is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agentx_tls: Option<SocketAddr>,
 }
@@ -60,71 +60,71 @@ pub struct Listeners {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnixSocket {
-    /// Where it is.
+    /// The path of the socket.
     pub path: PathBuf,
-    /// Its permissions in octal, as `0660`, which they are if not given.
+    /// The file mode in octal. Default: `0660`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// Its group, by name or number. The master's own if not given.
+    /// The group, by name or number. Default: the group of the master.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
 
-/// Bounds on what others may ask for. What is over one is refused and counted.
+/// Limits for subagents and managers. What exceeds a limit is refused and counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
-    /// AgentX sessions at once, in all.
+    /// AgentX sessions at once.
     pub sessions: u32,
-    /// AgentX sessions of one connection.
+    /// AgentX sessions at once of one connection.
     pub sessions_per_connection: u32,
-    /// Regions registered at once, in all; a range counts as the subtrees that it stands for.
+    /// Registered regions at once. A range counts as the number of subtrees in it.
     pub registrations: u32,
-    /// Regions registered by one session.
+    /// Registered regions of one session.
     pub registrations_per_session: u32,
-    /// Longest payload of an AgentX PDU, in octets.
+    /// The longest payload of an AgentX PDU, in octets.
     pub agentx_pdu_octets: u32,
-    /// AgentX PDUs other than Responses that one connection may send in a second.
+    /// AgentX PDUs other than Responses that a connection may send per second.
     pub agentx_pdus_per_second: u32,
-    /// SNMP requests that are being answered at once.
+    /// SNMP requests in progress at once.
     pub snmp_requests: u32,
-    /// The longest SNMP message sent or taken, in octets (snmpEngineMaxMessageSize).
+    /// The longest SNMP message that is sent or accepted, in octets (snmpEngineMaxMessageSize).
     pub snmp_message_octets: u32,
-    /// How long a subagent that names no timeout has to answer.
+    /// The timeout for responses of subagents that do not specify one.
     pub subagent_timeout_ms: u32,
-    /// Connections over TLS, and AgentX sessions on them, of one namespace. A sidecar has two for a moment when it brings a
-    /// new token.
+    /// TLS connections of one namespace, and AgentX sessions on them. A sidecar has two for a moment while it changes
+    /// to a new token.
     pub sessions_per_namespace: u32,
-    /// Regions registered over TLS by one namespace; a range counts as the subtrees that it stands for.
+    /// Regions that one namespace registered over TLS. A range counts as the number of subtrees in it.
     pub registrations_per_namespace: u32,
-    /// AgentX PDUs other than Responses that all connections over TLS of one namespace may send in a second.
+    /// AgentX PDUs other than Responses that all TLS connections of one namespace together may send per second.
     pub agentx_pdus_per_second_per_namespace: u32,
 }
 
-/// A tenant: an SNMP context (RFC 3411 section 3.3.1), who publishes in it, and who reads it.
+/// An SNMP context (RFC 3411 section 3.3.1) of a tenant: who may publish in it, and who may read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Context {
-    /// The context's name, at most 32 octets; empty is the default context.
+    /// The name, at most 32 octets. The empty name is the default context.
     pub name: String,
-    /// Its own system group (RFC 3418).
+    /// Its system group (RFC 3418).
     #[serde(default, skip_serializing_if = "System::is_empty")]
     pub system: System,
-    /// Who may publish what in it.
+    /// What namespaces may register in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
-    /// Communities of SNMPv1 and SNMPv2c that reach it. A community reaches one context.
+    /// The SNMPv1 and SNMPv2c communities with access to it. A community belongs to one context.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub communities: Vec<Community>,
-    /// Users of SNMPv3 that reach it.
+    /// The SNMPv3 users with access to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserAccess>,
-    /// Where this context's notifications may go.
+    /// The networks to which notifications of this context may be sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_targets: Vec<IpNet>,
 }
 
-/// What the system group of a context says. What is missing is the empty string.
+/// The system group of a context. Missing fields are empty strings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct System {
@@ -139,7 +139,7 @@ pub struct System {
     pub location: Option<String>,
 }
 
-/// A namespace may publish under these OIDs.
+/// What a namespace may register.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Grant {
@@ -153,67 +153,67 @@ pub struct Grant {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Community {
-    /// Its text.
+    /// The community string.
     pub community: Secret,
-    /// What it may do.
+    /// Its access.
     #[serde(default)]
     pub access: Access,
-    /// Networks from which it is taken; any where there are none.
+    /// The networks that may use it. Empty: all networks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<IpNet>,
 }
 
-/// What an asker may do.
+/// The access of a community or user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// Get, GetNext and GetBulk.
     #[default]
     ReadOnly,
-    /// Set too.
+    /// Also Set.
     ReadWrite,
 }
 
-/// A user of SNMPv3 in a context.
+/// The access of an SNMPv3 user to a context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserAccess {
     /// The user's name, one of [`Document::users`].
     pub name: String,
-    /// The least security of its requests.
+    /// The minimum security level of its requests.
     #[serde(default)]
     pub security_level: SecurityLevel,
-    /// What it may do.
+    /// Its access.
     #[serde(default)]
     pub access: Access,
 }
 
-/// A security level (RFC 3411 section 3.4.3), from the least.
+/// A security level (RFC 3411 section 3.4.3), in ascending order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SecurityLevel {
     /// Neither authentication nor privacy.
     NoAuthNoPriv,
-    /// Authentication alone.
+    /// Authentication without privacy.
     AuthNoPriv,
     /// Authentication and privacy.
     #[default]
     AuthPriv,
 }
 
-/// A user of SNMPv3 (RFC 3414).
+/// An SNMPv3 user (RFC 3414).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The user's name, 1 to 32 octets.
     pub name: String,
-    /// How its messages are authenticated. Without it the user has no passphrase at all.
+    /// Authentication of its messages. Without it, the user has no passphrase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
-    /// How its messages are kept private; only with `auth`.
+    /// Privacy of its messages. It requires `auth`.
     #[serde(rename = "priv", default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<Privacy>,
 }
 
-/// Authentication of a user's messages.
+/// Authentication of the messages of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
@@ -226,7 +226,7 @@ pub struct Auth {
 /// Authentication protocols (RFC 3414 section 6, RFC 7860).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthProtocol {
-    /// HMAC-MD5-96; broken, and only for devices that know nothing else.
+    /// HMAC-MD5-96. It is broken; use it only for devices that support nothing else.
     #[serde(rename = "MD5")]
     Md5,
     /// HMAC-SHA-96.
@@ -246,7 +246,7 @@ pub enum AuthProtocol {
     Sha512,
 }
 
-/// Privacy of a user's messages.
+/// Privacy of the messages of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Privacy {
@@ -256,10 +256,10 @@ pub struct Privacy {
     pub passphrase: Secret,
 }
 
-/// Privacy protocols (RFC 3414 section 8, RFC 3826; those with longer keys as net-snmp and most others have them).
+/// Privacy protocols (RFC 3414 section 8, RFC 3826; with longer keys as in net-snmp and most other implementations).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PrivProtocol {
-    /// CBC-DES; broken, and only for devices that know nothing else.
+    /// CBC-DES. It is broken; use it only for devices that support nothing else.
     #[serde(rename = "DES")]
     Des,
     /// CFB128-AES-128.
@@ -279,15 +279,15 @@ pub enum PrivProtocol {
     Aes256Cisco,
 }
 
-/// Where notifications go.
+/// A target of notifications.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// Namespace and name of the SnmpTrapTarget, as `acme/noc`.
+    /// Namespace and name of the SnmpTrapTarget, for example `acme/noc`.
     pub name: String,
     /// Host and port.
     pub address: String,
-    /// Names of the contexts whose notifications it gets.
+    /// Names of the contexts whose notifications it receives.
     pub contexts: Vec<String>,
 }
 
@@ -323,9 +323,9 @@ impl Default for Limits {
 }
 
 impl Document {
-    /// Joins the lists of `others` to this one's. Listeners and limits are this one's.
+    /// Appends the lists of `others` to the lists of this document. Listeners and limits are taken from this document.
     ///
-    /// The rules are about the whole: what only the others say is checked when all are joined.
+    /// Check the result, because the rules apply to the whole configuration.
     #[must_use]
     pub fn join(mut self, others: impl IntoIterator<Item = Self>) -> Self {
         for Self { version: _, listeners: _, limits: _, contexts, users, targets } in others {
@@ -338,7 +338,7 @@ impl Document {
 }
 
 impl UnixSocket {
-    /// The permissions that [`mode`](Self::mode) says; `None` where it is not octal.
+    /// Returns the permissions for [`mode`](Self::mode); `None` if it is not a valid octal mode.
     #[must_use]
     pub fn permissions(&self) -> Option<u32> {
         let Some(mode) = &self.mode else { return Some(0o660) };
@@ -349,7 +349,7 @@ impl UnixSocket {
 }
 
 impl User {
-    /// The most security that its messages can have.
+    /// Returns the highest security level of its messages.
     #[must_use]
     pub fn security_level(&self) -> SecurityLevel {
         match (&self.auth, &self.privacy) {

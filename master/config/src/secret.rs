@@ -1,21 +1,21 @@
-//! Text that must not be seen.
+//! Secret texts.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A community or passphrase. `Debug` does not show it; only [`Secret::expose`] and serialization do.
+/// A community or passphrase. Only [`Secret::expose`] and serialization show it, `Debug` does not.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps this text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself.
+    /// Returns the text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
-//! Documents as files: what is read, what is refused, how the refusal reads, and what it never says.
+//! Tests of parsing and validation: valid documents, invalid documents, and the text of errors.
 
-// Helpers of tests may fail as tests do, and a table of cases is as long as there are rules.
+// Helpers of tests may panic. The function with the table of cases is long, because it has a case for each rule.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines)]
 
 mod secrecy;
@@ -8,14 +8,15 @@ mod secrecy;
 use master_config::{Access, AuthProtocol, Document, MAX_OCTETS, ParseError, SecurityLevel, parse, parse_strict, read};
 use serde_json::{Value as Json, json};
 
-/// A document of version 1 with every field set. It never changes: masters of any later version must read it.
+/// A document of version 1 with every field set. It never changes, because every later master must be able to read it.
 const GOLDEN: &str = include_str!("golden/version-1.json");
 
 fn golden() -> Json {
     serde_json::from_str(GOLDEN).unwrap()
 }
 
-/// The golden document with `value` in place of what `pointer` points to (or added there; `null` removes it).
+/// Returns the golden document with changes. Each change sets the field at a JSON pointer to a value, or removes the
+/// field if the value is `null`. A pointer that ends with `/-` appends the value to a list.
 fn with(changes: &[(&str, Json)]) -> Json {
     let mut document = golden();
     for (pointer, value) in changes {
@@ -40,7 +41,7 @@ fn refusals(document: &Json) -> Vec<String> {
 }
 
 #[test]
-fn a_document_of_version_1_is_read_for_ever() {
+fn a_document_of_version_1_stays_readable() {
     let document = parse_strict(GOLDEN.as_bytes()).unwrap();
     let acme = &document.contexts[1];
     assert_eq!((acme.name.as_str(), acme.communities[1].access), ("acme", Access::ReadWrite));
@@ -53,14 +54,14 @@ fn a_document_of_version_1_is_read_for_ever() {
 }
 
 #[test]
-fn what_is_written_is_what_was_read() {
+fn a_document_survives_a_round_trip() {
     let document = parse(GOLDEN.as_bytes()).unwrap();
     let written = serde_json::to_string_pretty(&document).unwrap();
     assert_eq!(parse_strict(written.as_bytes()).unwrap(), document);
 }
 
 #[test]
-fn a_version_is_enough_and_the_rest_has_defaults() {
+fn all_fields_except_the_version_have_defaults() {
     let document = parse_strict(br#"{"version": 1}"#).unwrap();
     assert_eq!(document.listeners.snmp, ["0.0.0.0:1161".parse().unwrap()]);
     assert_eq!((&document.listeners.agentx_unix, document.listeners.agentx_tcp), (&None, None));
@@ -70,7 +71,7 @@ fn a_version_is_enough_and_the_rest_has_defaults() {
 }
 
 #[test]
-fn unknown_fields_are_ignored_unless_the_reader_is_strict() {
+fn only_the_strict_parser_refuses_unknown_fields() {
     let document = with(&[
         ("/colour", json!("red")),
         ("/contexts/1/communities/0/note", json!({"a": [1]})),
@@ -96,15 +97,15 @@ fn unknown_fields_are_ignored_unless_the_reader_is_strict() {
 }
 
 #[test]
-fn a_newer_version_is_refused_whatever_its_shape() {
+fn a_newer_version_is_refused_even_if_its_fields_have_other_types() {
     let newer = parse(br#"{"version": 2, "contexts": 7}"#).unwrap_err();
-    assert_eq!(newer.to_string(), "version 2 is not served here: this reader knows versions 1 to 1");
-    assert_eq!(parse(br#"{"version": 0}"#).unwrap_err(), ParseError::Version { found: 0 });
+    assert_eq!(newer.to_string(), "version 2 is not supported; the newest supported version is 1");
+    assert_eq!(parse(br#"{"version": 0}"#).unwrap_err(), ParseError::Version { found: 0, newest: 1 });
 }
 
 #[test]
-fn a_wrong_shape_is_told_with_its_place() {
-    let form = "is not of the form that this field has";
+fn a_field_of_the_wrong_type_is_an_error_with_its_path() {
+    let form = "does not have the form that this field requires";
     let cases = [
         ("/contexts/1/communities/0/community", json!(7), "contexts[1].communities[0].community: expected a string"),
         ("/contexts/1/communities/0/community", Json::Null, "contexts[1].communities[0]: missing field `community`"),
@@ -141,9 +142,9 @@ fn a_wrong_shape_is_told_with_its_place() {
 }
 
 #[test]
-fn neither_length_nor_depth_can_exhaust_the_reader() {
+fn long_or_deep_documents_are_refused_and_reported_violations_are_limited() {
     let long = format!("{{\"version\": 1{}}}", " ".repeat(MAX_OCTETS));
-    assert_eq!(parse(long.as_bytes()).unwrap_err(), ParseError::TooLong { octets: MAX_OCTETS + 14 });
+    assert_eq!(parse(long.as_bytes()).unwrap_err(), ParseError::TooLong { octets: MAX_OCTETS + 14, max: MAX_OCTETS });
     for field in ["contexts", "unknown"] {
         let deep = format!("{{\"version\": 1, \"{field}\": {}", "[".repeat(100_000));
         assert!(matches!(parse(deep.as_bytes()), Err(ParseError::Shape { .. })), "{field}");
@@ -152,22 +153,24 @@ fn neither_length_nor_depth_can_exhaust_the_reader() {
     assert_eq!(refusals(&many).len(), master_config::MAX_VIOLATIONS);
 }
 
-/// Changes to the golden document, and what is then refused.
+/// Changes to the golden document, and the expected violations.
 type Case = (Vec<(&'static str, Json)>, Vec<&'static str>);
 
 #[test]
-fn every_rule_refuses_what_it_is_there_for_and_says_where() {
+fn each_violation_names_its_field_and_its_rule() {
     let cases: Vec<Case> = vec![
-        (vec![("/contexts/0/name", json!("acme"))], vec!["contexts[1].name: is the name of contexts[0] already"]),
+        (vec![("/contexts/0/name", json!("acme"))], vec!["contexts[1].name: is already the name of contexts[0]"]),
         (vec![("/contexts/0/name", json!("c".repeat(33)))], vec!["contexts[0].name: has more than 32 octets"]),
         (vec![("/contexts/0/name", json!("c".repeat(32)))], vec![]),
         (
             vec![("/contexts/0/name", json!("a\u{0}"))],
-            vec!["contexts[0].name: has a control character in it, as a line break at its end"],
+            vec!["contexts[0].name: contains a control character, for example a line break at its end"],
         ),
         (
             vec![("/contexts/1/system/contact", json!("Zürich"))],
-            vec!["contexts[1].system.contact: is not ASCII, as a DisplayString is (RFC 2579)"],
+            vec![
+                "contexts[1].system.contact: contains characters other than ASCII, which a DisplayString does not allow (RFC 2579)",
+            ],
         ),
         (
             vec![("/contexts/1/system/location", json!("x".repeat(256)))],
@@ -176,36 +179,36 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         (vec![("/contexts/1/system", json!({}))], vec![]),
         (
             vec![("/contexts/1/grants/0/namespace", json!("../etc"))],
-            vec!["contexts[1].grants[0].namespace: is not a name of a Kubernetes namespace"],
+            vec!["contexts[1].grants[0].namespace: is not a valid namespace name"],
         ),
         (
             vec![("/contexts/1/grants/0/subtrees", json!([]))],
-            vec!["contexts[1].grants[0].subtrees: at least 1 must be there"],
+            vec!["contexts[1].grants[0].subtrees: has 0 entries; at least 1 required"],
         ),
         (
             vec![("/contexts/1/grants/0/subtrees/0", json!("1.40.1"))],
-            vec!["contexts[1].grants[0].subtrees[0]: is not an object identifier that begins as 1.3 does"],
+            vec!["contexts[1].grants[0].subtrees[0]: does not start like an object identifier, for example 1.3"],
         ),
         (
             vec![("/contexts/1/grants/1/subtrees/0", json!("1.3.6.1.4.1.12345.5"))],
             vec![
-                "contexts[1].grants[1].subtrees[0]: is or lies below contexts[1].grants[0].subtrees[0], which is another namespace's",
+                "contexts[1].grants[1].subtrees[0]: overlaps contexts[1].grants[0].subtrees[0], which is granted to another namespace",
             ],
         ),
         (
             vec![("/contexts/1/grants/1/subtrees/0", json!("1.3.6.1.4.1.12345.6.1.2"))],
             vec![
-                "contexts[1].grants[1].subtrees[0]: is or lies below contexts[1].grants[0].subtrees[1], which is another namespace's",
+                "contexts[1].grants[1].subtrees[0]: overlaps contexts[1].grants[0].subtrees[1], which is granted to another namespace",
             ],
         ),
         (
             vec![("/contexts/1/grants/1/subtrees/0", json!("1.3.6.1.4.1"))],
             vec![
-                "contexts[1].grants[0].subtrees[0]: is or lies below contexts[1].grants[1].subtrees[0], which is another namespace's",
-                "contexts[1].grants[0].subtrees[1]: is or lies below contexts[1].grants[1].subtrees[0], which is another namespace's",
+                "contexts[1].grants[0].subtrees[0]: overlaps contexts[1].grants[1].subtrees[0], which is granted to another namespace",
+                "contexts[1].grants[0].subtrees[1]: overlaps contexts[1].grants[1].subtrees[0], which is granted to another namespace",
             ],
         ),
-        // One namespace may be granted what lies in what it has; and in another context anyone may have it.
+        // Overlapping subtrees are allowed within one namespace, and in different contexts.
         (vec![("/contexts/1/grants/0/subtrees/1", json!("1.3.6.1.4.1.12345.5.7"))], vec![]),
         (vec![("/contexts/0/grants", json!([{"namespace": "other", "subtrees": ["1.3.6.1.4.1.12345.5"]}]))], vec![]),
         (
@@ -221,61 +224,66 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         ),
         (
             vec![("/contexts/1/communities/0/community", json!("public\n"))],
-            vec!["contexts[1].communities[0].community: has a control character in it, as a line break at its end"],
+            vec![
+                "contexts[1].communities[0].community: contains a control character, for example a line break at its end",
+            ],
         ),
         (
             vec![("/contexts/1/communities/1/community", json!("golden-public"))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[0].communities[0] as well, in another context",
+                "contexts[1].communities[1].community: is the same as contexts[0].communities[0], which belongs to another context",
             ],
         ),
         (
             vec![("/contexts/1/communities/1/sources", json!([]))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[1].communities[0] as well, from sources in common",
+                "contexts[1].communities[1].community: is the same as contexts[1].communities[0], which has overlapping sources",
             ],
         ),
         (
             vec![("/contexts/1/communities/1/sources/0", json!("10.9.8.7/32"))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[1].communities[0] as well, from sources in common",
+                "contexts[1].communities[1].community: is the same as contexts[1].communities[0], which has overlapping sources",
             ],
         ),
         (
             vec![("/contexts/1/communities/1/sources/0", json!("2001::/16"))],
             vec![
-                "contexts[1].communities[1].community: is the text of contexts[1].communities[0] as well, from sources in common",
+                "contexts[1].communities[1].community: is the same as contexts[1].communities[0], which has overlapping sources",
             ],
         ),
         (
             vec![("/contexts/1/communities/0/sources", json!(vec!["10.0.0.0/8"; 65]))],
-            vec!["contexts[1].communities[0].sources: 65 of them, more than 64"],
+            vec!["contexts[1].communities[0].sources: has 65 entries; at most 64 allowed"],
         ),
         (
             vec![("/contexts/0/communities", (0..65).map(|i| json!({"community": format!("golden-{i}")})).collect())],
-            vec!["contexts[0].communities: 65 of them, more than 64"],
+            vec!["contexts[0].communities: has 65 entries; at most 64 allowed"],
         ),
-        (vec![("/contexts/1/users/1/name", json!("noc"))], vec!["contexts[1].users[1].name: is there already"]),
-        (vec![("/contexts/1/users/1/name", json!("nobody"))], vec!["contexts[1].users[1].name: is none of the users"]),
+        (vec![("/contexts/1/users/1/name", json!("noc"))], vec!["contexts[1].users[1].name: is used more than once"]),
+        (
+            vec![("/contexts/1/users/1/name", json!("nobody"))],
+            vec!["contexts[1].users[1].name: is not one of the users"],
+        ),
         (
             vec![("/contexts/1/users/1/securityLevel", Json::Null)],
-            vec!["contexts[1].users[1].securityLevel: could never be met: the user has no priv"],
+            vec!["contexts[1].users[1].securityLevel: is not possible, because the user has no priv"],
         ),
         (
             vec![("/contexts/0/users/0/securityLevel", json!("AuthNoPriv"))],
-            vec!["contexts[0].users[0].securityLevel: could never be met: the user has no auth"],
+            vec!["contexts[0].users[0].securityLevel: is not possible, because the user has no auth"],
         ),
         (vec![("/contexts/1/users/0/securityLevel", json!("NoAuthNoPriv"))], vec![]),
         (
             vec![("/contexts/1/allowedTargets", json!(vec!["10.0.0.0/8"; 65]))],
-            vec!["contexts[1].allowedTargets: 65 of them, more than 64"],
+            vec!["contexts[1].allowedTargets: has 65 entries; at most 64 allowed"],
         ),
         (
             vec![("/users/2/name", json!("noc"))],
             vec![
-                "users[2].name: is the name of another user already",
-                "contexts[0].users[0].name: is none of the users",
-                "contexts[1].users[0].securityLevel: could never be met: the user has no auth",
+                "users[2].name: is already the name of another user",
+                "contexts[0].users[0].name: is not one of the users",
+                "contexts[1].users[0].securityLevel: is not possible, because the user has no auth",
             ],
         ),
         (vec![("/users/-", json!({"name": ""}))], vec!["users[3].name: is empty"]),
@@ -295,36 +303,36 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         ),
         (
             vec![("/users/2/priv", json!({"protocol": "DES", "passphrase": "golden-none"}))],
-            vec!["users[2].priv: takes auth as well: there is no privacy without authentication (RFC 3411)"],
+            vec!["users[2].priv: requires auth, because there is no privacy without authentication (RFC 3411)"],
         ),
-        (vec![("/targets/0/contexts", json!([]))], vec!["targets[0].contexts: at least 1 must be there"]),
+        (vec![("/targets/0/contexts", json!([]))], vec!["targets[0].contexts: has 0 entries; at least 1 required"]),
         (
             vec![("/targets/0/contexts", json!(["acme", "gone", ""]))],
-            vec!["targets[0].contexts[1]: is none of the contexts"],
+            vec!["targets[0].contexts[1]: is not one of the contexts"],
         ),
         (
             vec![("/targets/0/address", json!("noc.acme.example"))],
-            vec!["targets[0].address: is not a host and a port as noc.example:162"],
+            vec!["targets[0].address: is not a host and port, for example noc.example:162"],
         ),
         (
             vec![("/targets/0/address", json!("noc:0"))],
-            vec!["targets[0].address: is not a host and a port as noc.example:162"],
+            vec!["targets[0].address: is not a host and port, for example noc.example:162"],
         ),
         (vec![("/targets/0/name", json!(""))], vec!["targets[0].name: is empty"]),
         (
             vec![("/targets/-", json!({"name": "acme/noc", "address": "[::1]:162", "contexts": [""]}))],
-            vec!["targets[1].name: is there already"],
+            vec!["targets[1].name: is used more than once"],
         ),
-        (vec![("/listeners/snmp", json!([]))], vec!["listeners.snmp: at least 1 must be there"]),
-        (vec![("/listeners/snmp/1", json!("0.0.0.0:1161"))], vec!["listeners.snmp[1]: is there already"]),
+        (vec![("/listeners/snmp", json!([]))], vec!["listeners.snmp: has 0 entries; at least 1 required"]),
+        (vec![("/listeners/snmp/1", json!("0.0.0.0:1161"))], vec!["listeners.snmp[1]: is used more than once"]),
         (
             vec![("/listeners/snmp", (1..18).map(|port| format!("0.0.0.0:{port}")).collect())],
-            vec!["listeners.snmp: 17 of them, more than 16"],
+            vec!["listeners.snmp: has 17 entries; at most 16 allowed"],
         ),
         (
             vec![("/listeners/agentxTcpExposed", json!(false))],
             vec![
-                "listeners.agentxTcp: is not a loopback address, and whoever reaches it may register anything: agentxTcpExposed allows it",
+                "listeners.agentxTcp: is not a loopback address, so every client that can connect could register anything; set agentxTcpExposed to allow this",
             ],
         ),
         (
@@ -341,7 +349,7 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         (vec![("/listeners/agentxTls", json!("0.0.0.0:7705"))], vec![]),
         (
             vec![("/listeners/agentxTcp", json!("127.0.0.1:7705")), ("/listeners/agentxTls", json!("127.0.0.1:7705"))],
-            vec!["listeners.agentxTls: is agentxTcp's already"],
+            vec!["listeners.agentxTls: is the same as agentxTcp"],
         ),
         (
             vec![("/limits/sessionsPerNamespace", json!(0))],
@@ -391,7 +399,7 @@ fn every_rule_refuses_what_it_is_there_for_and_says_where() {
         let document = with(&[("/listeners/agentxUnix/mode", json!(mode))]);
         let expected: &[&str] = match mode {
             "660" => &[],
-            _ => &["listeners.agentxUnix.mode: is not a file's mode in octal as 0660"],
+            _ => &["listeners.agentxUnix.mode: is not an octal file mode, for example 0660"],
         };
         assert_eq!(refusals(&document), expected, "{mode}");
     }

@@ -1,4 +1,6 @@
-//! The document's types. Lengths of time are in milliseconds.
+//! The types of the document. Durations are in milliseconds.
+
+mod wire;
 
 use std::collections::BTreeMap;
 
@@ -8,29 +10,29 @@ use serde::{Deserialize, Serialize};
 /// The version of the contract that this crate writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
 
-/// One subtree: what to read, and under which OIDs to show it.
+/// A subtree: what to read, and under which OIDs to publish it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subtree {
-    /// The contract's version, [`VERSION`].
+    /// The version of the contract, [`VERSION`].
     pub version: u32,
     /// Namespace of the SnmpSubtree.
     pub namespace: String,
     /// Name of the SnmpSubtree.
     pub name: String,
-    /// The MIB module's name, announced as the subtree's agent capabilities.
+    /// The name of the MIB module, announced as the agent capabilities of the subtree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
-    /// The pods that serve it. An empty selector selects every pod.
+    /// The pods that publish it. An empty selector selects every pod.
     #[serde(default)]
     pub selector: LabelSelector,
-    /// The base OID: all objects lie below it.
+    /// The base OID. All objects are below it.
     pub oid: Oid,
-    /// SNMP context names to serve it in; `""` is the default context. At least one.
+    /// The SNMP contexts in which it is published; `""` is the default context. At least one.
     pub contexts: Vec<String>,
-    /// Where values come from; names are unique.
+    /// The sources of values. Names are unique.
     pub sources: Vec<Source>,
-    /// Objects with one instance each.
+    /// Scalars: objects with one instance each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scalars: Vec<Scalar>,
     /// Conceptual tables.
@@ -38,7 +40,7 @@ pub struct Subtree {
     pub tables: Vec<Table>,
 }
 
-/// A Kubernetes label selector: all of its requirements must hold.
+/// A Kubernetes label selector. All requirements must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
@@ -50,105 +52,105 @@ pub struct LabelSelector {
     pub match_expressions: Vec<Requirement>,
 }
 
-/// One requirement on a label, of a pod or of a sample.
+/// A requirement on a label of a pod or a sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requirement {
     /// The label's name.
     pub key: String,
-    /// What is asked of it.
+    /// The condition.
     pub operator: Operator,
-    /// Values for `In` and `NotIn` (one or more); the one regular expression for `Matches`; none for the rest.
+    /// One or more values for `In` and `NotIn`, one regular expression for `Matches`, none for the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
-/// What a [`Requirement`] asks of a label.
+/// The condition of a [`Requirement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operator {
-    /// The label is there with one of the values.
+    /// The label has one of the values.
     In,
-    /// The label is missing or has none of the values.
+    /// The label does not exist or has none of the values.
     NotIn,
-    /// The label is there.
+    /// The label exists.
     Exists,
-    /// The label is missing.
+    /// The label does not exist.
     DoesNotExist,
-    /// The label's whole value matches the regular expression. For samples only, not for pods.
+    /// The whole value of the label matches the regular expression. Only for samples, not for pods.
     Matches,
 }
 
-/// A named place that samples come from.
+/// A named source of samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "wire::Source")]
 pub struct Source {
     /// Its name, unique in the subtree.
     pub name: String,
-    /// Time between scrapes.
+    /// Time between two scrapes.
     pub interval_ms: u64,
-    /// Longest time that one scrape may take; at most the interval.
+    /// The longest time that a scrape may take; at most the interval.
     pub timeout_ms: u64,
-    /// How long the last values stand after the last scrape that succeeded.
+    /// How long values are published after the last successful scrape.
     pub stale_after_ms: u64,
-    /// What it is.
+    /// Its kind and settings.
     #[serde(flatten)]
     pub kind: SourceKind,
 }
 
 /// The kinds of source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SourceKind {
     /// A Prometheus or OpenMetrics endpoint.
     Prometheus(Prometheus),
-    /// An HTTP endpoint that answers in JSON.
+    /// An HTTP endpoint that returns JSON.
     Json(Json),
     /// Queries to a database.
     Sql(Sql),
-    /// The machine itself.
+    /// The machine.
     System(System),
     /// A ConfigMap.
     ConfigMap(ConfigMap),
 }
 
-/// An HTTP endpoint in the Prometheus text format or OpenMetrics.
+/// An HTTP endpoint that returns the Prometheus text format or OpenMetrics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "wire::Prometheus")]
 pub struct Prometheus {
-    /// Where it listens.
+    /// The endpoint.
     #[serde(flatten)]
     pub endpoint: Endpoint,
-    /// Longest body accepted, in bytes, after decompression.
+    /// The longest accepted body in bytes, after decompression.
     pub body_size_limit: u64,
-    /// Most samples accepted from one scrape, counting only those that the subtree maps.
+    /// Maximum number of samples of a scrape. Only samples that the subtree maps count.
     pub sample_limit: u64,
 }
 
-/// An HTTP endpoint that answers in JSON (RFC 8259).
+/// An HTTP endpoint that returns JSON (RFC 8259).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "wire::Json")]
 pub struct Json {
-    /// Where it listens.
+    /// The endpoint.
     #[serde(flatten)]
     pub endpoint: Endpoint,
-    /// The request's method.
-    #[serde(default, skip_serializing_if = "is_default")]
+    /// The method of the request.
+    #[serde(skip_serializing_if = "is_default")]
     pub method: ReadMethod,
-    /// Further headers of the request.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Additional headers of the request.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The request's body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The body of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// Longest body accepted, in bytes, after decompression.
+    /// The longest accepted body in bytes, after decompression.
     pub body_size_limit: u64,
-    /// Most samples accepted from one answer.
+    /// Maximum number of samples of a response.
     pub sample_limit: u64,
-    /// The samples to take from the answer. At least one.
+    /// The samples to extract from the response. At least one.
     pub metrics: Vec<JsonMetric>,
 }
 
-/// A method of HTTP that reads (RFC 9110 section 9.3).
+/// An HTTP method for reading (RFC 9110 section 9.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
@@ -158,21 +160,21 @@ pub enum ReadMethod {
     Post,
 }
 
-/// Samples taken from a JSON document.
+/// Samples that are extracted from a JSON document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JsonMetric {
-    /// The samples' name.
+    /// The name of the samples.
     pub name: String,
-    /// Where they are: a JSONPath (RFC 9535). Each node found is a sample.
+    /// A JSONPath (RFC 9535). Each node that it selects is a sample.
     pub path: String,
-    /// Labels: name, and a JSONPath of which the node is the root.
+    /// Labels: the name, and a JSONPath whose root is the node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// The value: a JSONPath of which the node is the root. Default: the node itself.
+    /// The value: a JSONPath whose root is the node. Default: the node itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// Numbers for texts.
+    /// Numbers for values that are texts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub value_map: BTreeMap<String, f64>,
 }
@@ -181,31 +183,31 @@ pub struct JsonMetric {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sql {
-    /// The server's kind.
+    /// The kind of database server.
     pub driver: SqlDriver,
-    /// File of the connection string, a name in the configuration folder. Read anew for each connection.
+    /// The file of the connection string, a name in the configuration folder. It is read again for each connection.
     pub dsn_file: String,
     /// TLS settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Most samples accepted from one run of all queries.
+    /// Maximum number of samples of one run of all queries.
     pub sample_limit: u64,
     /// The queries. At least one.
     pub queries: Vec<SqlQuery>,
 }
 
-/// A database server's kind.
+/// The kinds of database server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SqlDriver {
     /// PostgreSQL.
     PostgreSQL,
 }
 
-/// One query. Each row gives a sample for each value column, named `<name>_<column>`.
+/// A query. Each row yields a sample for each value column, named `<name>_<column>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SqlQuery {
-    /// The samples' prefix.
+    /// The prefix of the sample names.
     pub name: String,
     /// The SQL text.
     pub query: String,
@@ -216,43 +218,43 @@ pub struct SqlQuery {
     pub labels: Vec<String>,
 }
 
-/// The machine itself, under node_exporter's names, from /proc, /sys and statvfs.
+/// The machine, from /proc, /sys and statvfs, with the metric names of node_exporter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct System {}
 
-/// A ConfigMap, mirrored beside the document. Each key is a sample of that name, with its text.
+/// A ConfigMap, copied into the configuration folder. Each key is a sample with the key as its name and the text as its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMap {
     /// The ConfigMap's name.
     pub name: String,
-    /// Its keys that are read: each with its file, a name in the configuration folder. A key that the ConfigMap does
-    /// not have has no file there.
+    /// The keys to read, each with its file, a name in the configuration folder. The file does not exist if the ConfigMap
+    /// does not have the key.
     pub keys: BTreeMap<String, String>,
 }
 
-/// An HTTP endpoint and how to be let in. Redirects are not followed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An HTTP endpoint and its credentials. Redirects are not followed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// Plain or over TLS.
+    /// With or without TLS.
     pub scheme: Scheme,
-    /// Host name or address. The pod's own loopback, `127.0.0.1`, unless said otherwise.
-    #[serde(default = "loopback", skip_serializing_if = "is_loopback")]
+    /// The host name or address. Default: the loopback address of the pod, `127.0.0.1`.
+    #[serde(skip_serializing_if = "is_loopback")]
     pub host: String,
-    /// Port, by number or by the name that a container of the pod gives it.
+    /// The port, by number or by the name of a container port of the pod.
     pub port: Port,
-    /// Path and query.
+    /// The path and query.
     pub path: String,
     /// Credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
-    /// TLS settings; for `https` only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// TLS settings, only for `https`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 }
 
-fn loopback() -> String {
+pub(crate) fn loopback() -> String {
     "127.0.0.1".to_owned()
 }
 
@@ -276,45 +278,45 @@ pub enum Scheme {
 pub enum Port {
     /// By number.
     Number(u16),
-    /// By a container port's name.
+    /// By the name of a container port.
     Name(String),
 }
 
-/// Credentials, as names of files in the configuration folder (keys of the Secret `snmp-sidecar`).
-/// Read anew for each scrape, so that a changed Secret takes effect by itself.
+/// Credentials, as names of files in the configuration folder (keys of the Secret `snmp-sidecar`). They are read again for
+/// each scrape, so that a changed Secret takes effect without a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Authorization {
-    /// `Authorization: Bearer` with the file's content, white space at its ends removed.
+    /// `Authorization: Bearer` with the content of the file, without leading and trailing white space.
     #[serde(rename_all = "camelCase")]
     Bearer {
-        /// File of the token.
+        /// The file of the token.
         credentials_file: String,
     },
     /// HTTP basic authentication (RFC 7617).
     #[serde(rename_all = "camelCase")]
     Basic {
-        /// File of the user's name.
+        /// The file of the user name.
         username_file: String,
-        /// File of the password.
+        /// The file of the password.
         password_file: String,
     },
 }
 
-/// TLS towards a source. Files are names in the configuration folder.
+/// TLS settings of a client. Files are names in the configuration folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tls {
-    /// PEM certificates to trust instead of the system's.
+    /// PEM certificates to trust instead of those of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
-    /// PEM client certificate chain; with `keyFile`.
+    /// PEM client certificate chain; requires `keyFile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_file: Option<String>,
     /// PEM private key of the client certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
-    /// The name to expect in the server's certificate instead of the host.
+    /// The name that the server certificate must have, instead of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
     /// Accept any certificate.
@@ -326,67 +328,67 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scalar {
-    /// The object's descriptor.
+    /// The descriptor of the object.
     pub name: String,
     /// Its arcs below the base OID.
     pub oid: Oid,
     /// Its SMIv2 syntax.
     pub syntax: Syntax,
-    /// Names of an Integer32's values. A sample's text that is one of them is read as its number.
+    /// Names for values of an Integer32. A sample whose text is such a name has its number as the value.
     #[serde(rename = "enum", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub enumeration: BTreeMap<String, i32>,
-    /// What it shows.
+    /// Its value.
     pub value: Value,
-    /// Where a SET goes; makes it read-write.
+    /// The backend of a SET. It makes the scalar read-write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<Write>,
 }
 
-/// Where a SET of a scalar goes, and what it may bring.
+/// The backend of a SET to a scalar, and the values that it accepts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "wire::Write")]
 pub struct Write {
-    /// The numbers that it may bring: of Integer32, Unsigned32 and Gauge32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The accepted numbers, for Integer32, Unsigned32 and Gauge32.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
-    /// The lengths that it may bring: of OctetString and DisplayString.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The accepted lengths, for OctetString and DisplayString.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<Length>,
-    /// A regular expression for the whole of the string that it brings: of OctetString and DisplayString.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A regular expression that the whole string must match, for OctetString and DisplayString.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// Where it goes.
+    /// The backend.
     #[serde(flatten)]
     pub kind: WriteKind,
 }
 
-/// The numbers that a SET may bring.
+/// The numbers that a SET accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Range {
-    /// The least.
+    /// The minimum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<i64>,
-    /// The greatest.
+    /// The maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
 }
 
-/// The lengths that a SET may bring, in octets.
+/// The lengths that a SET accepts, in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Length {
-    /// The least.
+    /// The minimum.
     pub min: u32,
-    /// The greatest.
+    /// The maximum.
     pub max: u32,
 }
 
-/// The kinds of place that a SET goes to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The backends of a SET.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WriteKind {
-    /// A request to the application.
+    /// An HTTP request to the application.
     Http(Box<HttpWrite>),
     /// A key of a ConfigMap.
     ConfigMap(ConfigMapWrite),
@@ -394,20 +396,20 @@ pub enum WriteKind {
 
 /// The HTTP request of a SET.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "wire::HttpWrite")]
 pub struct HttpWrite {
-    /// Where it goes.
+    /// The endpoint.
     #[serde(flatten)]
     pub endpoint: Endpoint,
-    /// Its method.
+    /// The method.
     pub method: WriteMethod,
-    /// Its body. `${value}` stands for the value: a number, `true` or `false`, or a text as it stands between the quotes of
-    /// a JSON string; `${name}` for the name of an enumerated value, likewise. Default: the value alone, as plain text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The body. `${value}` is replaced by the value: a number, `true`, `false`, or a text with the escapes of a JSON string.
+    /// `${name}` is replaced by the name of an enumerated value, with the same escapes. Default: the value as plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }
 
-/// A method of HTTP that writes (RFC 9110 section 9.3, RFC 5789).
+/// An HTTP method for writing (RFC 9110 section 9.3, RFC 5789).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
@@ -417,7 +419,7 @@ pub enum WriteMethod {
     Patch,
 }
 
-/// The key of a ConfigMap that a SET goes to. An enumerated value is written by its name.
+/// A key of a ConfigMap as the backend of a SET. An enumerated value is written as its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapWrite {
@@ -427,64 +429,64 @@ pub struct ConfigMapWrite {
     pub key: String,
 }
 
-/// A conceptual table at base.`oid`; its entry at base.`oid`.1.
+/// A conceptual table at base.`oid`. Its entry is at base.`oid`.1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Table {
-    /// The table's descriptor.
+    /// The descriptor of the table.
     pub name: String,
     /// Its arcs below the base OID.
     pub oid: Oid,
-    /// The INDEX clause, in order. At least one.
+    /// The index objects of the INDEX clause, in order. At least one.
     pub index: Vec<Index>,
-    /// The accessible columns. At least one.
+    /// The columns. At least one.
     pub columns: Vec<Column>,
 }
 
-/// One object of a table's INDEX clause; not accessible itself.
+/// An index object of a table. It is not accessible itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "wire::Index")]
 pub struct Index {
-    /// The index object's descriptor.
+    /// The descriptor of the index object.
     pub name: String,
     /// Its arc below the entry.
     pub oid: SubId,
-    /// Where its values come from.
+    /// The source of its values.
     #[serde(flatten)]
     pub kind: IndexKind,
 }
 
-/// Where an index takes its values from.
+/// The source of the values of an index object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum IndexKind {
-    /// The pod's own index: its StatefulSet ordinal + 1, or else a hash of its name. Only as the first index.
+    /// The index of the pod: its StatefulSet ordinal + 1, or a hash of its name. Only allowed as the first index.
     Pod {},
-    /// The value of a sample's label.
+    /// The value of a label of the samples.
     #[serde(untagged)]
     Label {
-        /// The label's name.
+        /// The name of the label.
         label: String,
-        /// How its text becomes sub-identifiers.
+        /// How its text is encoded as arcs.
         #[serde(rename = "as")]
         encoding: IndexEncoding,
     },
 }
 
-/// How an index value becomes sub-identifiers (RFC 2578 section 7.7).
+/// How an index value is encoded as arcs (RFC 2578 section 7.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IndexEncoding {
-    /// A decimal integer of 0 to 2³¹ − 1, one sub-identifier.
+    /// A decimal integer of 0 to 2³¹ − 1, one arc.
     Integer,
-    /// The octets behind their count.
+    /// The number of octets and then the octets.
     String,
-    /// The octets without a count; only as the last index.
+    /// The octets without their number. Only allowed as the last index.
     ImpliedString,
-    /// An IPv4 address, four sub-identifiers.
+    /// An IPv4 address, four arcs.
     IpAddress,
-    /// 31 bits of a hash of the text, the same in every pod; from 1.
+    /// 31 bits of a hash of the text, from 1, the same in every pod.
     Hash,
-    /// 1, 2, 3, … in the order of first appearance, kept in the state folder.
+    /// 1, 2, 3, … in the order of first appearance, stored in the state directory.
     Assigned,
 }
 
@@ -492,16 +494,16 @@ pub enum IndexEncoding {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Column {
-    /// The object's descriptor.
+    /// The descriptor of the object.
     pub name: String,
     /// Its arc below the entry.
     pub oid: SubId,
     /// Its SMIv2 syntax.
     pub syntax: Syntax,
-    /// Names of an Integer32's values, as a scalar's.
+    /// Names for values of an Integer32, as for a scalar.
     #[serde(rename = "enum", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub enumeration: BTreeMap<String, i32>,
-    /// What it shows, per row.
+    /// Its value in each row.
     pub value: Value,
 }
 
@@ -524,57 +526,57 @@ pub enum Syntax {
     TruthValue,
 }
 
-/// What an object shows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// The value of an object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", try_from = "wire::Value")]
 pub enum Value {
-    /// Always this text, read as the object's syntax asks.
+    /// Always this text, converted to the syntax of the object.
     Constant(String),
-    /// Made from a source's samples.
+    /// Computed from samples of a source.
     #[serde(untagged)]
     Metric(MetricValue),
 }
 
-/// A value made from the samples of one metric. Steps run in the order of the fields.
+/// A value that is computed from the samples of a metric. The steps run in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "wire::Value")]
 pub struct MetricValue {
-    /// Name of the source.
+    /// The name of the source.
     pub source: String,
-    /// Name of the samples; with `quantile` the histogram's or summary's name.
+    /// The name of the samples; with `quantile`, the name of the histogram or summary.
     pub metric: String,
     /// Labels that a sample must have with exactly these values.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
-    /// Further requirements on a sample's labels.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Further requirements on the labels of a sample.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
-    /// Show this label's text instead of the sample's value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Publishes the text of this label instead of the value of the sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The quantile, 0 to 1, of a histogram or summary.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The quantile of a histogram or summary, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quantile: Option<f64>,
-    /// Show the increase per second over this time, at least two intervals of the source, instead of the value.
-    #[serde(rename = "rateMs", default, skip_serializing_if = "Option::is_none")]
+    /// Publishes the increase per second over this time instead of the value. At least two intervals of the source.
+    #[serde(rename = "rateMs", skip_serializing_if = "Option::is_none")]
     pub rate_ms: Option<u64>,
-    /// How several samples become one.
-    #[serde(default, skip_serializing_if = "is_default")]
+    /// How several samples are combined.
+    #[serde(skip_serializing_if = "is_default")]
     pub aggregate: Aggregate,
-    /// Multiplies the value; not negative for counters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The factor for the value; not negative for counters.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
-    /// Is added to the scaled value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The number that is added to the scaled value.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<f64>,
-    /// How a fraction becomes an integer.
-    #[serde(default, skip_serializing_if = "is_default")]
+    /// How a fraction is rounded.
+    #[serde(skip_serializing_if = "is_default")]
     pub round: Round,
-    /// What to show when there is no sample.
-    #[serde(default, skip_serializing_if = "is_default")]
+    /// What is published if there is no sample.
+    #[serde(skip_serializing_if = "is_default")]
     pub on_missing: OnMissing,
-    /// What a Counter32 or Counter64 does when its metric falls.
-    #[serde(default, skip_serializing_if = "is_default")]
+    /// What a Counter32 or Counter64 does when its metric decreases.
+    #[serde(skip_serializing_if = "is_default")]
     pub counter_reset: CounterReset,
 }
 
@@ -582,7 +584,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// How several samples become one.
+/// How several samples are combined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Aggregate {
@@ -594,7 +596,7 @@ pub enum Aggregate {
     Count,
 }
 
-/// How a fraction becomes an integer.
+/// How a fraction is rounded to an integer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Round {
     /// To the nearest integer, halves away from zero.
@@ -606,26 +608,26 @@ pub enum Round {
     Ceil,
 }
 
-/// What an object shows when its metric has no sample.
+/// What an object publishes when its metric has no sample.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnMissing {
-    /// The exception noSuchInstance; a walk passes it by.
+    /// The exception noSuchInstance. A walk skips the instance.
     #[default]
     NoSuchInstance,
     /// 0, or the empty string.
     Zero,
-    /// The last value that there was.
+    /// The last value.
     Hold,
-    /// This text, read as the object's syntax asks.
+    /// This text, converted to the syntax of the object.
     Constant(String),
 }
 
-/// What a counter does when its metric falls, as when the application restarts.
+/// What a counter does when its metric decreases, for example when the application restarts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CounterReset {
-    /// Goes on from where it stood.
+    /// It continues from its last value.
     #[default]
     Continue,
-    /// Falls too.
+    /// It decreases too.
     PassThrough,
 }

@@ -1,17 +1,18 @@
-//! The names of the samples about a source that are the sidecar's own. A source's own samples cannot have them.
+//! The names of the samples that the sidecar adds to each source, about the source itself. Samples from the source cannot
+//! have these names.
 
-/// 1 if the last scrape succeeded, or else 0.
+/// 1 if the last scrape succeeded, otherwise 0.
 pub const UP: &str = "up";
 /// How long the last scrape took.
 pub const SCRAPE_DURATION: &str = "scrape_duration_seconds";
 /// How many samples it kept.
 pub const SCRAPE_SAMPLES: &str = "scrape_samples_scraped";
-/// How many it dropped because their name and labels were there already.
+/// How many duplicates it dropped: samples with the same name and labels as another.
 pub const SCRAPE_DUPLICATES: &str = "scrape_samples_duplicate";
-/// Time since the last scrape that succeeded; absent if none did.
+/// Time since the last successful scrape; absent if there was none.
 pub const SCRAPE_AGE: &str = "scrape_age_seconds";
-/// 1, with the reason as the label `error`; absent if the last scrape succeeded.
+/// 1, with the error as the label `error`; absent if the last scrape succeeded.
 pub const SCRAPE_ERROR: &str = "scrape_error";
 
-/// All of them.
+/// All these names.
 pub const HEALTH_METRICS: &[&str] = &[UP, SCRAPE_DURATION, SCRAPE_SAMPLES, SCRAPE_DUPLICATES, SCRAPE_AGE, SCRAPE_ERROR];

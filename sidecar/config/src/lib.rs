@@ -1,14 +1,12 @@
 //! The contract between operator and sidecar: one JSON document per subtree.
 //!
-//! The operator writes each document as the key [`file_name`] of the ConfigMap `snmp-sidecar`; the sidecar reads
-//! the mounted folder. Field names and nesting follow the API (`SnmpSubtree.spec`), so that the path of a
-//! [`Violation`] is true of both but for lengths of time and names of files. All defaults are resolved by the writer.
+//! The operator writes each document as the key [`file_name`] of the ConfigMap `snmp-sidecar`, and the sidecar reads the
+//! mounted folder. Field names and nesting follow the API (`SnmpSubtree.spec`), so the path of a [`Violation`] is valid
+//! for both, except for durations and file names. The writer resolves all defaults.
 //!
-//! A reader ignores fields that it does not know ([`parse()`]); [`parse_strict`] refuses them, for `snmp-sidecar check`.
+//! [`parse()`] ignores unknown fields; [`parse_strict`] refuses them, for `snmp-sidecar check`.
 
-mod choice;
 mod document;
-mod fields;
 pub mod health;
 mod parse;
 mod syntax;

@@ -1,4 +1,4 @@
-//! How a text is read as a value of an object's syntax: constants, labels, values for what is missing.
+//! Conversion of texts to values of a syntax, for constants, labels and values of missing samples.
 
 use std::{net::Ipv4Addr, str::FromStr};
 
@@ -6,68 +6,68 @@ use agentx::{Oid, Value};
 
 use crate::Syntax;
 
-/// Why a text is no value of a syntax.
+/// Why a text cannot be converted to a syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Not a decimal integer within the syntax's range.
-    #[error("not a whole number from {min} to {max}")]
+    /// It is not a decimal integer within the range of the syntax.
+    #[error("expected a whole number from {min} to {max}")]
     Integer {
-        /// The least value.
+        /// The minimum.
         min: i64,
-        /// The greatest value.
+        /// The maximum.
         max: u64,
     },
-    /// Longer than the syntax allows.
-    #[error("{len} octets, more than {max}")]
+    /// It is longer than the syntax allows.
+    #[error("it has {len} octets; at most {max} allowed")]
     TooLong {
-        /// The text's length.
+        /// The length of the text, in octets.
         len: usize,
-        /// The greatest length.
+        /// The maximum length, in octets.
         max: usize,
     },
-    /// DisplayString holds ASCII alone (RFC 2579).
-    #[error("a DisplayString holds ASCII alone; OctetString takes any text")]
+    /// It is not ASCII, as a DisplayString must be (RFC 2579).
+    #[error("it contains characters other than ASCII; use OctetString for them")]
     NotAscii,
-    /// Not an IPv4 address.
-    #[error("not an IPv4 address as 192.0.2.1")]
+    /// It is not an IPv4 address.
+    #[error("expected an IPv4 address, for example 192.0.2.1")]
     IpAddress,
-    /// Not an object identifier with two arcs or more.
-    #[error("not an object identifier as 1.3.6.1")]
+    /// It is not an object identifier with at least two arcs.
+    #[error("expected an object identifier, for example 1.3.6.1")]
     ObjectIdentifier,
-    /// Not a truth value.
-    #[error("neither true nor false (nor 1 nor 2)")]
+    /// It is not a truth value.
+    #[error("expected true, false, 1 or 2")]
     TruthValue,
 }
 
 impl Syntax {
-    /// The longest OctetString, in octets: longer ones do not pass AgentX and UDP.
+    /// The longest OctetString, in octets. AgentX and UDP cannot transport longer ones.
     pub const MAX_OCTETS: usize = 65_000;
     /// The longest DisplayString, in octets (RFC 2579 section 2).
     pub const MAX_DISPLAY_OCTETS: usize = 255;
 
-    /// Whether values are texts: OctetString and DisplayString.
+    /// Returns whether values are strings: OctetString and DisplayString.
     #[must_use]
     pub const fn is_string(self) -> bool {
         matches!(self, Self::OctetString | Self::DisplayString)
     }
 
-    /// Whether values only ever grow, and wrap: Counter32 and Counter64.
+    /// Returns whether values only increase and wrap around: Counter32 and Counter64.
     #[must_use]
     pub const fn is_counter(self) -> bool {
         matches!(self, Self::Counter32 | Self::Counter64)
     }
 
-    /// Whether a number can be shown in it: all but IpAddress and ObjectIdentifier.
+    /// Returns whether a number can be converted to it: all but IpAddress and ObjectIdentifier.
     #[must_use]
     pub const fn takes_numbers(self) -> bool {
         !matches!(self, Self::IpAddress | Self::ObjectIdentifier)
     }
 
-    /// Reads `text` as a value of this syntax. Numbers are decimal, TimeTicks hundredths of a second, truth values
-    /// `true`, `false`, `1` or `2`.
+    /// Converts `text` to a value of this syntax. Numbers are decimal, TimeTicks are hundredths of a second, and truth values
+    /// are `true`, `false`, `1` or `2`.
     ///
     /// # Errors
-    /// [`TextError`] where it is none.
+    /// Returns an error if the text is not a value of the syntax.
     pub fn read_text(self, text: &str) -> Result<Value, TextError> {
         let unsigned = || natural(text).ok_or(TextError::Integer { min: 0, max: u32::MAX.into() });
         let octets = |max| match text.len() {
@@ -101,13 +101,13 @@ impl Syntax {
     }
 }
 
-/// Digits only: the standard library would take a plus sign too.
+/// Parses digits. The standard library would also accept a plus sign.
 fn natural<T: FromStr>(text: &str) -> Option<T> {
     Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| text.parse().ok())
 }
 
-/// Whether the arcs can be the value of a variable: at least two, the first below 3, the second below 40 behind 0 and 1
-/// (X.690 section 8.19 packs them into one).
+/// Returns whether the arcs can be the value of a variable: at least two, the first below 3, and the second below 40 after
+/// 0 and 1 (X.690 section 8.19 encodes them as one).
 fn is_identifier(oid: &Oid) -> bool {
     match oid.as_slice() {
         [0 | 1, second, ..] => *second < 40,
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_read_as_their_syntax_asks() {
+    fn texts_are_converted_to_their_syntax() {
         let oid = |text: &str| Value::ObjectIdentifier(text.parse().unwrap());
         let octets = |text: &str| Value::OctetString(text.into());
         let cases = [

@@ -1,12 +1,15 @@
-//! The body of the fuzz target `document`, which `cargo test` also runs over the committed corpus.
+//! The checks of the fuzz target `document`. `cargo test` also runs them on the committed corpus.
 
 use master_config::{MAX_VIOLATIONS, ParseError, Violation, parse, parse_strict, read};
 
-/// What all secrets in the corpus begin with.
+/// The prefix of all secrets in the corpus.
 pub(crate) const MARK: &str = "golden-";
 
-/// Any octets as documents, which a NUL parts: no panic; nothing that is told of them has the mark in it; what is
-/// valid can be written, and reads the same, by a strict reader too.
+/// Parses octets as documents, separated by NUL, and checks the invariants: parsing does not panic, errors do not
+/// contain [`MARK`], and a valid document is equal after it is written and parsed strictly.
+///
+/// # Panics
+/// Panics if an invariant is violated.
 pub(crate) fn check(octets: &[u8]) {
     let mut all = Vec::new();
     for octets in octets.split(|octet| *octet == 0) {
@@ -17,7 +20,7 @@ pub(crate) fn check(octets: &[u8]) {
     if let Some(first) = all.next()
         && let Err(violations) = first.join(all).validate()
     {
-        keep_secrets(&violations);
+        assert_no_secrets(&violations);
     }
 }
 
@@ -30,8 +33,8 @@ fn check_one(octets: &[u8]) {
             assert_eq!(parse_strict(&written).as_ref(), Ok(valid));
         }
         (Err(ParseError::Invalid(violations)), Err(ParseError::Invalid(mut strict))) => {
-            keep_secrets(violations);
-            // The names of unknown fields are told, and may be anything.
+            assert_no_secrets(violations);
+            // The errors of unknown fields contain their names, which can be any text.
             strict.retain(|violation| violation.message != "unknown field");
             assert_eq!(&strict, violations);
         }
@@ -43,7 +46,7 @@ fn check_one(octets: &[u8]) {
     }
 }
 
-fn keep_secrets(violations: &[Violation]) {
+fn assert_no_secrets(violations: &[Violation]) {
     assert!((1..=MAX_VIOLATIONS).contains(&violations.len()));
     assert!(!format!("{violations:?}").contains(MARK), "{violations:?}");
 }

@@ -1,4 +1,4 @@
-//! Any octets as documents.
+//! Fuzz target: parses arbitrary octets as documents.
 #![no_main]
 
 #[path = "../checks/document.rs"]

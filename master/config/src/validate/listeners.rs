@@ -1,4 +1,4 @@
-//! Checks of listeners and limits.
+//! Rules for listeners and limits.
 
 use std::{collections::HashSet, ops::RangeInclusive, os::unix::ffi::OsStrExt};
 
@@ -6,17 +6,17 @@ use super::Checks;
 use crate::{Limits, Listeners, UnixSocket};
 
 const MAX_LISTENERS: usize = 16;
-/// The longest path of a Unix socket, in octets (`sun_path` of unix(7), with a NUL behind it).
+/// The longest path of a Unix socket, in octets (`sun_path` of unix(7), without its terminating NUL).
 pub const MAX_SOCKET_PATH: usize = 107;
 
-impl Checks {
+impl Checks<'_> {
     pub(super) fn listeners(&mut self, listeners: &Listeners) {
         let Listeners { snmp, agentx_unix, agentx_tcp, agentx_tcp_exposed, agentx_tls } = listeners;
         self.count("listeners.snmp", snmp.len(), 1, MAX_LISTENERS);
         let mut seen = HashSet::new();
         for (i, address) in snmp.iter().enumerate() {
             let holds = address.port() == 0 || seen.insert(address);
-            self.refuse_unless(holds, format!("listeners.snmp[{i}]"), "is there already");
+            self.refuse_unless(holds, format!("listeners.snmp[{i}]"), "is used more than once");
         }
         if let Some(socket) = agentx_unix {
             self.unix_socket("listeners.agentxUnix", socket);
@@ -24,15 +24,14 @@ impl Checks {
         let path = "listeners.agentxTcp";
         if let Some(address) = agentx_tcp {
             let holds = *agentx_tcp_exposed || address.ip().to_canonical().is_loopback();
-            let message =
-                "is not a loopback address, and whoever reaches it may register anything: agentxTcpExposed allows it";
+            let message = "is not a loopback address, so every client that can connect could register anything; set agentxTcpExposed to allow this";
             self.refuse_unless(holds, path, message);
         } else {
             self.refuse_unless(!agentx_tcp_exposed, format!("{path}Exposed"), "has no effect without agentxTcp");
         }
         if let Some(address) = agentx_tls {
             let holds = address.port() == 0 || *agentx_tcp != Some(*address);
-            self.refuse_unless(holds, "listeners.agentxTls", "is agentxTcp's already");
+            self.refuse_unless(holds, "listeners.agentxTls", "is the same as agentxTcp");
         }
     }
 
@@ -42,7 +41,7 @@ impl Checks {
         let message = format!("is not an absolute path of at most {MAX_SOCKET_PATH} octets");
         self.refuse_unless(holds, format!("{path}.path"), message);
         let holds = socket.permissions().is_some();
-        self.refuse_unless(holds, format!("{path}.mode"), "is not a file's mode in octal as 0660");
+        self.refuse_unless(holds, format!("{path}.mode"), "is not an octal file mode, for example 0660");
         if let Some(group) = &socket.group {
             self.text(&format!("{path}.group"), group, 1, 64);
         }
@@ -71,9 +70,9 @@ impl Checks {
             ("agentxPduOctets", agentx_pdu_octets, 1_024..=16 << 20),
             ("agentxPdusPerSecond", agentx_pdus_per_second, 1..=1_000_000),
             ("snmpRequests", snmp_requests, 1..=1_000_000),
-            // The least that every engine takes (RFC 3411, snmpEngineMaxMessageSize), and the most that UDP carries.
+            // From what every engine accepts (snmpEngineMaxMessageSize, RFC 3411) to what UDP can transport.
             ("snmpMessageOctets", snmp_message_octets, 484..=65_507),
-            // AgentX counts timeouts in seconds, in one octet.
+            // AgentX encodes timeouts as seconds in one octet.
             ("subagentTimeoutMs", subagent_timeout_ms, 10..=255_000),
             ("sessionsPerNamespace", sessions_per_namespace, 1..=1_000_000),
             ("registrationsPerNamespace", registrations_per_namespace, 1..=10_000_000),

@@ -1,4 +1,4 @@
-//! The fuzz target over its committed corpus, so that what fuzzing once found stays found.
+//! Runs the checks of the fuzz target on its committed corpus, so that defects that fuzzing has found do not return.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 pub(super) mod document;
 
 #[test]
-fn nothing_in_the_corpus_breaks_the_reader() {
+fn the_fuzz_corpus_keeps_the_invariants() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/document");
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() >= 20, "{} files in the corpus", files.len());

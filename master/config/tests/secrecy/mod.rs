@@ -1,4 +1,4 @@
-//! However a document is damaged, nothing that is told of it holds a value of it.
+//! Errors do not quote values of a document, whatever is wrong with it.
 
 mod corpus;
 
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use super::{GOLDEN, golden};
 use corpus::document::{MARK, check};
 
-/// A path to somewhere in `value`, chosen by `steps`, and what to do there.
+/// Replaces the value at the path that `steps` selects, or removes it if `delete`.
 fn mutate(value: &mut Json, steps: &[usize], replacement: &Json, delete: bool) {
     let Some((step, rest)) = steps.split_first() else {
         *value = replacement.clone();
@@ -36,7 +36,7 @@ fn mutate(value: &mut Json, steps: &[usize], replacement: &Json, delete: bool) {
     }
 }
 
-/// Anything, and secrets where they do not belong.
+/// Generates values of all types, and texts that contain a secret.
 fn replacements() -> impl Strategy<Value = Json> {
     prop_oneof![
         Just(Json::Null),
@@ -56,7 +56,7 @@ fn replacements() -> impl Strategy<Value = Json> {
     ]
 }
 
-/// The document with other secrets.
+/// Returns the document with its secrets replaced by `none`.
 fn without_secrets(document: &Document) -> Document {
     let mut document = document.clone();
     let none = || Secret::new("none");
@@ -78,7 +78,7 @@ fn debug_shows_a_document_without_its_secrets() {
 }
 
 #[test]
-fn a_secret_in_the_place_of_anything_is_not_told() {
+fn errors_do_not_quote_a_secret_in_any_field() {
     fn everywhere(value: &Json, at: &mut Vec<usize>, visit: &mut impl FnMut(&[usize])) {
         visit(at);
         let children: Vec<&Json> = match value {
@@ -92,23 +92,23 @@ fn a_secret_in_the_place_of_anything_is_not_told() {
             at.pop();
         }
     }
-    let mut places = 0;
+    let mut positions = 0;
     everywhere(&golden(), &mut Vec::new(), &mut |steps| {
         for text in ["golden-acme", "12345678, expected golden-7", "missing field `golden-7`", "golden-\u{7}"] {
             let mut document = golden();
             mutate(&mut document, steps, &json!(text), false);
             check(document.to_string().as_bytes());
         }
-        places += 1;
+        positions += 1;
     });
-    assert!(places > 90, "{places}");
+    assert!(positions > 90, "{positions}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn damaged_documents_are_read_or_refused_and_what_is_read_survives_a_round_trip(
+    fn mutated_documents_keep_the_invariants(
         changes in prop::collection::vec((prop::collection::vec(0..40_usize, 1..9), replacements(), any::<bool>()), 1..4),
     ) {
         let mut document = golden();
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_are_read_or_refused_and_no_secret_is_told(
+    fn documents_with_random_octets_keep_the_invariants(
         at in 0..GOLDEN.len(), octets in prop::collection::vec(any::<u8>(), 0..16), cut in 0..32_usize,
     ) {
         let mut document = GOLDEN.as_bytes().to_vec();

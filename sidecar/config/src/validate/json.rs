@@ -1,4 +1,4 @@
-//! Checks of JSON sources.
+//! Rules for JSON sources.
 
 use std::collections::HashSet;
 
@@ -10,15 +10,15 @@ use super::{
 };
 use crate::{Json, JsonMetric, ReadMethod};
 
-/// Most metrics of one source.
+/// Maximum number of metrics of a source.
 const MAX_METRICS: usize = 256;
-/// Most labels of one metric, and most headers of a request.
+/// Maximum number of labels of a metric, and of headers of a request.
 const MAX_LABELS: usize = 16;
-/// Most texts that one metric has numbers for.
+/// Maximum number of entries of a value map.
 const MAX_MAP: usize = 64;
 /// The longest body of a request, in octets.
 const MAX_REQUEST: usize = 8192;
-/// Headers that are the connection's, the credentials', or the client's own.
+/// Headers that the client sets itself: for the connection, credentials and encodings.
 const OWN_HEADERS: [&str; 12] = [
     "accept-encoding",
     "authorization",
@@ -34,28 +34,32 @@ const OWN_HEADERS: [&str; 12] = [
     "upgrade",
 ];
 
-/// The JSONPath (RFC 9535) that `text` is. The functions `match` and `search` are not among those known, and `..` may
-/// stand in it once, so that it finds no node more often than the document is deep.
+/// Parses a JSONPath (RFC 9535). The functions `match` and `search` are not supported, and `..` is allowed only once, so that
+/// the path selects no node more often than the document is deep.
 ///
 /// # Errors
-/// What is wrong with it, in words that follow its field.
+/// Returns a message if the text is not a JSONPath or is not allowed.
 pub fn json_path(text: &str) -> Result<JsonPath, String> {
     let path = JsonPath::parse(text).map_err(|error| format!("is not a JSONPath: {error}"))?;
     if path.to_string().matches("..").count() > 1 {
-        return Err("has .. in it more than once".to_owned());
+        return Err("contains .. more than once".to_owned());
     }
     Ok(path)
 }
 
-impl Checks {
+impl Checks<'_> {
     pub(super) fn json(&mut self, path: &str, json: &Json) {
         self.endpoint(path, &json.endpoint);
         self.between(&format!("{path}.bodySizeLimit"), json.body_size_limit, MAX_BODY);
         self.between(&format!("{path}.sampleLimit"), json.sample_limit, MAX_SAMPLES);
         self.headers(&format!("{path}.headers"), json);
         if let Some(body) = &json.body {
-            self.refuse_unless(json.method == ReadMethod::Post, format!("{path}.body"), "goes with the method POST");
-            let message = format!("{} octets, more than {MAX_REQUEST}", body.len());
+            self.refuse_unless(
+                json.method == ReadMethod::Post,
+                format!("{path}.body"),
+                "is only allowed with the method POST",
+            );
+            let message = format!("has {} octets; at most {MAX_REQUEST} allowed", body.len());
             self.refuse_unless(body.len() <= MAX_REQUEST, format!("{path}.body"), message);
         }
         self.count(&format!("{path}.metrics"), json.metrics.len(), 1, MAX_METRICS);
@@ -73,12 +77,16 @@ impl Checks {
         let mut seen = HashSet::new();
         for (name, value) in &json.headers {
             let path = format!("{path}.{name}");
-            self.refuse_unless(is_token(name), &path, "is not a header's name");
+            self.refuse_unless(is_token(name), &path, "is not a valid header name");
             let own = OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name));
-            self.refuse_unless(!own, &path, "is not for the user to set: credentials go into a Secret");
-            self.refuse_unless(seen.insert(name.to_ascii_lowercase()), &path, "is there already");
+            self.refuse_unless(!own, &path, "must not be set; put credentials into a Secret");
+            self.refuse_unless(seen.insert(name.to_ascii_lowercase()), &path, "is used more than once");
             let visible = value.len() <= MAX_TEXT && value.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-            self.refuse_unless(visible, &path, "is not a header's value of visible ASCII, 1024 octets at most");
+            self.refuse_unless(
+                visible,
+                &path,
+                "is not a valid header value; only visible ASCII is allowed, at most 1024 octets",
+            );
         }
     }
 
@@ -89,7 +97,11 @@ impl Checks {
         for (label, text) in labels {
             let path = format!("{path}.labels.{label}");
             self.text(&path, label, MAX_TEXT);
-            self.refuse_unless(!label.starts_with("__"), &path, "begins with __, which labels of the sidecar's own do");
+            self.refuse_unless(
+                !label.starts_with("__"),
+                &path,
+                "starts with __, which is reserved for labels of the sidecar",
+            );
             self.json_path(&path, text);
         }
         if let Some(value) = value {
@@ -103,14 +115,14 @@ impl Checks {
 
     fn json_path(&mut self, path: &str, text: &str) {
         if text.len() > MAX_TEXT {
-            self.refuse(path, format!("{} octets, more than {MAX_TEXT}", text.len()));
+            self.refuse(path, format!("has {} octets; at most {MAX_TEXT} allowed", text.len()));
         } else if let Err(problem) = json_path(text) {
             self.refuse(path, problem);
         }
     }
 }
 
-/// A token of HTTP (RFC 9110 section 5.6.2).
+/// Returns whether this is a token of HTTP (RFC 9110 section 5.6.2).
 fn is_token(text: &str) -> bool {
     let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.len() <= 256 && text.bytes().all(is_tchar)

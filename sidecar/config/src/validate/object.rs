@@ -1,4 +1,4 @@
-//! Checks of objects: descriptors and OIDs, one by one and against one another.
+//! Rules for objects: their descriptors and OIDs, and conflicts between them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,31 +7,32 @@ use agentx::{Oid, SubId};
 use super::{Checks, MAX_TEXT, is_descriptor, value::Sources};
 use crate::{IndexEncoding, IndexKind, Subtree, Syntax, Table};
 
-/// Most scalars of one subtree.
+/// Maximum number of scalars of a subtree.
 pub const MAX_SCALARS: usize = 256;
-/// Most tables of one subtree.
+/// Maximum number of tables of a subtree.
 pub const MAX_TABLES: usize = 32;
-/// Most columns of one table.
+/// Maximum number of columns of a table.
 pub const MAX_COLUMNS: usize = 64;
-/// Most index objects of one table.
+/// Maximum number of index objects of a table.
 pub const MAX_INDEXES: usize = 8;
-/// Most names of an object's values.
+/// Maximum number of names for the values of an object.
 const MAX_NAMES: usize = 64;
-/// First arcs below the base that are ours: 9998 the counters' discontinuity time, 9999 conformance statements.
+/// First arcs below the base OID that the sidecar uses: 9998 for the discontinuity time of counters, 9999 for conformance
+/// statements.
 pub const RESERVED_ARCS: [SubId; 2] = [9998, 9999];
 
-/// The names of a subtree's descriptors so far, and where each stands.
+/// The descriptors of a subtree, and the field of each.
 type Descriptors<'a> = HashMap<&'a str, String>;
 
-impl Checks {
+impl Checks<'_> {
     pub(super) fn objects(&mut self, subtree: &Subtree) {
         self.base(&subtree.oid);
         self.count("scalars", subtree.scalars.len(), 0, MAX_SCALARS);
         self.count("tables", subtree.tables.len(), 0, MAX_TABLES);
         if subtree.scalars.is_empty() && subtree.tables.is_empty() {
-            self.refuse("scalars", "neither scalars nor tables are there: nothing to serve");
+            self.refuse("scalars", "neither scalars nor tables are defined; at least one object is required");
         }
-        // Of two with one name, which is refused above, the first.
+        // If two sources have the same name, which was refused above, this uses the first.
         let sources: Sources<'_> = subtree.sources.iter().rev().map(|source| (source.name.as_str(), source)).collect();
         let mut descriptors = Descriptors::new();
         for (i, scalar) in subtree.scalars.iter().enumerate() {
@@ -56,47 +57,47 @@ impl Checks {
         self.overlaps(subtree);
     }
 
-    /// Names of an Integer32's values (RFC 2578 section 7.1.1).
+    /// Checks the names for values of an Integer32 (RFC 2578 section 7.1.1).
     fn enumeration(&mut self, path: &str, syntax: Syntax, names: &BTreeMap<String, i32>) {
         if names.is_empty() {
             return;
         }
         let path = format!("{path}.enum");
-        self.refuse_unless(syntax == Syntax::Integer32, &path, "is for Integer32 alone");
+        self.refuse_unless(syntax == Syntax::Integer32, &path, "is only allowed with the syntax Integer32");
         self.count(&path, names.len(), 1, MAX_NAMES);
         let mut seen = HashSet::new();
         for (name, number) in names {
             self.refuse_unless(
                 is_descriptor(name),
                 &path,
-                format!("{name:?} is not a name: a lower-case letter, then letters and digits, 64 at most"),
+                format!("{name:?} is not a valid name; it must be a lower-case letter and then letters and digits, at most 64 characters"),
             );
             self.unique(&mut seen, &path, *number);
         }
     }
 
-    /// An OID that BER can encode (X.690 section 8.19): 0.0 to 0.39, 1.0 to 1.39, or 2 and anything.
+    /// Checks that BER can encode the OID (X.690 section 8.19): it starts with 0.0 to 0.39, 1.0 to 1.39, or 2.
     fn base(&mut self, base: &Oid) {
         let holds = matches!(base.as_slice(), [0 | 1, 0..=39, ..] | [2, _, ..]);
-        self.refuse_unless(holds, "oid", "is not an object identifier that begins as 1.3 does");
+        self.refuse_unless(holds, "oid", "does not start like an object identifier, for example 1.3");
     }
 
-    /// Descriptors are unique in a MIB module, whatever they describe (RFC 2578 section 3.1).
+    /// Checks a descriptor. All descriptors of a MIB module are distinct (RFC 2578 section 3.1).
     fn descriptor<'a>(&mut self, descriptors: &mut Descriptors<'a>, path: &str, name: &'a str) {
         let path = format!("{path}.name");
         let holds = is_descriptor(name);
         self.refuse_unless(
             holds,
             &path,
-            "is not a descriptor: a lower-case letter, then letters and digits, 64 at most",
+            "is not a valid descriptor; it must be a lower-case letter and then letters and digits, at most 64 characters",
         );
         match descriptors.get(name) {
-            Some(other) => self.refuse(&path, format!("{name} is the name of {other} already")),
+            Some(other) => self.refuse(&path, format!("{name} is already used by {other}")),
             None => _ = descriptors.insert(name, path),
         }
     }
 
-    /// An object below the base, with `more` arcs at least behind it.
+    /// Checks the OID of an object below the base. Its instances have at least `more` further arcs.
     fn object_oid(&mut self, path: &str, base: &Oid, oid: &Oid, more: usize) {
         let path = format!("{path}.oid");
         let len = base.len() + oid.len() + more;
@@ -104,7 +105,7 @@ impl Checks {
             None => self.refuse(&path, "is empty"),
             Some(arc) if RESERVED_ARCS.contains(arc) => self.refuse(&path, format!("the arc {arc} is reserved")),
             Some(_) if len > Oid::MAX_LEN => {
-                self.refuse(&path, format!("an instance would have {len} arcs, more than {}", Oid::MAX_LEN));
+                self.refuse(&path, format!("an instance would have {len} arcs; at most {} allowed", Oid::MAX_LEN));
             }
             Some(_) => {}
         }
@@ -122,11 +123,13 @@ impl Checks {
             self.descriptor(descriptors, &path, &index.name);
             self.column_arc(&mut arcs, &path, index.oid);
             match &index.kind {
-                IndexKind::Pod {} => self.refuse_unless(i == 0, format!("{path}.pod"), "comes first or not at all"),
+                IndexKind::Pod {} => {
+                    self.refuse_unless(i == 0, format!("{path}.pod"), "is only allowed as the first index");
+                }
                 IndexKind::Label { label, encoding } => {
                     self.text(&format!("{path}.label"), label, MAX_TEXT);
                     let holds = *encoding != IndexEncoding::ImpliedString || i + 1 == table.index.len();
-                    self.refuse_unless(holds, format!("{path}.as"), "ImpliedString comes last or not at all");
+                    self.refuse_unless(holds, format!("{path}.as"), "ImpliedString is only allowed for the last index");
                 }
             }
         }
@@ -137,27 +140,31 @@ impl Checks {
         }
     }
 
-    /// The arc of an index object or column: unique in its entry, from 1 (RFC 2578 section 7.10).
+    /// Checks the arc of an index object or column: from 1, and unique in its entry (RFC 2578 section 7.10).
     fn column_arc(&mut self, seen: &mut HashSet<SubId>, path: &str, arc: SubId) {
         let path = format!("{path}.oid");
-        self.refuse_unless(arc != 0, &path, "columns count from 1");
+        self.refuse_unless(arc != 0, &path, "must be at least 1");
         self.unique(seen, &path, arc);
     }
 
-    /// No object lies at or below another.
+    /// Checks that no object has the OID of another or lies below it.
     fn overlaps(&mut self, subtree: &Subtree) {
         let scalars = subtree.scalars.iter().enumerate().map(|(i, s)| (&s.oid, 0, i, &s.name));
         let tables = subtree.tables.iter().enumerate().map(|(i, t)| (&t.oid, 1, i, &t.name));
         let mut objects: Vec<_> = scalars.chain(tables).filter(|(oid, ..)| !oid.is_empty()).collect();
-        // Whatever lies below an object follows it directly.
+        // In this order, everything below an object follows it directly.
         objects.sort_unstable();
         let mut found = Vec::new();
         let mut above: Option<(&Oid, &String)> = None;
         for (oid, kind, i, name) in objects {
             match above {
                 Some((other, other_name)) if oid.starts_with(other) => {
-                    let relation = if oid == other { "is" } else { "lies below" };
-                    found.push((kind, i, format!("{oid} {relation} {other}, the place of {other_name}")));
+                    let message = if oid == other {
+                        format!("{oid} is already the OID of {other_name}")
+                    } else {
+                        format!("{oid} lies below {other}, the OID of {other_name}")
+                    };
+                    found.push((kind, i, message));
                 }
                 _ => above = Some((oid, name)),
             }
@@ -170,7 +177,7 @@ impl Checks {
     }
 }
 
-/// The fewest arcs that a value of this index takes (RFC 2578 section 7.7).
+/// Returns the minimum number of arcs for a value of this index (RFC 2578 section 7.7).
 fn least_arcs(kind: &IndexKind) -> usize {
     match kind {
         IndexKind::Label { encoding: IndexEncoding::IpAddress, .. } => 4,

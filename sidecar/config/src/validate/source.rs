@@ -1,20 +1,20 @@
-//! Checks of sources and their endpoints.
+//! Rules for sources and their endpoints.
 
 use std::collections::HashSet;
 
 use super::{Checks, is_dns_subdomain};
 use crate::{Authorization, ConfigMap, Endpoint, Port, Prometheus, Scheme, Source, SourceKind, System, Tls};
 
-/// Most sources of one subtree.
+/// Maximum number of sources of a subtree.
 pub const MAX_SOURCES: usize = 16;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// The longest body that may be accepted, in octets.
+/// The highest limit for bodies, in octets.
 pub(super) const MAX_BODY: u64 = 1 << 30;
-/// The most samples that may be accepted.
+/// The highest limit for samples.
 pub(super) const MAX_SAMPLES: u64 = 10_000_000;
 
-impl Checks {
+impl Checks<'_> {
     pub(super) fn sources(&mut self, sources: &[Source]) {
         self.count("sources", sources.len(), 0, MAX_SOURCES);
         let mut seen = HashSet::new();
@@ -44,7 +44,7 @@ impl Checks {
         self.refuse_unless(
             holds,
             format!("{path}.staleAfterMs"),
-            "is shorter than the interval: values would come and go",
+            "is shorter than the interval, so values would disappear between scrapes",
         );
     }
 
@@ -59,19 +59,19 @@ impl Checks {
     }
 
     fn config_map(&mut self, path: &str, config_map: &ConfigMap) {
-        self.refuse_unless(is_dns_subdomain(&config_map.name), format!("{path}.name"), "is not a ConfigMap's name");
+        self.refuse_unless(is_dns_subdomain(&config_map.name), format!("{path}.name"), "is not a valid ConfigMap name");
         for (key, file) in &config_map.keys {
             self.refuse_unless(
                 is_data_key(key),
                 format!("{path}.keys"),
-                format!("{key:?} is not a key of a ConfigMap"),
+                format!("{key:?} is not a valid ConfigMap key"),
             );
             self.file(&format!("{path}.keys.{key}"), file);
         }
     }
 
     pub(super) fn endpoint(&mut self, path: &str, endpoint: &Endpoint) {
-        self.refuse_unless(is_host(&endpoint.host), format!("{path}.host"), "is neither a host's name nor an address");
+        self.refuse_unless(is_host(&endpoint.host), format!("{path}.host"), "is neither a host name nor an IP address");
         let holds = match &endpoint.port {
             Port::Number(number) => *number != 0,
             Port::Name(name) => is_port_name(name),
@@ -79,11 +79,15 @@ impl Checks {
         self.refuse_unless(
             holds,
             format!("{path}.port"),
-            "is neither a port's number, 1 to 65535, nor a container port's name",
+            "is neither a port number from 1 to 65535 nor the name of a container port",
         );
         let visible = endpoint.path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
         let holds = endpoint.path.starts_with('/') && visible && endpoint.path.len() <= 2048;
-        self.refuse_unless(holds, format!("{path}.path"), "is not a path as /metrics, of visible ASCII without #");
+        self.refuse_unless(
+            holds,
+            format!("{path}.path"),
+            "is not a valid path, for example /metrics; only visible ASCII without # is allowed",
+        );
         let authorization = format!("{path}.authorization");
         match &endpoint.authorization {
             Some(Authorization::Bearer { credentials_file }) => {
@@ -97,7 +101,7 @@ impl Checks {
         }
         if let Some(tls) = &endpoint.tls {
             let holds = endpoint.scheme == Scheme::Https;
-            self.refuse_unless(holds, format!("{path}.tls"), "is for the scheme https alone");
+            self.refuse_unless(holds, format!("{path}.tls"), "is only allowed with the scheme https");
             self.tls(&format!("{path}.tls"), tls);
         }
     }
@@ -110,25 +114,29 @@ impl Checks {
             }
         }
         let holds = tls.cert_file.is_some() == tls.key_file.is_some();
-        self.refuse_unless(holds, path, "a client certificate and its key come together");
+        self.refuse_unless(holds, path, "a client certificate and its key must be set together");
         if let Some(name) = &tls.server_name {
-            self.refuse_unless(is_host(name), format!("{path}.serverName"), "is neither a host's name nor an address");
+            self.refuse_unless(is_host(name), format!("{path}.serverName"), "is neither a host name nor an IP address");
         }
     }
 
-    /// A file beside the document: a key of a Secret or ConfigMap, so never a path.
+    /// Checks the name of a file in the configuration folder. It is a key of a Secret or ConfigMap, never a path.
     pub(super) fn file(&mut self, path: &str, name: &str) {
-        self.refuse_unless(is_data_key(name), path, "is not a file's name: letters, digits, - _ and . alone");
+        self.refuse_unless(
+            is_data_key(name),
+            path,
+            "is not a valid file name; only letters, digits, - _ and . are allowed",
+        );
     }
 }
 
-/// A key of a Secret or ConfigMap, which is also the name of its file.
+/// Returns whether this is a valid key of a Secret or ConfigMap, which is also the name of its file.
 pub(super) fn is_data_key(key: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..") && key.bytes().all(inner)
 }
 
-/// A host as it can stand in a URL: a DNS name, an IPv4 address, or an IPv6 address with or without brackets.
+/// Returns whether this can be the host of a URL: a DNS name, an IPv4 address, or an IPv6 address with or without brackets.
 fn is_host(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -136,7 +144,7 @@ fn is_host(host: &str) -> bool {
         || (!host.is_empty() && host.len() <= 253 && host.bytes().all(name) && !host.starts_with(['.', '-']))
 }
 
-/// A container port's name (Kubernetes' IANA_SVC_NAME).
+/// Returns whether this is a valid name of a container port (IANA_SVC_NAME in Kubernetes).
 fn is_port_name(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=15).contains(&name.len())

@@ -1,19 +1,20 @@
-//! Checks of SQL sources.
+//! Rules for SQL sources.
 
 use std::collections::HashSet;
 
 use super::{Checks, MAX_TEXT, source::MAX_SAMPLES};
 use crate::Sql;
 
-/// Most queries of one source.
+/// Maximum number of queries of a source.
 const MAX_QUERIES: usize = 32;
-/// Most value columns and most label columns of one query.
+/// Maximum number of value columns of a query.
 const MAX_VALUES: usize = 64;
+/// Maximum number of label columns of a query.
 const MAX_LABELS: usize = 16;
 /// The longest query, in octets.
 const MAX_QUERY: usize = 8192;
 
-impl Checks {
+impl Checks<'_> {
     pub(super) fn sql(&mut self, path: &str, sql: &Sql) {
         self.file(&format!("{path}.dsnFile"), &sql.dsn_file);
         if let Some(tls) = &sql.tls {
@@ -28,9 +29,9 @@ impl Checks {
             self.unique(&mut seen, &format!("{path}.name"), query.name.as_str());
             let text = &query.query;
             self.refuse_unless(!text.trim().is_empty(), format!("{path}.query"), "is empty");
-            let message = format!("{} octets, more than {MAX_QUERY}", text.len());
+            let message = format!("has {} octets; at most {MAX_QUERY} allowed", text.len());
             self.refuse_unless(text.len() <= MAX_QUERY, format!("{path}.query"), message);
-            self.refuse_unless(!text.contains('\0'), format!("{path}.query"), "has a NUL in it");
+            self.refuse_unless(!text.contains('\0'), format!("{path}.query"), "contains a NUL character");
             let mut columns = HashSet::new();
             let lists = [("values", &query.values, 1, MAX_VALUES), ("labels", &query.labels, 0, MAX_LABELS)];
             for (field, list, min, max) in lists {
@@ -40,7 +41,7 @@ impl Checks {
                     self.text(&path, column, MAX_TEXT);
                     self.unique(&mut columns, &path, column.as_str());
                     let own = field == "labels" && column.starts_with("__");
-                    self.refuse_unless(!own, &path, "begins with __, which labels of the sidecar\'s own do");
+                    self.refuse_unless(!own, &path, "starts with __, which is reserved for labels of the sidecar");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Checks of what objects show.
+//! Rules for the values of objects.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,17 @@ use super::{Checks, MAX_TEXT};
 use crate::{Aggregate, CounterReset, MetricValue, OnMissing, Round, Source, Syntax, Value};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// The most memory that a compiled regular expression takes, in octets.
+/// The maximum memory of a compiled regular expression, in octets.
 const MAX_COMPILED: usize = 256 * 1024;
 
-/// Compiles the regular expression of `Matches`, which is about a label's whole text, line breaks and all, as in Prometheus.
+/// Compiles the regular expression of `Matches`. As in Prometheus, it has to match the whole text of a label, including
+/// line breaks.
 ///
 /// # Errors
-/// The text is no regular expression, or one that would take too much memory.
+/// Returns an error if the pattern is not a regular expression or would take too much memory.
 pub fn whole_text(pattern: &str) -> Result<Regex, regex_lite::Error> {
     let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
-    // By itself first: `a)|(b` would compile between parentheses.
+    // The pattern is first compiled without the parentheses, because `a)|(b` would compile between them.
     build(pattern)?;
     build(&format!("^(?s:{pattern})$"))
 }
@@ -25,7 +26,7 @@ pub fn whole_text(pattern: &str) -> Result<Regex, regex_lite::Error> {
 /// The sources of a subtree, by name.
 pub(super) type Sources<'a> = HashMap<&'a str, &'a Source>;
 
-impl Checks {
+impl Checks<'_> {
     pub(super) fn value(&mut self, path: &str, value: &Value, syntax: Syntax, sources: &Sources<'_>) {
         match value {
             Value::Constant(text) => self.constant(&format!("{path}.constant"), text, syntax),
@@ -35,7 +36,7 @@ impl Checks {
 
     fn constant(&mut self, path: &str, text: &str, syntax: Syntax) {
         if let Err(error) = syntax.read_text(text) {
-            self.refuse(path, format!("{text:?} as {syntax:?}: {error}"));
+            self.refuse(path, format!("{text:?} is not a valid {syntax:?}: {error}"));
         }
     }
 
@@ -50,7 +51,7 @@ impl Checks {
             self.text(&at("label"), label, MAX_TEXT);
             self.text_alone(path, value);
         } else {
-            let message = format!("{syntax:?} holds no numbers: name a label, or a constant");
+            let message = format!("{syntax:?} cannot hold a number; set a label or use a constant");
             self.refuse_unless(syntax.takes_numbers(), at("label"), message);
         }
         if let Some(quantile) = value.quantile {
@@ -65,15 +66,15 @@ impl Checks {
             self.refuse_unless(holds, at(field), "is not a finite number");
         }
         let holds = !syntax.is_counter() || value.scale.is_none_or(|scale| scale >= 0.0);
-        self.refuse_unless(holds, at("scale"), format!("is negative: a {syntax:?} only grows"));
+        self.refuse_unless(holds, at("scale"), format!("must not be negative, because a {syntax:?} only increases"));
         if let OnMissing::Constant(text) = &value.on_missing {
             self.constant(&at("onMissing"), text, syntax);
         }
         let holds = syntax.is_counter() || value.counter_reset == CounterReset::default();
-        self.refuse_unless(holds, at("counterReset"), "is for Counter32 and Counter64 alone");
+        self.refuse_unless(holds, at("counterReset"), "is only allowed with the syntaxes Counter32 and Counter64");
     }
 
-    /// The window of a rate: a day at most, and long enough for two scrapes though one is late.
+    /// Checks the window of a rate: at most a day, and long enough for two scrapes even if one is late.
     fn window(&mut self, path: &str, window: u64, interval: Option<u64>) {
         if !(1..=DAY_MS).contains(&window) {
             self.refuse(path, format!("{window} is not between 1 and {DAY_MS}"));
@@ -82,12 +83,12 @@ impl Checks {
         {
             self.refuse(
                 path,
-                format!("{window} is less than two intervals of the source: a late scrape leaves no rate"),
+                format!("{window} is less than two intervals of the source, so a late scrape would leave no rate"),
             );
         }
     }
 
-    /// A label's text is shown as it stands: what works on numbers would be without effect.
+    /// Refuses settings that have no effect because the text of a label is published unchanged.
     fn text_alone(&mut self, path: &str, value: &MetricValue) {
         let numeric = [
             ("quantile", value.quantile.is_some()),
@@ -98,7 +99,7 @@ impl Checks {
             ("round", value.round != Round::default()),
         ];
         for (field, set) in numeric {
-            self.refuse_unless(!set, format!("{path}.{field}"), "has no effect on a label's text");
+            self.refuse_unless(!set, format!("{path}.{field}"), "has no effect on the text of a label");
         }
     }
 }
