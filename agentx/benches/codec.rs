@@ -1,4 +1,4 @@
-//! How long the codec takes, beside the `agentx` crate: `cargo bench -p snmp-operator-agentx`.
+//! Measures the codec and compares it with the crate `agentx`. Run it with `cargo bench -p snmp-operator-agentx`.
 
 use agentx::{
     Body, ByteOrder, Context, Header, Limits, Oid, Pdu, RequestRef, ResponseEncoder, ResponseError, ResponseRef,
@@ -80,7 +80,7 @@ fn get_next(names: &[Vec<u32>]) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(buf)
 }
 
-/// Prints the best of many rounds: the one that the machine disturbed least.
+/// Prints the time of the fastest of many rounds, which other work on the machine disturbed least.
 fn report(what: &str, mut work: impl FnMut() -> Done) -> Done {
     let mut best = f64::INFINITY;
     for _ in 0..200 {

@@ -1,44 +1,16 @@
-//! Reads whole frames into owned PDUs.
+//! Decoding of complete frames into owned PDUs.
 
 use crate::{
-    AddAgentCaps, Body, CloseReason, Context, DecodeError, DecodeErrorKind, FrameHeader, GetBulk, IndexAllocate, Oid,
-    Open, Pdu, PduType, Range, Register, RemoveAgentCaps, Response, ResponseError, SearchRange, Unregister, VarBind,
-    header::flag, reader::Reader,
+    AddAgentCaps, Body, CloseReason, Context, DecodeError, DecodeErrorKind, FrameHeader, GetBulk, IndexAllocate,
+    Limits, Oid, Open, Pdu, PduType, Range, Register, RemoveAgentCaps, Response, ResponseError, SearchRange,
+    Unregister, VarBind, header::flag, reader::Reader,
 };
 
-/// What is accepted from a peer. RFC 2741 has no limits of its own; whoever reads needs some.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The longest payload of a PDU, in octets.
-    pub payload: u32,
-    /// The most varbinds or search ranges in one PDU.
-    pub varbinds: usize,
-    /// The longest octet string: a value, a context or a description, in octets.
-    pub octets: usize,
-}
-
-impl Default for Limits {
-    /// 4 MiB of payload, 16,384 varbinds, octet strings of 65,535 (the longest that RFC 2578 section 7.1.2 allows).
-    fn default() -> Self {
-        Self { payload: 4 << 20, varbinds: 16_384, octets: 65_535 }
-    }
-}
-
-impl Limits {
-    pub(crate) fn check_payload(&self, len: u32) -> Result<(), DecodeError> {
-        if len <= self.payload {
-            return Ok(());
-        }
-        let kind = DecodeErrorKind::PayloadOverLimit { len, limit: self.payload };
-        Err(DecodeError { offset: FrameHeader::PAYLOAD_LEN_AT, kind })
-    }
-}
-
-/// Reads `frame`, which is one whole PDU as [`crate::Framer`] yields it.
+/// Decodes `frame`, which must be one complete PDU as returned by [`crate::Framer`].
 ///
 /// # Errors
-/// What is wrong first, and where. Use [`FrameHeader::parse`] to answer with
-/// [`ResponseError::ParseError`] all the same.
+/// Returns the first error and its position if the frame is not a valid PDU within `limits`. Use [`FrameHeader::parse`] to
+/// answer such a frame with [`ResponseError::ParseError`].
 pub fn decode(frame: &[u8], limits: &Limits) -> Result<Pdu, DecodeError> {
     let (header, mut reader) = Reader::new(frame, limits)?;
     let context = Context(reader.context(&header)?.to_vec());
@@ -103,7 +75,7 @@ fn body(header: &FrameHeader, mut reader: Reader<'_>) -> Result<Body, DecodeErro
     Ok(body)
 }
 
-/// A subtree, and the upper bound of its range if there is one (RFC 2741 section 6.2.3).
+/// Reads a subtree and its optional range (RFC 2741 section 6.2.3).
 fn region(reader: &mut Reader<'_>, position: u8) -> Result<(Oid, Option<Range>), DecodeError> {
     let offset = reader.offset() - 2;
     let subtree = reader.oid()?.to_oid();

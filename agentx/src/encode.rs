@@ -1,4 +1,4 @@
-//! Writes PDUs to the end of a buffer.
+//! Encoding of PDUs into a buffer.
 
 use crate::{
     Body, ByteOrder, EncodeError, FrameHeader, Header, Oid, Pdu, PduType, Range, ResponseError, SearchRange, SubId,
@@ -7,11 +7,11 @@ use crate::{
 
 /// Appends `pdu` to `buf`.
 ///
-/// OIDs under 1.3.6.1.1 to 1.3.6.1.255 are compressed by their prefix (RFC 2741 section 5.1). Reserved fields and
-/// padding are zeros.
+/// OIDs below 1.3.6.1.1 to 1.3.6.1.255 are compressed with the prefix field (RFC 2741 section 5.1). Reserved fields and
+/// padding are zero.
 ///
 /// # Errors
-/// Whatever cannot be said on the wire; `buf` is then as it was.
+/// Returns an error if the wire format cannot represent the PDU. `buf` is unchanged then.
 pub fn encode(pdu: &Pdu, buf: &mut Vec<u8>) -> Result<(), EncodeError> {
     let pdu_type = pdu.body.pdu_type();
     if !pdu.context.is_default() && !pdu_type.has_context() {
@@ -74,7 +74,7 @@ fn body(writer: &mut Writer<'_>, body: &Body) -> Result<(), EncodeError> {
     }
 }
 
-/// Writes one PDU at the end of a buffer.
+/// Writer of one PDU at the end of a buffer.
 #[derive(Debug)]
 pub(crate) struct Writer<'b> {
     pub(crate) buf: &'b mut Vec<u8>,
@@ -83,7 +83,7 @@ pub(crate) struct Writer<'b> {
 }
 
 impl<'b> Writer<'b> {
-    /// Begins a PDU with its header.
+    /// Writes the header of a PDU.
     pub(crate) fn begin(buf: &'b mut Vec<u8>, header: Header, pdu_type: PduType, flags: u8) -> Self {
         let start = buf.len();
         let order = match header.byte_order {
@@ -99,12 +99,12 @@ impl<'b> Writer<'b> {
         writer
     }
 
-    /// Octets of payload so far.
+    /// Returns the number of octets of payload written so far.
     pub(crate) fn payload_len(&self) -> usize {
         self.buf.len() - self.start - FrameHeader::LEN
     }
 
-    /// Says in the header how long the payload has become.
+    /// Writes the final length of the payload into the header.
     pub(crate) fn finish(&mut self, limit: u32) -> Result<(), EncodeError> {
         let len = self.payload_len();
         let Some(announced) = u32::try_from(len).ok().filter(|len| *len <= limit) else {
@@ -114,13 +114,13 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
-    /// Overwrites the res.error and res.index that were written `at` an octet of this PDU.
+    /// Overwrites res.error and res.index at offset `at` of this PDU.
     pub(crate) fn patch_error(&mut self, at: usize, error: ResponseError, index: u16) {
         self.patch(at, self.header.byte_order.put_u16(error.code()));
         self.patch(at + 2, self.header.byte_order.put_u16(index));
     }
 
-    /// Overwrites octets of this PDU that were written before.
+    /// Overwrites octets of this PDU at offset `at`.
     fn patch<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
         if let Some(field) = self.buf.get_mut(self.start + at..).and_then(<[u8]>::first_chunk_mut) {
             *field = bytes;
@@ -139,7 +139,7 @@ impl<'b> Writer<'b> {
         self.bytes(&self.header.byte_order.put_u32(number));
     }
 
-    /// The fields that a Response begins with (RFC 2741 section 6.2.16).
+    /// Writes the first fields of a Response's payload (RFC 2741 section 6.2.16).
     pub(crate) fn response(&mut self, sys_up_time: u32, error: ResponseError, index: u16) {
         self.u32(sys_up_time);
         self.u16(error.code());
@@ -150,7 +150,7 @@ impl<'b> Writer<'b> {
         if context.is_empty() { Ok(()) } else { self.octets(context) }
     }
 
-    /// An Object Identifier (RFC 2741 section 5.1).
+    /// Writes an Object Identifier (RFC 2741 section 5.1).
     pub(crate) fn oid(&mut self, arcs: &[SubId], include: bool) -> Result<(), EncodeError> {
         let (head, arcs) = compress(arcs, include)?;
         self.bytes(&head);
@@ -166,7 +166,7 @@ impl<'b> Writer<'b> {
     }
 
     fn arcs_by(&mut self, arcs: &[SubId], put: impl Fn(SubId) -> [u8; 4]) {
-        // Four at a time takes half as long as one at a time, and arcs are most of what a walk's Responses say.
+        // Four arcs at a time take half as long as one at a time, and most octets of a walk's Responses are arcs.
         let (fours, rest) = arcs.as_chunks::<4>();
         for four in fours {
             self.bytes(four.map(&put).as_flattened());
@@ -176,7 +176,7 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// An Octet String (RFC 2741 section 5.3).
+    /// Writes an Octet String (RFC 2741 section 5.3).
     pub(crate) fn octets(&mut self, octets: &[u8]) -> Result<(), EncodeError> {
         let Ok(len) = u32::try_from(octets.len()) else {
             return Err(EncodeError::OctetsTooLong { len: octets.len() });
@@ -211,7 +211,7 @@ impl<'b> Writer<'b> {
         varbinds.iter().try_for_each(|varbind| self.varbind(&varbind.name, varbind.value.as_ref()))
     }
 
-    /// A VarBind (RFC 2741 section 5.4).
+    /// Writes a VarBind (RFC 2741 section 5.4).
     pub(crate) fn varbind(&mut self, name: &[SubId], value: ValueRef<'_>) -> Result<(), EncodeError> {
         let [t0, t1] = self.header.byte_order.put_u16(value.type_code());
         let ([arcs, prefix, include, reserved], rest) = compress(name, false)?;
@@ -230,7 +230,7 @@ impl<'b> Writer<'b> {
     }
 }
 
-/// An Object Identifier's first four octets, and the arcs that follow them (RFC 2741 section 5.1).
+/// Returns the first four octets of an encoded Object Identifier, and the arcs that follow them (RFC 2741 section 5.1).
 fn compress(arcs: &[SubId], include: bool) -> Result<([u8; 4], &[SubId]), EncodeError> {
     let too_long = EncodeError::OidTooLong { len: arcs.len() };
     if arcs.len() > Oid::MAX_LEN {

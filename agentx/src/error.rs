@@ -1,128 +1,128 @@
-//! Why bytes are not a PDU, and why a PDU cannot be written.
+//! Errors of decoding and encoding.
 
 use crate::PduType;
 
-/// Why a frame does not decode, and where.
+/// An error in a frame, with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("at octet {offset}: {kind}")]
 pub struct DecodeError {
-    /// Where in the frame the field begins that is wrong, from 0; at most the frame's length.
+    /// Offset of the wrong field in the frame, from 0. At most the frame's length.
     pub offset: usize,
-    /// What is wrong.
+    /// Kind of error.
     pub kind: DecodeErrorKind,
 }
 
-/// What is wrong with a frame.
+/// Kind of error in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeErrorKind {
-    /// A field goes on past the end of the frame.
+    /// A field extends past the end of the frame.
     #[error("the frame ends too early")]
     Truncated,
     /// Octets follow the end of the PDU.
     #[error("{0} octets after the end of the PDU")]
     Trailing(usize),
-    /// Not version 1.
-    #[error("version {0}, not 1")]
+    /// The version is not 1.
+    #[error("version {0} instead of 1")]
     Version(u8),
-    /// A `h.type` that the RFC does not name.
+    /// The RFC does not define this `h.type`.
     #[error("unknown PDU type {0}")]
     UnknownPduType(u8),
-    /// The PDU is well known, but not one that the caller reads here.
+    /// The RFC defines the PDU type, but the caller does not accept it here.
     #[error("unexpected PDU type {0:?}")]
     UnexpectedPduType(PduType),
-    /// `h.payload_length` is no multiple of four (RFC 2741 section 6.1).
+    /// `h.payload_length` is not a multiple of four (RFC 2741 section 6.1).
     #[error("payload length {len} is not a multiple of 4")]
     UnalignedPayload {
-        /// The length announced.
+        /// The length in the header.
         len: u32,
     },
-    /// `h.payload_length` is more than the limit.
-    #[error("payload length {len} is over the limit of {limit}")]
+    /// `h.payload_length` exceeds the limit.
+    #[error("payload length {len} exceeds the limit of {limit}")]
     PayloadOverLimit {
-        /// The length announced.
+        /// The length in the header.
         len: u32,
         /// [`crate::Limits::payload`].
         limit: u32,
     },
-    /// The frame is not as long as its header says.
+    /// The length of the frame differs from its header.
     #[error("payload length {announced}, but {actual} octets follow the header")]
     PayloadMismatch {
-        /// The length announced.
+        /// The length in the header.
         announced: u32,
-        /// The octets there are.
+        /// The number of octets after the header.
         actual: usize,
     },
-    /// An octet string is longer than the limit.
-    #[error("octet string of {len} octets is over the limit of {limit}")]
+    /// An octet string exceeds the limit.
+    #[error("octet string of {len} octets exceeds the limit of {limit}")]
     OctetsOverLimit {
-        /// Its length.
+        /// Length of the string.
         len: u32,
         /// [`crate::Limits::octets`].
         limit: usize,
     },
-    /// More varbinds or search ranges than the limit.
+    /// The number of varbinds or search ranges exceeds the limit.
     #[error("more than {limit} varbinds or search ranges")]
     TooManyVarBinds {
         /// [`crate::Limits::varbinds`].
         limit: usize,
     },
-    /// An OID of more than 128 sub-identifiers once its prefix is expanded (RFC 2578 section 3.5).
-    #[error("object identifier of {len} sub-identifiers")]
+    /// An OID has more than 128 sub-identifiers, including its prefix (RFC 2578 section 3.5).
+    #[error("object identifier with {len} sub-identifiers exceeds the limit of 128")]
     OidTooLong {
-        /// Its sub-identifiers, prefix included.
+        /// Number of sub-identifiers, including the prefix.
         len: usize,
     },
-    /// A `v.type` that the RFC does not name.
+    /// The RFC does not define this `v.type`.
     #[error("unknown value type {0}")]
     UnknownValueType(u16),
-    /// An IpAddress that is not four octets long.
-    #[error("IpAddress of {len} octets")]
+    /// An IpAddress is not four octets long.
+    #[error("IpAddress of {len} octets instead of 4")]
     IpAddressLength {
-        /// Its length.
+        /// Length of the address.
         len: usize,
     },
     /// `r.range_subid` points past the end of the subtree (RFC 2741 section 6.2.3).
-    #[error("range at sub-identifier {position} of a subtree of {len}")]
+    #[error("range at sub-identifier {position} of a subtree with {len} sub-identifiers")]
     RangePosition {
         /// The position, from 1.
         position: u8,
-        /// The subtree's sub-identifiers.
+        /// Number of sub-identifiers of the subtree.
         len: usize,
     },
 }
 
-/// Why a PDU cannot be written. The buffer is as it was before.
+/// An error in a PDU that is encoded. The buffer is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// An OID of more than 128 sub-identifiers.
-    #[error("object identifier of {len} sub-identifiers, but at most 128 can be")]
+    /// An OID has more than 128 sub-identifiers.
+    #[error("object identifier with {len} sub-identifiers exceeds the limit of 128")]
     OidTooLong {
-        /// Its sub-identifiers.
+        /// Number of sub-identifiers.
         len: usize,
     },
-    /// An octet string that cannot announce its length in 32 bits.
-    #[error("octet string of {len} octets")]
+    /// The length of an octet string does not fit into 32 bits.
+    #[error("octet string of {len} octets is too long")]
     OctetsTooLong {
-        /// Its length.
+        /// Length of the string.
         len: usize,
     },
-    /// The payload would be longer than allowed, or cannot announce its length in 32 bits.
-    #[error("payload of {len} octets is over the limit of {limit}")]
+    /// The length of the payload exceeds the limit, or does not fit into 32 bits.
+    #[error("payload of {len} octets exceeds the limit of {limit}")]
     PayloadOverLimit {
-        /// The length it would have.
+        /// Length of the payload.
         len: usize,
-        /// The longest allowed.
+        /// Maximum length.
         limit: u32,
     },
-    /// A context for a PDU that has no context field (RFC 2741 section 6.1.1).
+    /// The PDU has a context, but its type has no context field (RFC 2741 section 6.1.1).
     #[error("{0:?} has no context field")]
     NoContextField(PduType),
-    /// A range whose position is 0 or past the end of the subtree (RFC 2741 section 6.2.3).
-    #[error("range at sub-identifier {position} of a subtree of {len}")]
+    /// The position of a range is 0 or past the end of the subtree (RFC 2741 section 6.2.3).
+    #[error("range at sub-identifier {position} of a subtree with {len} sub-identifiers")]
     RangePosition {
         /// The position, from 1.
         position: u8,
-        /// The subtree's sub-identifiers.
+        /// Number of sub-identifiers of the subtree.
         len: usize,
     },
 }

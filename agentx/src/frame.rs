@@ -1,15 +1,16 @@
-//! Cuts a stream into frames.
+//! Splitting of a stream into frames.
 
 use crate::{DecodeError, FrameHeader, Limits};
 
-/// Cuts a stream of octets, in whatever pieces it comes, into frames of one PDU each.
+/// A splitter of a stream of octets into frames of one PDU each. The octets may arrive in any pieces.
 ///
-/// Read into [`Framer::space`] and tell [`Framer::filled`] how much, or copy with [`Framer::feed`]; then take frames
-/// from [`Framer::next_frame`] until there is none. What a peer announces is not reserved before it arrives.
+/// Read into [`Framer::space`] and pass the number of octets to [`Framer::filled`], or copy with [`Framer::feed`]. Then call
+/// [`Framer::next_frame`] until it returns `None`. Memory is allocated for octets that have arrived, not for the length that a
+/// header announces.
 #[derive(Debug)]
 pub struct Framer {
     limits: Limits,
-    /// All of it initialized; the octets received are at `taken..received`.
+    /// The received octets are at `taken..received`. All octets are initialized.
     buf: Vec<u8>,
     taken: usize,
     received: usize,
@@ -17,18 +18,19 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// The least space that is offered to read into.
+    /// Minimum space to read into, in octets.
     const CHUNK: usize = 16 << 10;
-    /// The most memory that is kept while nothing is in it.
+    /// Maximum memory of an empty framer, in octets.
     const KEPT: usize = 2 * Self::CHUNK;
 
-    /// A framer at the start of a stream.
+    /// Returns a framer at the start of a stream.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, buf: Vec::new(), taken: 0, received: 0, broken: None }
     }
 
-    /// Space to read into: never empty, and no more than what has come so far of a frame, or 32 KiB.
+    /// Returns space to read into. It is never empty, and not larger than the octets of the current frame that have arrived, or
+    /// 32 KiB.
     pub fn space(&mut self) -> &mut [u8] {
         self.drop_taken();
         if self.buf.len() - self.received < Self::CHUNK {
@@ -37,12 +39,12 @@ impl Framer {
         self.buf.get_mut(self.received..).unwrap_or_default()
     }
 
-    /// Says that the first `len` octets of the space were read.
+    /// Marks the first `len` octets of the space as received.
     pub fn filled(&mut self, len: usize) {
         self.received = self.received.saturating_add(len).min(self.buf.len());
     }
 
-    /// Copies `octets` in.
+    /// Appends `octets` to the received octets.
     pub fn feed(&mut self, octets: &[u8]) {
         self.drop_taken();
         self.buf.truncate(self.received);
@@ -50,7 +52,7 @@ impl Framer {
         self.received = self.buf.len();
     }
 
-    /// Moves what is left to the front; where nothing is, gives back what a long frame took.
+    /// Moves unread octets to the front. If there are none, releases the memory of a long frame.
     fn drop_taken(&mut self) {
         if self.taken == self.received {
             self.buf.truncate(Self::KEPT);
@@ -62,17 +64,17 @@ impl Framer {
         self.taken = 0;
     }
 
-    /// Whether everything received was taken: what is left is not the beginning of a frame.
+    /// Returns whether all received octets were returned as frames, so that no incomplete frame is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.taken == self.received
     }
 
-    /// The next whole frame, or none until more octets come.
+    /// Returns the next complete frame, or `None` if more octets are needed.
     ///
     /// # Errors
-    /// For a header that cannot be trusted: wrong version, a payload that is no multiple of four or over the limit.
-    /// The stream cannot be read any further: the same error comes from then on.
+    /// Returns an error if the header cannot be trusted: the version is wrong, or the payload length is not a multiple of four
+    /// or exceeds the limit. The rest of the stream cannot be read then; all later calls return the same error.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, DecodeError> {
         if let Some(error) = self.broken {
             return Err(error);

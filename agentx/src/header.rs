@@ -1,91 +1,32 @@
-//! The header that every PDU begins with (RFC 2741 section 6.1).
+//! The header of a PDU (RFC 2741 section 6.1).
 
-use crate::{DecodeError, DecodeErrorKind, code::coded};
+use crate::{DecodeError, DecodeErrorKind, PduType};
 
-/// The order of the bytes of every number in a PDU: its NETWORK_BYTE_ORDER flag (RFC 2741 section 6.1).
+/// Byte order of the numbers in a PDU: the NETWORK_BYTE_ORDER flag (RFC 2741 section 6.1).
 ///
-/// Each PDU chooses its own; a Response in the order of its request suits every peer.
+/// Each PDU has its own byte order. Every peer accepts a Response in the byte order of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ByteOrder {
-    /// The most significant byte first: network byte order.
+    /// Most significant byte first (network byte order).
     Big,
-    /// The least significant byte first.
+    /// Least significant byte first.
     Little,
 }
 
-coded! {
-    /// What a PDU is: its `h.type` (RFC 2741 section 6.1).
-    pub enum PduType: u8 {
-        /// A subagent asks for a session.
-        Open = 1,
-        /// Either side ends a session.
-        Close = 2,
-        /// A subagent claims a region.
-        Register = 3,
-        /// A subagent gives a region up.
-        Unregister = 4,
-        /// Read these instances.
-        Get = 5,
-        /// Read what follows.
-        GetNext = 6,
-        /// Read what follows, several times over.
-        GetBulk = 7,
-        /// First step of a SET: check and reserve.
-        TestSet = 8,
-        /// Second step of a SET: write.
-        CommitSet = 9,
-        /// Put back what a CommitSet wrote.
-        UndoSet = 10,
-        /// Last step of a SET: release. It has no response.
-        CleanupSet = 11,
-        /// A subagent raises a notification.
-        Notify = 12,
-        /// A subagent asks whether the master is there.
-        Ping = 13,
-        /// A subagent reserves index values.
-        IndexAllocate = 14,
-        /// A subagent releases index values.
-        IndexDeallocate = 15,
-        /// A subagent adds a row to sysORTable.
-        AddAgentCaps = 16,
-        /// A subagent removes its row from sysORTable.
-        RemoveAgentCaps = 17,
-        /// The answer to any of the others.
-        Response = 18,
-    }
-}
-
-impl PduType {
-    /// Whether the RFC gives this PDU a context field (RFC 2741 section 6.1.1).
-    #[must_use]
-    pub const fn has_context(self) -> bool {
-        !matches!(
-            self,
-            Self::Open
-                | Self::Close
-                | Self::CommitSet
-                | Self::UndoSet
-                | Self::CleanupSet
-                | Self::Response
-                | Self::Unknown(_)
-        )
-    }
-}
-
-/// The part of the header that its sender chooses. A Response repeats that of its request.
+/// Fields of the header that the sender chooses. A Response repeats those of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Header {
-    /// The order of the bytes of every number in this PDU.
+    /// Byte order of the numbers in this PDU.
     pub byte_order: ByteOrder,
-    /// The session, as the master numbered it in its Response to Open; 0 in an Open.
+    /// Session number, which the master assigns in its Response to Open. 0 in an Open.
     pub session_id: u32,
-    /// The transaction: the SNMP request that PDUs belong to.
+    /// Transaction number: identifies the SNMP request that the PDU belongs to.
     pub transaction_id: u32,
-    /// Pairs a Response with its request.
+    /// Packet number: matches a Response to its request.
     pub packet_id: u32,
 }
 
-/// The bits of `h.flags` (RFC 2741 section 6.1).
+/// Bits of `h.flags` (RFC 2741 section 6.1).
 pub(crate) mod flag {
     pub(crate) const INSTANCE_REGISTRATION: u8 = 1;
     pub(crate) const NEW_INDEX: u8 = 1 << 1;
@@ -94,33 +35,32 @@ pub(crate) mod flag {
     pub(crate) const NETWORK_BYTE_ORDER: u8 = 1 << 4;
 }
 
-/// A PDU's header as it is on the wire: what can be known of a frame whose contents do not decode.
+/// Header of a PDU on the wire. It can be parsed even if the payload is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Byte order, session, transaction and packet.
     pub header: Header,
-    /// What the PDU is.
+    /// Type of the PDU.
     pub pdu_type: PduType,
-    /// `h.flags` as it came.
+    /// `h.flags` as received.
     pub flags: u8,
-    /// How many octets follow the header.
+    /// Number of octets after the header.
     pub payload_len: u32,
 }
 
 impl FrameHeader {
     /// Octets of a header.
     pub const LEN: usize = 20;
-    /// The version that this is: 1.
+    /// Protocol version.
     pub const VERSION: u8 = 1;
-    /// Where `h.payload_length` is.
+    /// Offset of `h.payload_length`.
     pub(crate) const PAYLOAD_LEN_AT: usize = 16;
 
-    /// Reads the header that `bytes` begin with.
+    /// Parses the header at the start of `bytes`.
     ///
     /// # Errors
-    /// [`DecodeErrorKind::Truncated`], [`DecodeErrorKind::Version`], and [`DecodeErrorKind::UnalignedPayload`]:
-    /// after either of the last two nothing that follows in the stream can be trusted. A type that the RFC does not
-    /// name is no error here.
+    /// Returns [`DecodeErrorKind::Truncated`], [`DecodeErrorKind::Version`] or [`DecodeErrorKind::UnalignedPayload`]. After one
+    /// of the last two, the rest of the stream cannot be trusted. An unknown PDU type is not an error here.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let Some(bytes) = bytes.first_chunk::<{ Self::LEN }>() else {
             return Err(DecodeError { offset: bytes.len(), kind: DecodeErrorKind::Truncated });

@@ -1,25 +1,25 @@
 //! The AgentX protocol, version 1 (RFC 2741): object identifiers, values, PDUs and their codec.
 //!
-//! Nothing here does I/O, reads a clock or is async, and no bytes make it panic.
+//! The crate does no I/O, reads no clock and is not async. No input makes it panic.
 //!
-//! | to | use |
+//! | To | Use |
 //! |---|---|
-//! | cut a stream into frames | [`Framer`] |
-//! | keep what is to be sent until it is | [`Output`] |
-//! | see what a frame is | [`FrameHeader`] |
+//! | split a stream into frames | [`Framer`] |
+//! | keep octets until they are sent | [`Output`] |
+//! | identify a frame | [`FrameHeader`] |
 //! | read or write any PDU, owned | [`decode()`], [`encode()`] |
 //! | answer Get, GetNext, GetBulk without an allocation per varbind | [`RequestRef`], [`ResponseEncoder`] |
 //! | read a Response without an allocation per varbind | [`ResponseRef`] |
 //!
-//! Reading ignores what carries no meaning: reserved fields and flags, padding, and the `include` field of an OID that
-//! starts no search range. It checks everything else: every length against the frame and [`Limits`], and that the PDU ends
-//! where the frame does. Writing puts zeros where there is no meaning.
+//! Decoding ignores octets without meaning: reserved fields and flags, padding, and the `include` field of an OID that does
+//! not start a search range. It checks everything else: each length against the frame and [`Limits`], and that the PDU ends
+//! at the end of the frame. Encoding writes zeros for octets without meaning.
 //!
 //! ```
 //! use agentx::{Framer, Limits, RequestRef, ResponseEncoder, ResponseError, SearchRange, ValueRef};
 //! # use agentx::{Body, ByteOrder, Context, Header, Pdu};
 //!
-//! /// Answers a GetNext: in each range there is one instance.
+//! /// Answers a GetNext. Each range contains one instance.
 //! fn answer(frame: &[u8], output: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
 //!     let request = RequestRef::parse(frame, &Limits::default())?;
 //!     let mut response = ResponseEncoder::begin(output, request.header, 0);
@@ -50,6 +50,7 @@ pub mod encode;
 pub mod error;
 pub mod frame;
 pub mod header;
+pub mod limits;
 pub mod oid;
 pub mod output;
 pub mod pdu;
@@ -58,11 +59,13 @@ pub mod request;
 pub mod response;
 pub mod value;
 
-pub use decode::{Limits, decode};
+pub use code::PduType;
+pub use decode::decode;
 pub use encode::encode;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use frame::Framer;
-pub use header::{ByteOrder, FrameHeader, Header, PduType};
+pub use header::{ByteOrder, FrameHeader, Header};
+pub use limits::Limits;
 pub use oid::{DisplayArcs, Oid, OidError, SubId};
 pub use output::Output;
 pub use pdu::{

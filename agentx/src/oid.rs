@@ -1,24 +1,25 @@
-//! Object identifiers: an owned [`Oid`], and plain `&[SubId]` where borrowing will do.
+//! Object identifiers: owned as [`Oid`], borrowed as `&[SubId]`.
 
 use std::{fmt, ops::Deref, str::FromStr};
 
-/// One sub-identifier (arc) of an object identifier, 0 to 2³² − 1 (RFC 2578 section 3.5).
+/// One sub-identifier (arc) of an object identifier, from 0 to 2³² − 1 (RFC 2578 section 3.5).
 pub type SubId = u32;
 
 /// An object identifier of at most [`Oid::MAX_LEN`] sub-identifiers (RFC 2578 section 3.5).
 ///
-/// Orders lexicographically, arc by arc, as SNMP walks do. The empty OID is AgentX's null OID (RFC 2741 section 5.1).
+/// The order is lexicographic, arc by arc, like the order of an SNMP walk. The empty OID is the null OID of AgentX (RFC 2741
+/// section 5.1).
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Oid(Vec<SubId>);
 
 impl Oid {
-    /// The longest OID that SNMP allows, in sub-identifiers (RFC 2578 section 3.5).
+    /// Maximum number of sub-identifiers (RFC 2578 section 3.5).
     pub const MAX_LEN: usize = 128;
 
-    /// Checks the length of `arcs` and takes them over.
+    /// Returns an OID with these arcs.
     ///
     /// # Errors
-    /// [`OidError::TooLong`] for more than [`Oid::MAX_LEN`] arcs.
+    /// Returns [`OidError::TooLong`] if there are more than [`Oid::MAX_LEN`] arcs.
     pub fn new(arcs: Vec<SubId>) -> Result<Self, OidError> {
         if arcs.len() > Self::MAX_LEN {
             return Err(OidError::TooLong { len: arcs.len() });
@@ -26,18 +27,18 @@ impl Oid {
         Ok(Self(arcs))
     }
 
-    /// This OID with `arcs` appended.
+    /// Returns this OID with `arcs` appended.
     ///
     /// # Errors
-    /// [`OidError::TooLong`] where the result would have more than [`Oid::MAX_LEN`] arcs.
+    /// Returns [`OidError::TooLong`] if the result has more than [`Oid::MAX_LEN`] arcs.
     pub fn join(&self, arcs: &[SubId]) -> Result<Self, OidError> {
         Self::new([self.as_slice(), arcs].concat())
     }
 
-    /// Replaces the arcs, keeping the memory that they were in.
+    /// Replaces the arcs and reuses their memory.
     ///
     /// # Errors
-    /// [`OidError::TooLong`] for more than [`Oid::MAX_LEN`] arcs; the OID is as it was.
+    /// Returns [`OidError::TooLong`] if there are more than [`Oid::MAX_LEN`] arcs. The OID is unchanged then.
     pub fn assign(&mut self, arcs: &[SubId]) -> Result<(), OidError> {
         if arcs.len() > Self::MAX_LEN {
             return Err(OidError::TooLong { len: arcs.len() });
@@ -47,22 +48,22 @@ impl Oid {
         Ok(())
     }
 
-    /// Makes this the null OID, keeping the memory of its arcs.
+    /// Removes all arcs, which makes this the null OID. The memory is kept.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// The null OID, with room for `len` arcs.
+    /// Returns the null OID, with capacity for `len` arcs.
     pub(crate) fn with_capacity(len: usize) -> Self {
         Self(Vec::with_capacity(len))
     }
 
-    /// Appends arcs. The caller has checked that there will be at most [`Oid::MAX_LEN`].
+    /// Appends arcs. The caller ensures that the result has at most [`Oid::MAX_LEN`] arcs.
     pub(crate) fn extend(&mut self, arcs: impl Iterator<Item = SubId>) {
         self.0.extend(arcs);
     }
 
-    /// The arcs.
+    /// Returns the arcs.
     #[must_use]
     pub fn as_slice(&self) -> &[SubId] {
         &self.0
@@ -88,7 +89,7 @@ impl TryFrom<&[SubId]> for Oid {
 impl FromStr for Oid {
     type Err = OidError;
 
-    /// Reads dotted decimal arcs, with or without a leading dot. The empty string is refused.
+    /// Parses dotted decimal arcs, with or without a leading dot. The empty string is an error.
     fn from_str(text: &str) -> Result<Self, OidError> {
         let arcs = text.strip_prefix('.').unwrap_or(text);
         let arcs = arcs.split('.').enumerate().map(|(position, arc)| {
@@ -102,10 +103,10 @@ impl FromStr for Oid {
     }
 }
 
-/// Dotted decimal arcs.
+/// Arcs that are displayed in dotted decimal notation.
 #[derive(Clone, Copy)]
 pub struct DisplayArcs<'a>(
-    /// The arcs to write.
+    /// The arcs.
     pub &'a [SubId],
 );
 
@@ -133,21 +134,21 @@ impl fmt::Debug for Oid {
     }
 }
 
-/// Why something is not an object identifier.
+/// An error in an object identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OidError {
-    /// An arc is not a canonical decimal number of 0 to 2³² − 1.
+    /// An arc is not a canonical decimal number from 0 to 2³² − 1.
     #[error("arc {position} is {arc:?}, not a number from 0 to 4294967295")]
     Arc {
-        /// Which arc, counted from 1.
+        /// Position of the arc, from 1.
         position: usize,
-        /// Its text.
+        /// Text of the arc.
         arc: String,
     },
-    /// More arcs than an OID can have.
+    /// The OID has too many arcs.
     #[error("{len} arcs, but an object identifier has at most 128")]
     TooLong {
-        /// How many arcs there were.
+        /// Number of arcs.
         len: usize,
     },
 }

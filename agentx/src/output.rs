@@ -1,7 +1,7 @@
-//! Octets on their way to the peer.
+//! Octets that wait to be sent to a peer.
 
-/// What is to be sent, in the order that it was written in: append to [`Output::buf`], send from [`Output::pending`] and
-/// tell [`Output::advance`] how much went.
+/// A queue of octets to send. Append to [`Output::buf`], send from [`Output::pending`], and pass the number of sent octets to
+/// [`Output::advance`].
 #[derive(Debug)]
 pub struct Output {
     buf: Vec<u8>,
@@ -11,25 +11,25 @@ pub struct Output {
 }
 
 impl Output {
-    /// Nothing to send. Of the memory that it takes no more than `kept` octets stay once everything has been sent.
+    /// Returns an empty queue. When everything is sent, it keeps at most `kept` octets of memory.
     #[must_use]
     pub fn keeping(kept: usize) -> Self {
         Self { buf: Vec::new(), sent: 0, total: 0, kept }
     }
 
-    /// What is still to be sent.
+    /// Returns the octets that are not sent yet.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
         self.buf.get(self.sent..).unwrap_or_default()
     }
 
-    /// Whether there is nothing to send.
+    /// Returns whether everything is sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sent >= self.buf.len()
     }
 
-    /// The first `len` octets of what was pending have been sent.
+    /// Marks the first `len` pending octets as sent.
     pub fn advance(&mut self, len: usize) {
         self.sent = self.sent.saturating_add(len).min(self.buf.len());
         self.total = self.total.wrapping_add(len as u64);
@@ -40,15 +40,15 @@ impl Output {
         }
     }
 
-    /// How many octets have been sent in all.
+    /// Returns the total number of sent octets.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Where to append.
+    /// Returns the buffer to append to.
     pub fn buf(&mut self) -> &mut Vec<u8> {
-        // Moves less than it frees, so that a buffer that is never quite empty does not grow for ever.
+        // Moves fewer octets than it frees. Without this, a buffer that never becomes empty would grow forever.
         if self.sent > self.buf.len() / 2 {
             self.buf.drain(..self.sent);
             self.sent = 0;
@@ -56,7 +56,7 @@ impl Output {
         &mut self.buf
     }
 
-    /// Forgets what has not been sent.
+    /// Discards all octets that are not sent yet.
     pub fn clear(&mut self) {
         self.buf.clear();
         self.sent = 0;

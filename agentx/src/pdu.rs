@@ -1,4 +1,4 @@
-//! The PDUs, owned (RFC 2741 section 6.2).
+//! Owned PDUs (RFC 2741 section 6.2).
 
 use crate::{Header, Oid, PduType, SubId, Value, code::coded};
 
@@ -7,19 +7,19 @@ use crate::{Header, Oid, PduType, SubId, Value, code::coded};
 pub struct Pdu {
     /// Byte order, session, transaction and packet.
     pub header: Header,
-    /// The SNMP context that it is about. It is read wherever its flag is set, and written only where the RFC has a field
-    /// for it ([`PduType::has_context`]).
+    /// SNMP context. It is decoded whenever its flag is set, and can be encoded only if the PDU type has a context field
+    /// ([`PduType::has_context`]).
     pub context: Context,
-    /// What it says.
+    /// Content of the PDU.
     pub body: Body,
 }
 
-/// The name of an SNMP context. Empty is the default context, and then the PDU has no context field.
+/// The name of an SNMP context. The default context has an empty name and no context field in the PDU.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Context(pub Vec<u8>);
 
 impl Context {
-    /// Whether this is the default context.
+    /// Returns whether this is the default context.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.0.is_empty()
@@ -32,49 +32,49 @@ impl From<&str> for Context {
     }
 }
 
-/// What a PDU says.
+/// Content of a PDU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// A subagent asks for a session.
+    /// Opens a session.
     Open(Open),
-    /// Either side ends the session.
+    /// Closes a session.
     Close(CloseReason),
-    /// A subagent claims a region.
+    /// Registers a region.
     Register(Register),
-    /// A subagent gives a region up.
+    /// Unregisters a region.
     Unregister(Unregister),
-    /// Read the instance that each range starts with.
+    /// Reads the instance at the start of each range.
     Get(Vec<SearchRange>),
-    /// Read the first instance in each range.
+    /// Reads the first instance in each range.
     GetNext(Vec<SearchRange>),
-    /// Read the first instances in each range.
+    /// Reads the first instances in each range.
     GetBulk(GetBulk),
-    /// First step of a SET: check and reserve.
+    /// First step of a SET: checks the values and reserves resources.
     TestSet(Vec<VarBind>),
-    /// Second step of a SET: write.
+    /// Second step of a SET: writes the values.
     CommitSet,
-    /// Put back what CommitSet wrote.
+    /// Restores the values from before a CommitSet.
     UndoSet,
-    /// Last step of a SET: release. It has no response.
+    /// Last step of a SET: releases resources. It has no response.
     CleanupSet,
-    /// A notification: optionally sysUpTime.0, then snmpTrapOID.0, then its objects (RFC 2741 section 6.2.10).
+    /// Sends a notification: optional sysUpTime.0, snmpTrapOID.0, and the objects (RFC 2741 section 6.2.10).
     Notify(Vec<VarBind>),
-    /// Is the master there?
+    /// Checks whether the master is available.
     Ping,
-    /// Reserve index values.
+    /// Reserves index values.
     IndexAllocate(IndexAllocate),
-    /// Release index values: one varbind per value.
+    /// Releases index values, one per varbind.
     IndexDeallocate(Vec<VarBind>),
-    /// Add a row to sysORTable.
+    /// Adds a row to sysORTable.
     AddAgentCaps(AddAgentCaps),
-    /// Remove the row from sysORTable.
+    /// Removes a row from sysORTable.
     RemoveAgentCaps(RemoveAgentCaps),
-    /// The answer to any of the others.
+    /// The response to any other PDU.
     Response(Response),
 }
 
 impl Body {
-    /// The PDU's type on the wire.
+    /// Returns the type of the PDU.
     #[must_use]
     pub const fn pdu_type(&self) -> PduType {
         match self {
@@ -100,154 +100,154 @@ impl Body {
     }
 }
 
-/// Asks for a session (RFC 2741 section 6.2.1).
+/// Content of an Open PDU (RFC 2741 section 6.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
-    /// How long the master waits for this subagent's answers, in seconds; 0: as it likes.
+    /// Timeout for responses of this subagent, in seconds. 0: the master's default.
     pub timeout_s: u8,
-    /// Identifies the subagent; null: not given.
+    /// OID that identifies the subagent. Null: unspecified.
     pub id: Oid,
-    /// Describes the subagent: a DisplayString.
+    /// Description of the subagent, a DisplayString.
     pub description: Vec<u8>,
 }
 
 coded! {
-    /// Why a session ends (RFC 2741 section 6.2.2).
+    /// Reason for closing a session (RFC 2741 section 6.2.2).
     pub enum CloseReason: u8 {
         /// None of the other reasons.
         Other = 1,
-        /// Too many PDUs that do not parse.
+        /// Too many PDUs could not be parsed.
         ParseError = 2,
-        /// Too many errors of protocol.
+        /// Too many protocol errors.
         ProtocolError = 3,
-        /// Too many answers that did not come.
+        /// Too many timeouts.
         Timeouts = 4,
-        /// The sender ends.
+        /// The sender shuts down.
         Shutdown = 5,
-        /// A manager asked for it: masters only.
+        /// A manager requested it. Sent by masters only.
         ByManager = 6,
     }
 }
 
-/// A range in place of one sub-identifier of a subtree: from that sub-identifier to `upper_bound`, both included
-/// (RFC 2741 section 6.2.3).
+/// A range of values for one sub-identifier of a subtree, from the sub-identifier's value to `upper_bound`, inclusive (RFC 2741
+/// section 6.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Range {
-    /// Which sub-identifier of the subtree, from 1. At most the subtree's length.
+    /// Position of the sub-identifier in the subtree, from 1. At most the subtree's length.
     pub position: u8,
-    /// The last value of that sub-identifier. That it is not before the first is for the reader to check.
+    /// Last value of the sub-identifier. The codec does not check that it is not less than the first value.
     pub upper_bound: SubId,
 }
 
-/// Claims a region (RFC 2741 section 6.2.3).
+/// Content of a Register PDU (RFC 2741 section 6.2.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Register {
-    /// How long the master waits for answers about this region, in seconds; 0: as for the session.
+    /// Timeout for responses about this region, in seconds. 0: the session's timeout.
     pub timeout_s: u8,
-    /// Of two registrations of the same region, the one of the lower priority answers. The default is 127.
+    /// Priority. If two registrations have the same region, the one with the lower number is used. The default is 127.
     pub priority: u8,
-    /// The region, or its first subtree if there is a range.
+    /// The region's subtree, or its first subtree if there is a range.
     pub subtree: Oid,
-    /// The range, if the region is several subtrees.
+    /// The range, if the region consists of several subtrees.
     pub range: Option<Range>,
-    /// Whether the subtree is one whole instance name: the INSTANCE_REGISTRATION flag.
+    /// Whether the subtree is the complete name of an instance: the INSTANCE_REGISTRATION flag.
     pub instance: bool,
 }
 
 impl Register {
-    /// The priority of those that do not choose (RFC 2741 section 6.2.3).
+    /// Default priority (RFC 2741 section 6.2.3).
     pub const DEFAULT_PRIORITY: u8 = 127;
 }
 
-/// Gives a region up (RFC 2741 section 6.2.4).
+/// Content of an Unregister PDU (RFC 2741 section 6.2.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unregister {
-    /// The priority that the region was registered with.
+    /// Priority of the registration.
     pub priority: u8,
-    /// The region as it was registered.
+    /// Subtree of the registration.
     pub subtree: Oid,
-    /// The range that it was registered with.
+    /// Range of the registration.
     pub range: Option<Range>,
 }
 
-/// Part of the tree to search (RFC 2741 section 5.2).
+/// A part of the tree to search (RFC 2741 section 5.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchRange {
-    /// Where to start.
+    /// Start of the range.
     pub start: Oid,
-    /// Whether `start` itself may be the answer.
+    /// Whether `start` itself is part of the range.
     pub include: bool,
-    /// Where to end: itself not part of the range. Null: the range has no end.
+    /// End of the range, not part of it. Null: no end.
     pub end: Oid,
 }
 
-/// Reads the first instances in each range (RFC 2741 section 6.2.7).
+/// Content of a GetBulk PDU (RFC 2741 section 6.2.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GetBulk {
-    /// How many of the ranges, from the first, are answered once.
+    /// Number of ranges, from the first, that are read once.
     pub non_repeaters: u16,
-    /// How many times each other range is answered, at most.
+    /// Maximum number of instances to read in each of the other ranges.
     pub max_repetitions: u16,
-    /// The ranges.
+    /// Ranges to search.
     pub ranges: Vec<SearchRange>,
 }
 
-/// A variable: its name and value (RFC 2741 section 5.4).
+/// A variable binding: name and value (RFC 2741 section 5.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VarBind {
-    /// The instance's OID.
+    /// OID of the instance.
     pub name: Oid,
-    /// Its value.
+    /// Value of the instance.
     pub value: Value,
 }
 
-/// Reserves index values (RFC 2741 section 6.2.12).
+/// Content of an IndexAllocate PDU (RFC 2741 section 6.2.12).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexAllocate {
-    /// Any value that was never used before will do: the NEW_INDEX flag.
+    /// Request any value that was never used before: the NEW_INDEX flag.
     pub new: bool,
-    /// Any value that is not in use will do: the ANY_INDEX flag.
+    /// Request any value that is not in use: the ANY_INDEX flag.
     pub any: bool,
-    /// The index objects and the values wanted.
+    /// Index objects and requested values.
     pub varbinds: Vec<VarBind>,
 }
 
-/// Adds a row to sysORTable (RFC 2741 section 6.2.14).
+/// Content of an AddAgentCaps PDU (RFC 2741 section 6.2.14).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddAgentCaps {
-    /// The row's sysORID.
+    /// sysORID of the row.
     pub id: Oid,
-    /// The row's sysORDescr: a DisplayString.
+    /// sysORDescr of the row, a DisplayString.
     pub description: Vec<u8>,
 }
 
-/// Removes a row from sysORTable (RFC 2741 section 6.2.15).
+/// Content of a RemoveAgentCaps PDU (RFC 2741 section 6.2.15).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoveAgentCaps {
-    /// The sysORID that the row was added with.
+    /// sysORID of the row.
     pub id: Oid,
 }
 
-/// The answer to any other PDU (RFC 2741 section 6.2.16).
+/// Content of a Response PDU (RFC 2741 section 6.2.16).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// The master's sysUpTime in hundredths of a second; what a subagent sends here means nothing.
+    /// The master's sysUpTime in hundredths of a second. Without meaning in Responses of subagents.
     pub sys_up_time: u32,
-    /// What went wrong.
+    /// Error, or [`ResponseError::NoError`].
     pub error: ResponseError,
-    /// Which varbind or search range went wrong, from 1; 0: none.
+    /// Position of the varbind or search range with the error, from 1. 0: none.
     pub index: u16,
-    /// The answer to a Get, GetNext, GetBulk, IndexAllocate or IndexDeallocate. Others need none, and what they have means
-    /// nothing: net-snmp's master repeats there what it was asked.
+    /// Result of a Get, GetNext, GetBulk, IndexAllocate or IndexDeallocate. In Responses to other PDUs, varbinds have no
+    /// meaning; net-snmp's master repeats the request there.
     pub varbinds: Vec<VarBind>,
 }
 
 coded! {
-    /// What went wrong: `res.error` (RFC 2741 section 6.2.16; below 256 RFC 3416 section 3).
+    /// Error of a Response: `res.error` (RFC 2741 section 6.2.16; codes below 256: RFC 3416 section 3).
     pub enum ResponseError: u16 {
-        /// Nothing.
+        /// No error.
         NoError = 0,
-        /// The answer would be too long.
+        /// The response would be too long.
         TooBig = 1,
         /// SNMPv1 only.
         NoSuchName = 2,
@@ -255,57 +255,57 @@ coded! {
         BadValue = 3,
         /// SNMPv1 only.
         ReadOnly = 4,
-        /// Anything that no other error says.
+        /// Any other error.
         GenErr = 5,
-        /// The variable may not be reached.
+        /// The variable is not accessible.
         NoAccess = 6,
-        /// The value is of another type than the variable.
+        /// The type of the value is wrong.
         WrongType = 7,
-        /// The value is of a length that the variable cannot have.
+        /// The length of the value is wrong.
         WrongLength = 8,
-        /// The value's encoding contradicts its type.
+        /// The encoding of the value contradicts its type.
         WrongEncoding = 9,
-        /// The value is one that the variable can never have.
+        /// The variable can never have this value.
         WrongValue = 10,
         /// The variable does not exist and cannot be created.
         NoCreation = 11,
-        /// The value is one that the variable cannot have now.
+        /// The variable cannot have this value now.
         InconsistentValue = 12,
-        /// The variable cannot be written for want of a resource.
+        /// A resource that is needed to write the variable is not available.
         ResourceUnavailable = 13,
         /// CommitSet failed.
         CommitFailed = 14,
         /// UndoSet failed.
         UndoFailed = 15,
-        /// The requester may not.
+        /// The requester is not authorized.
         AuthorizationError = 16,
         /// The variable can never be written.
         NotWritable = 17,
         /// The variable does not exist and cannot be created now.
         InconsistentName = 18,
-        /// The master opens no session.
+        /// The master cannot open a session.
         OpenFailed = 256,
-        /// There is no such session.
+        /// The session is not open.
         NotOpen = 257,
         /// The index object has values of another type.
         IndexWrongType = 258,
         /// The index value is in use.
         IndexAlreadyAllocated = 259,
-        /// There is no index value left.
+        /// No index value is available.
         IndexNoneAvailable = 260,
-        /// The index value is not one that this session reserved.
+        /// The session has not reserved this index value.
         IndexNotAllocated = 261,
-        /// There is no such context.
+        /// The context does not exist.
         UnsupportedContext = 262,
-        /// The region is registered already at this priority.
+        /// The region is already registered at this priority.
         DuplicateRegistration = 263,
-        /// The region is not registered by this session.
+        /// The session has not registered this region.
         UnknownRegistration = 264,
-        /// The session added no such row to sysORTable.
+        /// The session has not added this row to sysORTable.
         UnknownAgentCaps = 265,
-        /// The PDU does not parse.
+        /// The PDU cannot be parsed.
         ParseError = 266,
-        /// The master does not allow it.
+        /// The master does not allow the request.
         RequestDenied = 267,
         /// The PDU cannot be processed.
         ProcessingError = 268,

@@ -1,14 +1,14 @@
-//! Reads the fields of a frame one after another (RFC 2741 section 5). Nothing is copied until it is asked for.
+//! Reader for the fields of a frame (RFC 2741 section 5). It copies data only on request.
 
 use crate::{
     ByteOrder, DecodeError, DecodeErrorKind, FrameHeader, Limits, Oid, SearchRange, SubId, Value, ValueRef, VarBind,
     header::flag,
 };
 
-/// The sub-identifiers that a nonzero prefix stands before (RFC 2741 section 5.1).
+/// Sub-identifiers before a nonzero prefix (RFC 2741 section 5.1).
 pub(crate) const INTERNET: [SubId; 4] = [1, 3, 6, 1];
 
-/// Walks over a frame's fields.
+/// Reader for the fields of a frame, in their order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -18,7 +18,7 @@ pub(crate) struct Reader<'a> {
     list_limit: usize,
 }
 
-/// An OID as it is in the frame, its length checked.
+/// An OID in the frame. Its length is checked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WireOid<'a> {
     prefix: u8,
@@ -27,21 +27,21 @@ pub(crate) struct WireOid<'a> {
     byte_order: ByteOrder,
 }
 
-/// A varbind as it is in the frame.
+/// A varbind in the frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WireVarBind<'a> {
     pub(crate) name: WireOid<'a>,
     pub(crate) value: WireValue<'a>,
 }
 
-/// A value as it is in the frame.
+/// A value in the frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum WireValue<'a> {
     Oid(WireOid<'a>),
     Other(ValueRef<'a>),
 }
 
-/// A search range as it is in the frame.
+/// A search range in the frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WireRange<'a> {
     start: WireOid<'a>,
@@ -53,7 +53,7 @@ impl WireOid<'_> {
         self.arcs.len() + if self.prefix == 0 { 0 } else { INTERNET.len() + 1 }
     }
 
-    /// Replaces the arcs of `oid` by these, in the memory that it has.
+    /// Replaces the arcs of `oid` by these. Reuses its memory.
     pub(crate) fn read_into(&self, oid: &mut Oid) {
         oid.clear();
         if self.prefix != 0 {
@@ -74,7 +74,7 @@ impl WireOid<'_> {
 }
 
 impl WireRange<'_> {
-    /// Replaces `range` by this, in the memory that it has.
+    /// Replaces `range` by this range. Reuses its memory.
     pub(crate) fn read_into(&self, range: &mut SearchRange) {
         self.start.read_into(&mut range.start);
         range.include = self.start.include;
@@ -87,7 +87,7 @@ impl WireRange<'_> {
 }
 
 impl<'a> Reader<'a> {
-    /// Checks that `frame` is one whole frame within `limits`, and stands before the first octet after its header.
+    /// Checks that `frame` is one complete frame within `limits`, and returns its header and a reader of its payload.
     pub(crate) fn new(frame: &'a [u8], limits: &Limits) -> Result<(FrameHeader, Self), DecodeError> {
         let header = FrameHeader::parse(frame)?;
         limits.check_payload(header.payload_len)?;
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         Ok((header, reader))
     }
 
-    /// Where in the frame the next field begins.
+    /// Returns the offset of the next field in the frame.
     pub(crate) fn offset(&self) -> usize {
         self.frame_len - self.rest.len()
     }
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
         self.array().map(|bytes| self.byte_order.u64(bytes))
     }
 
-    /// An Object Identifier (RFC 2741 section 5.1).
+    /// Reads an Object Identifier (RFC 2741 section 5.1).
     pub(crate) fn oid(&mut self) -> Result<WireOid<'a>, DecodeError> {
         let mut ahead = *self;
         let [arcs, prefix, include, _reserved] = ahead.array()?;
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         Ok(oid)
     }
 
-    /// An Octet String (RFC 2741 section 5.3), without its padding.
+    /// Reads an Octet String (RFC 2741 section 5.3), without its padding.
     pub(crate) fn octets(&mut self) -> Result<&'a [u8], DecodeError> {
         let mut ahead = *self;
         let announced = ahead.u32()?;
@@ -172,17 +172,17 @@ impl<'a> Reader<'a> {
         Ok(octets)
     }
 
-    /// The context field, if there is one. Its flag alone decides, whatever the PDU, as in net-snmp.
+    /// Reads the context field if its flag is set, for any PDU type, like net-snmp.
     pub(crate) fn context(&mut self, header: &FrameHeader) -> Result<&'a [u8], DecodeError> {
         if header.flags & flag::NON_DEFAULT_CONTEXT == 0 { Ok(&[]) } else { self.octets() }
     }
 
-    /// A SearchRange (RFC 2741 section 5.2).
+    /// Reads a SearchRange (RFC 2741 section 5.2).
     pub(crate) fn range(&mut self) -> Result<WireRange<'a>, DecodeError> {
         Ok(WireRange { start: self.oid()?, end: self.oid()? })
     }
 
-    /// A VarBind (RFC 2741 section 5.4).
+    /// Reads a VarBind (RFC 2741 section 5.4).
     pub(crate) fn varbind(&mut self) -> Result<WireVarBind<'a>, DecodeError> {
         let start = *self;
         let value_type = self.u16()?;
@@ -207,13 +207,13 @@ impl<'a> Reader<'a> {
         Ok(WireVarBind { name, value: WireValue::Other(value) })
     }
 
-    /// A VarBind, owned.
+    /// Reads a VarBind as an owned value.
     pub(crate) fn owned_varbind(&mut self) -> Result<VarBind, DecodeError> {
         let start = *self;
         let WireVarBind { name, value } = self.varbind()?;
         let value = match value {
             WireValue::Oid(oid) => Value::ObjectIdentifier(oid.to_oid()),
-            // Only a long OID has no owned form, and OIDs are the other case.
+            // Only an OID that is too long has no owned form, and this branch handles no OIDs.
             WireValue::Other(value) => {
                 value.to_value().or_else(|_| start.fail(DecodeErrorKind::OidTooLong { len: Oid::MAX_LEN + 1 }))?
             }
@@ -221,14 +221,14 @@ impl<'a> Reader<'a> {
         Ok(VarBind { name: name.to_oid(), value })
     }
 
-    /// An IpAddress: an Octet String of four octets, in network order whatever the PDU's (RFC 2741 section 5.4).
+    /// Reads an IpAddress: an Octet String of four octets, always in network byte order (RFC 2741 section 5.4).
     fn ip_address(&mut self) -> Result<[u8; 4], DecodeError> {
         let start = *self;
         let octets = self.octets()?;
         octets.try_into().or_else(|_| start.fail(DecodeErrorKind::IpAddressLength { len: octets.len() }))
     }
 
-    /// Reads what is left of the frame as a list.
+    /// Reads the rest of the frame as a list, and returns the number of items.
     pub(crate) fn list<T>(
         mut self,
         item: impl Fn(&mut Self) -> Result<T, DecodeError>,
@@ -245,13 +245,13 @@ impl<'a> Reader<'a> {
         Ok(len)
     }
 
-    /// Checks that nothing is left of the frame.
+    /// Checks that the end of the frame is reached.
     pub(crate) fn end(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { self.fail(DecodeErrorKind::Trailing(self.rest.len())) }
     }
 }
 
-/// The octets after an octet string of `len`, up to a multiple of four.
+/// Returns the number of padding octets after an octet string of `len` octets.
 pub(crate) const fn padding(len: usize) -> usize {
     len.wrapping_neg() % 4
 }

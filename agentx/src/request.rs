@@ -1,40 +1,40 @@
-//! Requests to read, borrowed from their frame: Get, GetNext, GetBulk.
+//! Read requests (Get, GetNext and GetBulk), borrowed from their frame.
 
 use crate::{DecodeError, DecodeErrorKind, Header, Limits, PduType, SearchRange, reader::Reader};
 
-/// A Get, GetNext or GetBulk, borrowed from its frame. The whole frame has been checked.
+/// A Get, GetNext or GetBulk, borrowed from its frame. The whole frame is validated.
 #[derive(Debug, Clone)]
 pub struct RequestRef<'a> {
-    /// Byte order, session, transaction and packet: what the Response repeats.
+    /// Byte order, session, transaction and packet. The Response repeats them.
     pub header: Header,
-    /// The SNMP context; empty is the default.
+    /// Name of the SNMP context. Empty for the default context.
     pub context: &'a [u8],
-    /// What is to be read in each range.
+    /// What to read in each range.
     pub kind: RequestKind,
     ranges: SearchRanges<'a>,
 }
 
-/// What is to be read in each search range.
+/// What to read in each search range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
-    /// The instance that the range starts with.
+    /// The instance at the start of the range.
     Get,
     /// The first instance.
     GetNext,
     /// The first instances.
     GetBulk {
-        /// How many of the ranges, from the first, are answered once.
+        /// Number of ranges, from the first, that are read once.
         non_repeaters: u16,
-        /// How many times each other range is answered, at most.
+        /// Maximum number of instances to read in each of the other ranges.
         max_repetitions: u16,
     },
 }
 
 impl<'a> RequestRef<'a> {
-    /// Reads and checks the whole of `frame`.
+    /// Parses and validates the whole `frame`.
     ///
     /// # Errors
-    /// As [`crate::decode()`], and [`DecodeErrorKind::UnexpectedPduType`] for any other PDU.
+    /// Returns the errors of [`crate::decode()`], and [`DecodeErrorKind::UnexpectedPduType`] for any other PDU type.
     pub fn parse(frame: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let (header, mut reader) = Reader::new(frame, limits)?;
         let context = reader.context(&header)?;
@@ -48,16 +48,16 @@ impl<'a> RequestRef<'a> {
         Ok(Self { header: header.header, context, kind, ranges: SearchRanges { reader, remaining } })
     }
 
-    /// The search ranges, from the first.
+    /// Returns the search ranges.
     #[must_use]
     pub fn ranges(&self) -> SearchRanges<'a> {
         self.ranges.clone()
     }
 }
 
-/// Search ranges, read one at a time into a buffer that is used again.
+/// Search ranges, read one at a time into a reusable buffer.
 ///
-/// A clone goes on from where the original stands: both only point into the frame.
+/// A clone continues at the position of the original. Both only point into the frame.
 #[derive(Debug, Clone)]
 pub struct SearchRanges<'a> {
     reader: Reader<'a>,
@@ -65,9 +65,9 @@ pub struct SearchRanges<'a> {
 }
 
 impl SearchRanges<'_> {
-    /// Reads the next range into `range`; false if there is none, and `range` is then as it was.
+    /// Reads the next range into `range`. Returns false if there is none; `range` is unchanged then.
     ///
-    /// Allocates only while `range` has not yet had room for the longest OIDs that come.
+    /// Allocates memory only if `range` has no capacity for the OIDs.
     pub fn next_into(&mut self, range: &mut SearchRange) -> bool {
         if self.remaining == 0 {
             return false;
@@ -78,7 +78,7 @@ impl SearchRanges<'_> {
         true
     }
 
-    /// How many ranges are left.
+    /// Returns the number of remaining ranges.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.remaining
@@ -88,7 +88,7 @@ impl SearchRanges<'_> {
 impl Iterator for SearchRanges<'_> {
     type Item = SearchRange;
 
-    /// The next range, owned.
+    /// Returns the next range as an owned value.
     fn next(&mut self) -> Option<SearchRange> {
         let mut range = SearchRange::default();
         self.next_into(&mut range).then_some(range)

@@ -1,4 +1,4 @@
-//! Responses without an allocation per varbind: written varbind by varbind, and read borrowed from their frame.
+//! Responses without an allocation per varbind: an incremental encoder, and a parser that borrows from the frame.
 
 use crate::{
     DecodeError, DecodeErrorKind, EncodeError, FrameHeader, Header, Limits, Oid, PduType, ResponseError, SubId,
@@ -7,9 +7,10 @@ use crate::{
     reader::{Reader, WireValue},
 };
 
-/// Writes a Response at the end of a buffer, varbind by varbind. It allocates only when the buffer is too small.
+/// Encoder that writes a Response at the end of a buffer, varbind by varbind. It allocates memory only if the buffer is too
+/// small.
 ///
-/// One that is dropped without [`ResponseEncoder::finish`] leaves the buffer as it was.
+/// If the encoder is dropped before [`ResponseEncoder::finish`], the buffer is unchanged.
 #[derive(Debug)]
 pub struct ResponseEncoder<'b> {
     writer: Writer<'b>,
@@ -19,19 +20,19 @@ pub struct ResponseEncoder<'b> {
 }
 
 impl<'b> ResponseEncoder<'b> {
-    /// Octets of a Response before its first varbind: header, res.sysUpTime, res.error and res.index.
+    /// Number of octets before the first varbind: header, res.sysUpTime, res.error and res.index.
     const FIXED_LEN: usize = FrameHeader::LEN + 8;
-    /// Where res.error and res.index are.
+    /// Offset of res.error and res.index.
     const ERROR_AT: usize = FrameHeader::LEN + 4;
 
-    /// Begins a Response with the header of its request. A subagent's `sys_up_time` means nothing: 0.
+    /// Starts a Response with the header of its request. Subagents pass 0 as `sys_up_time`.
     pub fn begin(buf: &'b mut Vec<u8>, header: Header, sys_up_time: u32) -> Self {
         let mut writer = Writer::begin(buf, header, PduType::Response, 0);
         writer.response(sys_up_time, ResponseError::NoError, 0);
         Self { writer, varbinds: 0, limit: u32::MAX, finished: false }
     }
 
-    /// Refuses varbinds that would make the payload longer than `limit` octets.
+    /// Sets a limit for the payload, in octets. Varbinds that exceed it are rejected.
     #[must_use]
     pub fn with_payload_limit(mut self, limit: u32) -> Self {
         self.limit = limit;
@@ -41,8 +42,8 @@ impl<'b> ResponseEncoder<'b> {
     /// Appends a varbind.
     ///
     /// # Errors
-    /// Where it cannot be written or the payload would be over the limit. The varbinds before it stand, and others can
-    /// follow.
+    /// Returns an error if the varbind cannot be encoded or the payload would exceed the limit. Earlier varbinds are kept, and
+    /// more can follow.
     pub fn varbind(&mut self, name: &[SubId], value: ValueRef<'_>) -> Result<(), EncodeError> {
         let before = self.writer.buf.len();
         let written = self.writer.varbind(name, value).and_then(|()| {
@@ -60,28 +61,28 @@ impl<'b> ResponseEncoder<'b> {
         written
     }
 
-    /// How many varbinds have been written.
+    /// Returns the number of varbinds written so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.varbinds
     }
 
-    /// Whether no varbind has been written.
+    /// Returns whether no varbind is written yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.varbinds == 0
     }
 
-    /// Octets of the PDU so far, its header included.
+    /// Returns the number of octets of the PDU written so far, including the header.
     #[must_use]
     pub fn octets(&self) -> usize {
         FrameHeader::LEN + self.writer.payload_len()
     }
 
-    /// Completes the Response. With an error the varbinds written are taken out again (RFC 2741 section 7.2.3).
+    /// Completes the Response. With an error, all varbinds are removed (RFC 2741 section 7.2.3).
     ///
     /// # Errors
-    /// [`EncodeError::PayloadOverLimit`]; the buffer is then as it was.
+    /// Returns [`EncodeError::PayloadOverLimit`] if the payload exceeds the limit. The buffer is unchanged then.
     pub fn finish(mut self, error: ResponseError, index: u16) -> Result<(), EncodeError> {
         if error != ResponseError::NoError {
             let end = self.writer.start + Self::FIXED_LEN;
@@ -102,25 +103,25 @@ impl Drop for ResponseEncoder<'_> {
     }
 }
 
-/// A Response, borrowed from its frame. The whole frame has been checked.
+/// A Response, borrowed from its frame. The whole frame is validated.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseRef<'a> {
     /// Byte order, session, transaction and packet.
     pub header: Header,
-    /// The sender's sysUpTime in hundredths of a second, if it is a master.
+    /// The master's sysUpTime in hundredths of a second. Without meaning in Responses of subagents.
     pub sys_up_time: u32,
-    /// What went wrong.
+    /// Error, or [`ResponseError::NoError`].
     pub error: ResponseError,
-    /// Which varbind or search range of the request went wrong, from 1; 0: none.
+    /// Position of the request's varbind or search range with the error, from 1. 0: none.
     pub index: u16,
     varbinds: VarBinds<'a>,
 }
 
 impl<'a> ResponseRef<'a> {
-    /// Reads and checks the whole of `frame`.
+    /// Parses and validates the whole `frame`.
     ///
     /// # Errors
-    /// As [`crate::decode()`], and [`DecodeErrorKind::UnexpectedPduType`] for any other PDU.
+    /// Returns the errors of [`crate::decode()`], and [`DecodeErrorKind::UnexpectedPduType`] for any other PDU type.
     pub fn parse(frame: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let (header, mut reader) = Reader::new(frame, limits)?;
         if header.pdu_type != PduType::Response {
@@ -133,26 +134,26 @@ impl<'a> ResponseRef<'a> {
         Ok(Self { header: header.header, sys_up_time, error, index, varbinds: VarBinds { reader, remaining } })
     }
 
-    /// The varbinds, from the first.
+    /// Returns the varbinds.
     #[must_use]
     pub fn varbinds(&self) -> VarBinds<'a> {
         self.varbinds
     }
 }
 
-/// Where OIDs of varbinds are expanded; used again for each varbind.
+/// Reusable memory for the OIDs of a varbind.
 #[derive(Debug, Default)]
 pub struct VarBindScratch {
     name: Oid,
     value: Oid,
 }
 
-/// A varbind: its octets borrowed from the frame, its OIDs from a [`VarBindScratch`].
+/// A varbind that borrows its octets from the frame and its OIDs from a [`VarBindScratch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VarBindRef<'s> {
-    /// The instance's OID.
+    /// OID of the instance.
     pub name: &'s [SubId],
-    /// Its value.
+    /// Value of the instance.
     pub value: ValueRef<'s>,
 }
 
@@ -164,9 +165,9 @@ pub struct VarBinds<'a> {
 }
 
 impl<'a> VarBinds<'a> {
-    /// The next varbind, its OIDs in `scratch`.
+    /// Returns the next varbind, with its OIDs in `scratch`.
     ///
-    /// Allocates only while `scratch` has not yet had room for the longest OIDs that come.
+    /// Allocates memory only if `scratch` has no capacity for the OIDs.
     pub fn next_in<'s>(&mut self, scratch: &'s mut VarBindScratch) -> Option<VarBindRef<'s>>
     where
         'a: 's,
@@ -187,7 +188,7 @@ impl<'a> VarBinds<'a> {
         Some(VarBindRef { name: &scratch.name, value })
     }
 
-    /// How many varbinds are left.
+    /// Returns the number of remaining varbinds.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.remaining

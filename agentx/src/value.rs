@@ -1,15 +1,15 @@
-//! Values of variables: owned ([`Value`]) and borrowed ([`ValueRef`]).
+//! Values of variables, owned ([`Value`]) and borrowed ([`ValueRef`]).
 
 use crate::{Oid, OidError, SubId};
 
-/// A variable's value, its bytes and arcs owned (RFC 2741 section 5.4).
+/// An owned value of a variable (RFC 2741 section 5.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// INTEGER, Integer32.
     Integer(i32),
     /// OCTET STRING.
     OctetString(Vec<u8>),
-    /// Null, as in a request's varbinds.
+    /// Null, used in the varbinds of requests.
     Null,
     /// OBJECT IDENTIFIER.
     ObjectIdentifier(Oid),
@@ -25,15 +25,15 @@ pub enum Value {
     Opaque(Vec<u8>),
     /// Counter64.
     Counter64(u64),
-    /// The object is not known (RFC 3416 section 4.2.1).
+    /// The object does not exist (RFC 3416 section 4.2.1).
     NoSuchObject,
-    /// The object is known, this instance is not.
+    /// The object exists, but this instance does not.
     NoSuchInstance,
-    /// Nothing follows in the search range.
+    /// The search range contains no further instance.
     EndOfMibView,
 }
 
-/// A variable's value, its bytes and arcs borrowed. The variants mean what [`Value`]'s mean.
+/// A borrowed value of a variable. The variants have the meaning of those of [`Value`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum ValueRef<'a> {
@@ -53,7 +53,7 @@ pub enum ValueRef<'a> {
 }
 
 impl Value {
-    /// The same value, borrowed.
+    /// Returns the value in borrowed form.
     #[must_use]
     pub fn as_ref(&self) -> ValueRef<'_> {
         match self {
@@ -75,10 +75,10 @@ impl Value {
 }
 
 impl ValueRef<'_> {
-    /// The same value, owned.
+    /// Returns the value in owned form.
     ///
     /// # Errors
-    /// [`OidError::TooLong`] for an OID of more than [`Oid::MAX_LEN`] arcs.
+    /// Returns [`OidError::TooLong`] if an OID has more than [`Oid::MAX_LEN`] arcs.
     pub fn to_value(&self) -> Result<Value, OidError> {
         Ok(match *self {
             Self::Integer(v) => Value::Integer(v),
@@ -97,7 +97,7 @@ impl ValueRef<'_> {
         })
     }
 
-    /// The type's code on the wire, as in the `v.type` field (RFC 2741 section 5.4).
+    /// Returns the code of the value's type: `v.type` (RFC 2741 section 5.4).
     #[must_use]
     pub const fn type_code(&self) -> u16 {
         match self {

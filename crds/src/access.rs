@@ -1,4 +1,4 @@
-//! Secrets, users, and what they may do.
+//! References to Secrets and ConfigMaps, SNMPv3 users, and access levels.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -9,59 +9,59 @@ use crate::{ConfigMapName, DataKey, UserName};
 /// A key of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 pub struct SecretKey {
-    /// The Secret's name.
+    /// Name of the Secret.
     pub name: ConfigMapName,
-    /// The key in it.
+    /// Key in its data.
     pub key: DataKey,
 }
 
 /// A key of a ConfigMap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 pub struct ConfigMapKey {
-    /// The ConfigMap's name.
+    /// Name of the ConfigMap.
     pub name: ConfigMapName,
-    /// The key in it.
+    /// Key in its data.
     pub key: DataKey,
 }
 
-/// A Secret as a whole.
+/// A Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SecretRef {
-    /// The Secret's name.
+    /// Name of the Secret.
     pub name: ConfigMapName,
 }
 
-/// What a user or community may do.
+/// Operations that a user or community may perform.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Access {
     /// Get, GetNext and GetBulk.
     #[default]
     ReadOnly,
-    /// Set too.
+    /// Get, GetNext, GetBulk and Set.
     ReadWrite,
 }
 
-/// A security level of SNMPv3 (RFC 3411 section 3.4.3).
+/// Security level of SNMPv3 (RFC 3411 section 3.4.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SecurityLevel {
     /// Neither authentication nor privacy.
     NoAuthNoPriv,
-    /// Authentication alone.
+    /// Authentication without privacy.
     AuthNoPriv,
     /// Authentication and privacy.
     #[default]
     AuthPriv,
 }
 
-/// A user of SNMPv3. Its Secret holds `authProtocol`, `authPassphrase`, `privProtocol` and `privPassphrase`.
+/// An SNMPv3 user. Its Secret has the keys `authProtocol`, `authPassphrase`, `privProtocol` and `privPassphrase`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// The user's name.
+    /// Name of the user.
     pub name: UserName,
-    /// The Secret with protocols and passphrases.
+    /// Secret with the user's protocols and passphrases.
     pub secret_ref: SecretRef,
-    /// The least security of its requests, or the security of what is sent in its name.
+    /// Security level of the messages that the user sends.
     #[serde(default)]
     pub security_level: SecurityLevel,
 }

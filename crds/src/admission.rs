@@ -1,7 +1,7 @@
-//! What an API server would say of an object: unknown fields, types and bounds, defaults, CEL rules.
+//! Local validation of objects as an API server does it: unknown fields, types, bounds, defaults and CEL rules.
 //!
-//! Structure is checked here, keyword by keyword; CEL by kube's own evaluator. So files are refused
-//! for the very reasons for which a cluster would refuse them.
+//! This module checks the structure keyword by keyword; the CEL evaluator of kube checks the rules. A file is therefore
+//! rejected for the same reasons for which a cluster rejects it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,17 +12,17 @@ use serde_json::{Map, Value as Json};
 
 use crate::definition::{definitions, simplify};
 
-/// One thing for which an API server would refuse an object.
+/// A reason for which an API server rejects an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", if .path.is_empty() { String::new() } else { format!("{path}: ") })]
-pub struct Fault {
-    /// The field, as `spec.scalars[3].oid`; empty for the object itself.
+pub struct AdmissionError {
+    /// Path of the field, for example `spec.scalars[3].oid`. Empty for the object itself.
     pub path: String,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub message: String,
 }
 
-/// The rules of all kinds, compiled once.
+/// Validator for objects of all kinds. Its patterns are compiled once.
 #[derive(Debug)]
 pub struct Admission {
     schemas: BTreeMap<String, Json>,
@@ -37,7 +37,7 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// The rules of the three kinds.
+    /// Returns a validator for all kinds of [`definitions`].
     #[must_use]
     pub fn new() -> Self {
         let metadata = metadata_schema();
@@ -61,35 +61,38 @@ impl Admission {
         Self { schemas, patterns, validator: Validator::new() }
     }
 
-    /// Whether there are rules for `kind`.
+    /// Returns whether `kind` is one of the kinds of this API.
     #[must_use]
     pub fn knows(&self, kind: &str) -> bool {
         self.schemas.contains_key(kind)
     }
 
-    /// The object with its defaults, if an API server would take it: as a new one, or in place of `old`.
+    /// Validates `object` as a new object, or as an update of `old`, and returns it with its defaults.
     ///
     /// # Errors
-    /// Everything that is wrong with it: structure first, in the order of the object, then rules.
-    pub fn admit(&self, kind: &str, object: &Json, old: Option<&Json>) -> Result<Json, Vec<Fault>> {
+    /// Returns all problems of the object if an API server would reject it. Problems of the structure come first, in the
+    /// order of the object's fields, followed by violated CEL rules.
+    pub fn admit(&self, kind: &str, object: &Json, old: Option<&Json>) -> Result<Json, Vec<AdmissionError>> {
         let Some(schema) = self.schemas.get(kind) else {
-            return Err(vec![Fault { path: "kind".to_owned(), message: format!("there is no kind {kind}") }]);
+            let message = format!("unknown kind {kind}");
+            return Err(vec![AdmissionError { path: "kind".to_owned(), message }]);
         };
-        let mut structure = Structure { patterns: &self.patterns, faults: Vec::new() };
+        let mut structure = StructureCheck { patterns: &self.patterns, errors: Vec::new() };
         structure.check("", object, schema);
-        let mut faults = structure.faults;
-        let well_formed = faults.is_empty();
+        let mut errors = structure.errors;
+        let well_formed = errors.is_empty();
         let object = apply_defaults(schema, object);
-        if let Err(errors) = self.validator.validate(schema, &object, old) {
-            // A rule that cannot be evaluated says no more than that the structure is wrong.
-            let told = errors.into_iter().filter(|error| well_formed || error.kind == ErrorKind::ValidationFailure);
-            faults.extend(told.map(|error| Fault { path: error.field_path, message: error.message }));
+        if let Err(violations) = self.validator.validate(schema, &object, old) {
+            // In an object with a wrong structure, rules that cannot be evaluated add no information.
+            let relevant =
+                violations.into_iter().filter(|error| well_formed || error.kind == ErrorKind::ValidationFailure);
+            errors.extend(relevant.map(|error| AdmissionError { path: error.field_path, message: error.message }));
         }
-        if faults.is_empty() { Ok(object) } else { Err(faults) }
+        if errors.is_empty() { Ok(object) } else { Err(errors) }
     }
 }
 
-/// The schema of `metadata`, with the names' forms, which the API server checks by itself.
+/// Returns the schema of `metadata`. It includes the patterns of names, which an API server checks without a schema.
 fn metadata_schema() -> Json {
     let settings = schemars::generate::SchemaSettings::openapi3().with(|settings| {
         settings.inline_subschemas = true;
@@ -127,15 +130,15 @@ fn compile_patterns(schema: &Json, patterns: &mut HashMap<String, Regex>) {
     }
 }
 
-/// A walk of object and schema side by side.
-struct Structure<'a> {
+/// A comparison of an object with its schema, which collects the differences.
+struct StructureCheck<'a> {
     patterns: &'a HashMap<String, Regex>,
-    faults: Vec<Fault>,
+    errors: Vec<AdmissionError>,
 }
 
-impl Structure<'_> {
+impl StructureCheck<'_> {
     fn refuse(&mut self, path: &str, message: String) {
-        self.faults.push(Fault { path: path.to_owned(), message });
+        self.errors.push(AdmissionError { path: path.to_owned(), message });
     }
 
     fn check(&mut self, path: &str, value: &Json, schema: &Json) {
@@ -155,7 +158,7 @@ impl Structure<'_> {
         {
             let allowed: Vec<_> =
                 allowed.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
-            self.refuse(path, format!("{value} is none of {}", allowed.join(", ")));
+            self.refuse(path, format!("{value} is not one of {}", allowed.join(", ")));
         }
     }
 
@@ -177,7 +180,7 @@ impl Structure<'_> {
         };
         if !holds {
             let found = match value {
-                Json::Null => "nothing",
+                Json::Null => "null",
                 Json::Bool(_) => "a boolean",
                 Json::Number(_) => "a number",
                 Json::String(_) => "a string",
@@ -185,19 +188,19 @@ impl Structure<'_> {
                 Json::Object(_) => "an object",
             };
             let article = if expected.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
-            self.refuse(path, format!("is {found} where {article} {expected} is expected"));
+            self.refuse(path, format!("must be {article} {expected}, not {found}"));
         }
         holds
     }
 
     fn object(&mut self, path: &str, fields: &Map<String, Json>, schema: &Map<String, Json>) {
-        let known = schema.get("properties").and_then(Json::as_object);
+        let properties = schema.get("properties").and_then(Json::as_object);
         let others = schema.get("additionalProperties");
         for (name, value) in fields {
             let path = join(path, name);
-            match (known.and_then(|known| known.get(name)), others) {
+            match (properties.and_then(|properties| properties.get(name)), others) {
                 (Some(schema), _) | (None, Some(schema)) => self.check(&path, value, schema),
-                (None, None) if known.is_some() => self.refuse(&path, "unknown field".to_owned()),
+                (None, None) if properties.is_some() => self.refuse(&path, "unknown field".to_owned()),
                 (None, None) => {}
             }
         }
@@ -235,7 +238,7 @@ impl Structure<'_> {
                     .join(", "),
             };
             if let Some(identity) = seen.replace(identity) {
-                self.refuse(&format!("{path}[{i}]"), format!("{identity} is in the list already"));
+                self.refuse(&format!("{path}[{i}]"), format!("{identity} is already in the list"));
             }
         }
     }
@@ -252,7 +255,7 @@ impl Structure<'_> {
     fn number(&mut self, path: &str, number: &serde_json::Number, schema: &Map<String, Json>) {
         let value = number.as_f64().unwrap_or(f64::NAN);
         let bound = |keyword| schema.get(keyword).and_then(Json::as_f64);
-        // `format: int32` bounds without a keyword.
+        // `format: int32` implies bounds without a keyword.
         let (min, max) = match schema.get("format").and_then(Json::as_str) {
             Some("int32") => (Some(f64::from(i32::MIN)), Some(f64::from(i32::MAX))),
             _ => (None, None),
@@ -269,18 +272,18 @@ impl Structure<'_> {
         }
     }
 
-    /// Bounds on a count of something, by the schema's keywords for the least and the greatest.
+    /// Checks a count against the schema's keywords for minimum and maximum.
     fn size(&mut self, path: &str, size: usize, schema: &Map<String, Json>, keywords: (&str, &str), what: &str) {
         let bound = |keyword| schema.get(keyword).and_then(Json::as_u64).and_then(|bound| usize::try_from(bound).ok());
         if let Some(min) = bound(keywords.0)
             && size < min
         {
-            self.refuse(path, format!("has {size} {what}, fewer than {min}"));
+            self.refuse(path, format!("has {size} {what}, but the minimum is {min}"));
         }
         if let Some(max) = bound(keywords.1)
             && size > max
         {
-            self.refuse(path, format!("has {size} {what}, more than {max}"));
+            self.refuse(path, format!("has {size} {what}, but the maximum is {max}"));
         }
     }
 }
@@ -293,7 +296,7 @@ fn join(path: &str, field: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The keywords that say nothing about what is valid, and those that this module checks.
+    /// Keywords that do not affect validity, followed by those that this module checks.
     const KEYWORDS: [&str; 23] = [
         "default",
         "description",
@@ -320,27 +323,27 @@ mod tests {
         "x-kubernetes-list-type",
     ];
 
-    fn unknown_keywords(schema: &Json, found: &mut Vec<String>) {
+    fn unsupported_keywords(schema: &Json, found: &mut Vec<String>) {
         for (keyword, value) in schema.as_object().into_iter().flatten() {
             match keyword.as_str() {
                 "properties" => {
                     for schema in value.as_object().into_iter().flat_map(Map::values) {
-                        unknown_keywords(schema, found);
+                        unsupported_keywords(schema, found);
                     }
                 }
-                "items" | "additionalProperties" => unknown_keywords(value, found),
-                known if KEYWORDS.contains(&known) => {}
-                unknown => found.push(unknown.to_owned()),
+                "items" | "additionalProperties" => unsupported_keywords(value, found),
+                supported if KEYWORDS.contains(&supported) => {}
+                unsupported => found.push(unsupported.to_owned()),
             }
         }
     }
 
     #[test]
-    fn the_schemas_use_no_keyword_that_goes_unchecked() {
+    fn every_keyword_of_the_schemas_is_checked() {
         let admission = Admission::new();
         let mut found = Vec::new();
         for schema in admission.schemas.values() {
-            unknown_keywords(schema, &mut found);
+            unsupported_keywords(schema, &mut found);
         }
         assert_eq!(found, Vec::<String>::new());
         assert_eq!(admission.schemas.len(), 3);

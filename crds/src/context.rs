@@ -1,4 +1,4 @@
-//! SnmpContext: a tenant.
+//! SnmpContext: an SNMP context with its grants and its users.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -8,7 +8,7 @@ use crate::{
     Access, BaseOid, Cidr, Condition, ContextName, LabelSelector, Prose, SecretKey, SecretRef, SecurityLevel, UserName,
 };
 
-/// A tenant: who may publish what, and who may read it.
+/// A tenant: the namespaces that may publish, the OIDs that they may publish, and the users that may read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -27,61 +27,61 @@ use crate::{
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("has(self.spec.contextName) || self.metadata.name.size() <= 32")
-        .message("a context's name has 32 characters at most: set contextName, or choose a shorter metadata.name"),
+        .message("the name of an SNMP context must not be longer than 32 characters: set contextName, or use a shorter metadata.name"),
 )]
 pub struct SnmpContextSpec {
-    /// The SNMP context's name; empty for the default context. Default: `metadata.name`.
+    /// Name of the SNMP context. Empty for the default context. Default: `metadata.name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_name: Option<ContextName>,
-    /// The namespaces whose SnmpSubtrees may join.
+    /// Namespaces whose SnmpSubtrees may publish in this context.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// The OIDs under which they may register. Default: none.
+    /// OIDs at or below which SnmpSubtrees may publish. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allowed_subtrees: Vec<BaseOid>,
-    /// Communities of SNMPv1 and SNMPv2c that read this context.
+    /// Communities of SNMPv1 and SNMPv2c that give access to this context.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub communities: Vec<Community>,
-    /// Where this tenant's traps may go. Default: nowhere.
+    /// Networks that notifications of this context may be sent to. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allowed_targets: Vec<Cidr>,
-    /// The context's own system group (RFC 3418).
+    /// System group (RFC 3418) of this context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<SystemGroup>,
-    /// Users of SNMPv3 that read this context.
+    /// SNMPv3 users that have access to this context.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub users: Vec<ContextUser>,
 }
 
-/// Which namespaces may join, as Gateway API's `allowedRoutes`.
+/// Namespaces that may publish in a context. The fields follow `allowedRoutes` of Gateway API.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.selector) == (self.from == 'Selector')").message("selector goes with from: Selector"))]
+#[x_kube(validation = Rule::new("has(self.selector) == (self.from == 'Selector')").message("selector is required with from: Selector, and only valid with it"))]
 pub struct AllowedNamespaces {
-    /// All of them, those that `selector` selects, or none.
+    /// All namespaces, those that `selector` selects, or none.
     #[serde(default)]
     pub from: FromNamespaces,
-    /// Selects namespaces by their labels. Each has the label `kubernetes.io/metadata.name`.
+    /// Selects namespaces by their labels. Each namespace has the label `kubernetes.io/metadata.name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 }
 
-/// From which namespaces.
+/// Choice of namespaces in [`AllowedNamespaces`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FromNamespaces {
-    /// From all.
+    /// All namespaces.
     All,
-    /// From those that the selector selects.
+    /// The namespaces that the selector selects.
     Selector,
-    /// From none.
+    /// No namespace.
     #[default]
     None,
 }
@@ -90,31 +90,31 @@ pub enum FromNamespaces {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Community {
-    /// Where the community's text is; in the operator's namespace.
+    /// Key of a Secret, in the operator's namespace, with the community's text.
     pub secret_ref: SecretKey,
-    /// What it may do.
+    /// Operations that the community allows.
     #[serde(default)]
     pub access: Access,
-    /// Networks from which it is taken. Default: any.
+    /// Networks from which the community is accepted. Default: any network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub sources: Vec<Cidr>,
 }
 
-/// A user of SNMPv3 in a context. Its Secret, in the operator's namespace, holds `authProtocol`, `authPassphrase`,
-/// `privProtocol` and `privPassphrase`.
+/// An SNMPv3 user with access to a context. Its Secret, in the operator's namespace, has the keys `authProtocol`,
+/// `authPassphrase`, `privProtocol` and `privPassphrase`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContextUser {
-    /// The user's name.
+    /// Name of the user.
     pub name: UserName,
-    /// The Secret with protocols and passphrases.
+    /// Secret with the user's protocols and passphrases.
     pub secret_ref: SecretRef,
-    /// The least security of its requests.
+    /// Minimum security level of the user's requests.
     #[serde(default)]
     pub security_level: SecurityLevel,
-    /// What it may do.
+    /// Operations that the user may perform.
     #[serde(default)]
     pub access: Access,
 }
@@ -133,15 +133,15 @@ pub struct SystemGroup {
     pub location: Option<Prose>,
 }
 
-/// What became of an SnmpContext.
+/// Observed state of an SnmpContext.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct SnmpContextStatus {
-    /// Accepted, ResolvedRefs, Programmed.
+    /// Conditions of the types Accepted, ResolvedRefs and Programmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// How many SnmpSubtrees are in it.
+    /// Number of SnmpSubtrees that publish in this context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subtrees: Option<i32>,
 }

@@ -11,19 +11,19 @@ pub const GROUP: &str = "snmp-operator.dev";
 /// The API version of all kinds.
 pub const VERSION: &str = "v1alpha1";
 
-/// The formats of OpenAPI that an API server knows. It warns of others, as schemars' `uint16`.
+/// OpenAPI formats that an API server knows. It warns about others, such as `uint16` from schemars.
 const FORMATS: [&str; 5] = ["int32", "int64", "double", "float", "date-time"];
 
-/// The definitions of all kinds, as they are applied to a cluster.
+/// Returns the definitions of all kinds, as they are applied to a cluster.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
     [SnmpSubtree::crd(), SnmpContext::crd(), SnmpTrapTarget::crd()].into_iter().map(finished).collect()
 }
 
-/// The definitions as YAML, each with the name of its file.
+/// Returns the definitions as YAML, each with its file name.
 ///
 /// # Errors
-/// A definition that cannot be written as YAML.
+/// Returns an error if a definition cannot be serialized as YAML.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::SerializeError> {
     let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX, min_fold_chars: usize::MAX, compact_list_indent: true };
     let manifest = |definition: CustomResourceDefinition| {
@@ -33,7 +33,7 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::SerializeError
     definitions().into_iter().map(manifest).collect()
 }
 
-/// The definition with its schemas as controller-gen would write them.
+/// Returns the definition with its schemas in the form that controller-gen writes.
 fn finished(definition: CustomResourceDefinition) -> CustomResourceDefinition {
     let Ok(mut json) = serde_json::to_value(&definition) else { return definition };
     if let Some(versions) = json.pointer_mut("/spec/versions").and_then(Json::as_array_mut) {
@@ -42,8 +42,8 @@ fn finished(definition: CustomResourceDefinition) -> CustomResourceDefinition {
     serde_json::from_value(json).unwrap_or(definition)
 }
 
-/// Takes out what does not belong in a structural schema. Optional fields are left out, never null: in CEL, `has` is
-/// true of a null.
+/// Removes keywords that are not part of a structural schema. `nullable` is removed too: optional fields are omitted,
+/// never null, because `has` is true for a null in CEL.
 pub(crate) fn simplify(schema: &mut Json) {
     match schema {
         Json::Object(fields) => {

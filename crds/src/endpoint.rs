@@ -1,4 +1,4 @@
-//! HTTP endpoints: ports, credentials, TLS. Names follow Prometheus operator's ServiceMonitor.
+//! Ports, credentials and TLS settings of HTTP endpoints. Field names follow the ServiceMonitor of Prometheus operator.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfigMapKey, Host, SecretKey};
 
-/// A TCP port, by number or by the name that a container of the pod gives it.
+/// A TCP port, as a number or as the name of a container port of the pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Port {
-    /// By number.
+    /// The number of the port.
     Number(u16),
-    /// By name.
+    /// The name of the port.
     Name(String),
 }
 
@@ -49,23 +49,23 @@ pub enum Scheme {
     Https,
 }
 
-/// Credentials of the `Authorization` header.
+/// Credentials for the `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Authorization {
-    /// The bearer token. The Secret must bear the label `snmp-operator.dev/readable: "true"`.
+    /// Key of a Secret with the bearer token. The Secret must have the label `snmp-operator.dev/readable: "true"`.
     pub credentials: SecretKey,
 }
 
 /// HTTP basic authentication (RFC 7617).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct BasicAuth {
-    /// The user's name.
+    /// Key of a Secret with the user name. The Secret must have the label `snmp-operator.dev/readable: "true"`.
     pub username: SecretKey,
-    /// The password.
+    /// Key of a Secret with the password. The Secret must have the label `snmp-operator.dev/readable: "true"`.
     pub password: SecretKey,
 }
 
-/// A key of a Secret or of a ConfigMap.
+/// A key of a Secret or of a ConfigMap. Exactly one must be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.secret) != has(self.configMap)").message("exactly one of secret and configMap must be set"))]
@@ -78,24 +78,24 @@ pub struct SecretOrConfigMap {
     pub config_map: Option<ConfigMapKey>,
 }
 
-/// TLS towards a source; for `https` only.
+/// TLS settings of a client connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.cert) == has(self.keySecret)").message("cert and keySecret come together"))]
+#[x_kube(validation = Rule::new("has(self.cert) == has(self.keySecret)").message("cert and keySecret must be set together"))]
 pub struct TlsConfig {
-    /// PEM certificates to trust instead of the system's.
+    /// CA certificates (PEM) to trust instead of those of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretOrConfigMap>,
-    /// PEM client certificate chain; with `keySecret`.
+    /// Client certificate chain (PEM). Requires `keySecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert: Option<SecretOrConfigMap>,
-    /// PEM private key of the client certificate.
+    /// Private key (PEM) of the client certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_secret: Option<SecretKey>,
-    /// The name to expect in the server's certificate instead of the host.
+    /// Name to expect in the server's certificate instead of the host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<Host>,
-    /// Accept any certificate.
+    /// Accept any certificate of the server. Insecure.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure_skip_verify: bool,
 }

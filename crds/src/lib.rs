@@ -1,8 +1,10 @@
-//! The API types of the group `snmp-operator.dev`, their CustomResourceDefinitions, and what an API server would
-//! say of an object ([`Admission`]).
+//! API types of the group `snmp-operator.dev`, their CustomResourceDefinitions, and a local validator that accepts
+//! and rejects objects as an API server does ([`Admission`]).
 //!
-//! Rules that one object can decide by itself are in the schemas: bounds and patterns, and CEL where those do not
-//! reach. Every list and string is bounded, which keeps CEL within an API server's budget.
+//! The doc comments of fields become the descriptions that `kubectl explain` shows.
+//!
+//! Rules that need only one object are part of the schemas: bounds and patterns, and CEL rules for everything else.
+//! Every list and string has a maximum length, which keeps the CEL rules within the API server's cost budget.
 
 #![allow(unreachable_pub, reason = "KubeSchema copies each public type into the body of a function")]
 #![allow(clippy::duplicated_attributes, reason = "every printcolumn has a type")]
@@ -22,7 +24,7 @@ mod trap_target;
 mod value;
 
 pub use access::{Access, ConfigMapKey, SecretKey, SecretRef, SecurityLevel, User};
-pub use admission::{Admission, Fault};
+pub use admission::{Admission, AdmissionError};
 pub use context::{
     AllowedNamespaces, Community, ContextUser, FromNamespaces, SnmpContext, SnmpContextSpec, SnmpContextStatus,
     SystemGroup,

@@ -1,4 +1,4 @@
-//! Notifications: what is raised, when, and with which objects.
+//! Notifications: the condition that raises one, and the objects that it carries.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Descriptor, Duration, Prose, RelativeOid, Shown};
 
-/// Severities of X.733, from the gravest.
+/// Severity of a notification (X.733), most severe first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "X.733 says it")]
+#[allow(missing_docs, reason = "X.733 defines them")]
 pub enum Severity {
     Critical,
     Major,
@@ -18,80 +18,80 @@ pub enum Severity {
     Indeterminate,
 }
 
-/// A notification that the sidecar raises by itself.
+/// A notification that the sidecar raises when a condition holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.clear) || !has(self.when.changes)")
-    .message("what changes is never cleared").field_path(".clear"))]
+    .message("clear is not valid with changes, because a change never ends").field_path(".clear"))]
 pub struct Notification {
-    /// Its descriptor, unique in the subtree.
+    /// Descriptor (name) of the notification, unique in the subtree.
     pub name: Descriptor,
-    /// Its arcs below the base OID.
+    /// Arcs of the notification below the base OID.
     pub oid: RelativeOid,
-    /// How grave it is.
+    /// Severity (X.733).
     #[serde(default)]
     pub severity: Severity,
-    /// What it is, for people: the DESCRIPTION clause.
+    /// Meaning of the notification, for people; the DESCRIPTION clause of the MIB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Prose>,
-    /// When it is raised.
+    /// Condition that raises the notification.
     pub when: When,
-    /// Names of the objects that go with it.
+    /// Names of the objects that the notification carries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub objects: Vec<Descriptor>,
-    /// The notification that says it is over.
+    /// Notification that is sent when the condition no longer holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clear: Option<Clear>,
 }
 
-/// A condition on a scalar, or on a column row by row.
+/// A condition on a scalar, or on a column in each row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.above), has(self.below), has(self.equals), has(self.changes), has(self.absent)].exists_one(set, set)")
     .message("exactly one of above, below, equals, changes and absent must be set"))]
 #[x_kube(validation = Rule::new("!has(self.clearBelow) || (has(self.above) && self.clearBelow <= self.above)")
-    .message("clearBelow goes with above, and is not greater").field_path(".clearBelow"))]
+    .message("clearBelow requires above and must not be greater than it").field_path(".clearBelow"))]
 #[x_kube(validation = Rule::new("!has(self.clearAbove) || (has(self.below) && self.clearAbove >= self.below)")
-    .message("clearAbove goes with below, and is not less").field_path(".clearAbove"))]
-#[x_kube(validation = Rule::new("!has(self.__for__) || !has(self.changes)").message("a change takes no time").field_path(".for"))]
+    .message("clearAbove requires below and must not be less than it").field_path(".clearAbove"))]
+#[x_kube(validation = Rule::new("!has(self.__for__) || !has(self.changes)").message("for is not valid with changes").field_path(".for"))]
 pub struct When {
-    /// Name of the object.
+    /// Name of the object that is compared.
     pub object: Descriptor,
-    /// The value is greater than this.
+    /// The condition holds while the value is greater than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<f64>,
-    /// It is over when the value is less than this. Default: not above.
+    /// With `above`: the condition ends when the value is less than this. Default: when the value is not above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clear_below: Option<f64>,
-    /// The value is less than this.
+    /// The condition holds while the value is less than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub below: Option<f64>,
-    /// It is over when the value is greater than this. Default: not below.
+    /// With `below`: the condition ends when the value is greater than this. Default: when the value is not below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clear_above: Option<f64>,
-    /// The value is this text, read as the object's syntax asks.
+    /// The condition holds while the value equals this text, which is parsed according to the object's syntax.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equals: Option<Shown>,
-    /// The value is another than before.
+    /// The condition holds whenever the value differs from the previous value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self").message("either true or left out"))]
+    #[x_kube(validation = Rule::new("self").message("must be true or omitted"))]
     pub changes: Option<bool>,
-    /// There is no value.
+    /// The condition holds while the object has no value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self").message("either true or left out"))]
+    #[x_kube(validation = Rule::new("self").message("must be true or omitted"))]
     pub absent: Option<bool>,
-    /// How long it must hold before it counts. Default: at once.
+    /// Time that the condition must hold before the notification is raised. Default: none.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
 }
 
-/// The notification that says that another is over. It carries the same objects.
+/// Notification that is sent when the condition of another one ends. It carries the same objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Clear {
-    /// Its descriptor, unique in the subtree.
+    /// Descriptor (name) of the notification, unique in the subtree.
     pub name: Descriptor,
-    /// Its arcs below the base OID.
+    /// Arcs of the notification below the base OID.
     pub oid: RelativeOid,
 }

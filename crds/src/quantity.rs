@@ -1,9 +1,10 @@
-//! Lengths of time and amounts of memory as numbers.
+//! Conversion of durations and sizes to numbers.
 
 use crate::{Duration, Size};
 
 impl Duration {
-    /// The length in milliseconds; `None` for a text that is no length of time, and for more than 2⁶⁴.
+    /// Returns the duration in milliseconds, or `None` if the text is not a valid duration or the number does not fit
+    /// into 64 bits.
     #[must_use]
     pub fn millis(&self) -> Option<u64> {
         let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -18,7 +19,7 @@ impl Duration {
             let (number, behind) = rest.split_at_checked(digits)?;
             let letters = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
             let (unit, behind) = behind.split_at_checked(letters)?;
-            // Units come in falling order, each at most once.
+            // Units are in descending order, each at most once.
             let (_, millis) = units.find(|(name, _)| *name == unit)?;
             total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*millis)?)?;
             rest = behind;
@@ -28,7 +29,7 @@ impl Duration {
 }
 
 impl Size {
-    /// The amount in bytes; `None` for a text that is no amount, and for more than 2⁶⁴.
+    /// Returns the size in bytes, or `None` if the text is not a valid size or the number does not fit into 64 bits.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         let digits = self.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.len());
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_read_as_prometheus_reads_them() {
+    fn durations_are_parsed_like_those_of_prometheus() {
         let cases = [
             ("15s", Some(15_000)),
             ("1m30s", Some(90_000)),
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_of_memory_are_read_as_kubernetes_reads_them() {
+    fn sizes_are_parsed_like_kubernetes_quantities() {
         let cases = [
             ("16Mi", Some(16 << 20)),
             ("1024", Some(1024)),

@@ -1,4 +1,4 @@
-//! Where samples come from.
+//! Sources of samples.
 
 use std::collections::BTreeMap;
 
@@ -11,89 +11,89 @@ use crate::{
     Shown, Size, SourceName, TlsConfig,
 };
 
-/// A named place that samples come from; exactly one kind.
+/// A named source of samples. Exactly one kind must be set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.prometheus), has(self.json), has(self.sql), has(self.system), has(self.configMap)].exists_one(set, set)")
     .message("exactly one of prometheus, json, sql, system and configMap must be set"))]
 pub struct Source {
-    /// Its name, unique in the subtree.
+    /// Name of the source, unique in the subtree.
     pub name: SourceName,
-    /// How long the last values stand after the last scrape that succeeded; then noSuchInstance. Default: 5 intervals.
+    /// Time after the last successful collection for which the last values are still shown. After that, the objects are
+    /// noSuchInstance. Default: 5 intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<Duration>,
-    /// An endpoint in the Prometheus text format or OpenMetrics.
+    /// HTTP endpoint in the Prometheus text format or OpenMetrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusSource>,
-    /// An endpoint that answers in JSON.
+    /// HTTP endpoint that returns JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonSource>,
-    /// Queries to a database.
+    /// Queries to an SQL database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<SqlSource>,
-    /// The node or container itself, under node_exporter's names.
+    /// The node or container itself, with the metric names of node_exporter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<SystemSource>,
-    /// A ConfigMap, each key a text sample.
+    /// A ConfigMap, in which each key is a text sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
 }
 
-/// `port` or `url`, and what a URL says is not said twice.
-fn one_place() -> kube::core::Rule {
+fn port_or_url() -> kube::core::Rule {
     kube::core::Rule::new("has(self.port) != has(self.url)").message("exactly one of port and url must be set")
 }
 
-fn url_says_all() -> kube::core::Rule {
+fn url_includes_path_and_scheme() -> kube::core::Rule {
     kube::core::Rule::new("!has(self.url) || !(has(self.path) || has(self.scheme))")
-        .message("path and scheme go with port; a url has both in it")
+        .message("path and scheme are only valid with port; a url already includes them")
 }
 
 fn one_authorization() -> kube::core::Rule {
     kube::core::Rule::new("!(has(self.authorization) && has(self.basicAuth))")
-        .message("authorization and basicAuth exclude one another")
+        .message("authorization and basicAuth are mutually exclusive")
 }
 
 fn tls_with_https() -> kube::core::Rule {
     kube::core::Rule::new(
         "!has(self.tlsConfig) || (has(self.scheme) && self.scheme == 'https') || (has(self.url) && self.url.startsWith('https://'))",
     )
-    .message("tlsConfig is for https only")
+    .message("tlsConfig is only valid with https")
     .field_path(".tlsConfig")
 }
 
-/// An HTTP endpoint: where it is, how often it is asked, and how to be let in.
+/// An HTTP endpoint: its address, interval, limits and credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpEndpoint {
-    /// A port of the pod, by number or name.
+    /// Port of the pod, as a number or a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
-    /// Path and query. Default: `/metrics` for Prometheus, `/` for JSON.
+    /// Path and query of the URL. Default: `/metrics` for Prometheus, `/` for JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<HttpPath>,
-    /// Plain or over TLS. Default: `http`.
+    /// `http`, or `https` for TLS. Default: `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<Scheme>,
-    /// An endpoint outside the pod, instead of `port`.
+    /// URL of an endpoint outside the pod, instead of `port`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<HttpUrl>,
-    /// Time between scrapes.
+    /// Time between two collections.
     #[serde(default = "interval")]
     pub interval: Duration,
-    /// Longest time that one scrape may take. Default: 5s, or the interval where that is shorter.
+    /// Timeout of one collection. Default: 5s, or the interval if that is shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_timeout: Option<Duration>,
-    /// Longest body accepted, after decompression.
+    /// Maximum size of the response's body after decompression. A larger body fails the collection.
     #[serde(default = "body_size_limit")]
     pub body_size_limit: Size,
-    /// A bearer token.
+    /// Bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
-    /// A name and password.
+    /// User name and password for HTTP basic authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,
-    /// TLS settings; for `https` only.
+    /// TLS settings. Only valid with `https`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
 }
@@ -101,12 +101,14 @@ pub struct HttpEndpoint {
 /// An HTTP endpoint in the Prometheus text format or OpenMetrics. Redirects are not followed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = one_place(), validation = url_says_all(), validation = one_authorization(), validation = tls_with_https())]
+#[x_kube(validation = port_or_url(), validation = url_includes_path_and_scheme())]
+#[x_kube(validation = one_authorization(), validation = tls_with_https())]
 pub struct PrometheusSource {
-    /// Where it is, and how it is asked.
+    /// Address, interval, limits and credentials of the endpoint.
     #[serde(flatten)]
     pub endpoint: HttpEndpoint,
-    /// Most samples accepted from one scrape, counting those that the subtree maps.
+    /// Maximum number of samples in one scrape. Only samples that an object of the subtree uses are counted. A scrape with
+    /// more samples fails.
     #[serde(default = "sample_limit")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub sample_limit: i64,
@@ -124,39 +126,40 @@ fn sample_limit() -> i64 {
     100_000
 }
 
-/// An HTTP endpoint that answers in JSON.
+/// An HTTP endpoint that returns JSON. Redirects are not followed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = one_place(), validation = url_says_all(), validation = one_authorization(), validation = tls_with_https())]
-#[x_kube(validation = Rule::new("!has(self.body) || (has(self.method) && self.method == 'POST')").message("a body goes with the method POST").field_path(".body"))]
+#[x_kube(validation = port_or_url(), validation = url_includes_path_and_scheme())]
+#[x_kube(validation = one_authorization(), validation = tls_with_https())]
+#[x_kube(validation = Rule::new("!has(self.body) || (has(self.method) && self.method == 'POST')").message("body is only valid with method POST").field_path(".body"))]
 pub struct JsonSource {
-    /// Where it is, and how it is asked.
+    /// Address, interval, limits and credentials of the endpoint.
     #[serde(flatten)]
     pub endpoint: HttpEndpoint,
-    /// The request's method.
+    /// HTTP method of the request.
     #[serde(default)]
     pub method: ReadMethod,
-    /// Further headers of the request. A secret goes into `authorization` or `basicAuth`.
+    /// Additional headers of the request. Put secrets into `authorization` or `basicAuth` instead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub headers: BTreeMap<String, Shown>,
-    /// The request's body; with the method POST.
+    /// Body of the request. Only valid with method POST.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192))]
     pub body: Option<String>,
-    /// Most samples accepted from one answer.
+    /// Maximum number of samples in one response. A response with more samples fails the collection.
     #[serde(default = "sample_limit")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub sample_limit: i64,
-    /// The samples to take from the answer.
+    /// Samples to extract from the response.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub metrics: Vec<JsonMetric>,
 }
 
-/// A method of HTTP that reads.
+/// HTTP method of a JSON source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "RFC 9110 says it")]
+#[allow(missing_docs, reason = "RFC 9110 defines them")]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ReadMethod {
     #[default]
@@ -164,98 +167,100 @@ pub enum ReadMethod {
     Post,
 }
 
-/// Samples taken from a JSON document.
+/// Samples extracted from a JSON document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JsonMetric {
-    /// The samples' name.
+    /// Name of the samples.
     pub name: MetricName,
-    /// Where they are: a JSONPath (RFC 9535). Each node found is a sample.
+    /// JSONPath (RFC 9535) that selects nodes of the document. Each selected node becomes a sample.
     pub path: Prose,
-    /// Labels: name, and a JSONPath of which the node is the root.
+    /// Labels of the samples, as a map from the label's name to a JSONPath that is evaluated on the selected node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub labels: BTreeMap<String, Prose>,
-    /// The value: a JSONPath of which the node is the root. Default: the node itself.
+    /// JSONPath of the value, evaluated on the selected node. Default: the node itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Prose>,
-    /// Numbers for texts.
+    /// Numbers to use in place of texts, as a map from text to number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub value_map: BTreeMap<String, f64>,
 }
 
-/// A database server's kind.
+/// Kind of a database server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SqlDriver {
     /// PostgreSQL.
     PostgreSQL,
 }
 
-/// Queries to a database, all of one run in one read-only transaction. The role should be able to read what is shown, and
-/// nothing else.
+/// Queries to an SQL database. All queries of one collection run in one read-only transaction. Use a role that can read what
+/// the queries need, and nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SqlSource {
-    /// The server's kind.
+    /// Kind of the database server.
     pub driver: SqlDriver,
-    /// The connection string, `postgres://user:password@host:port/database` or `host=… user=…`, of one host. Its `sslmode` is
-    /// `disable`, `prefer` (the default) or `require`; none of them verifies the server's certificate.
+    /// Key of a Secret with the connection string, `postgres://user:password@host:port/database` or `host=… user=…`, with one
+    /// host. `sslmode` in it can be `disable`, `prefer` (the default) or `require`; none of them verifies the server's
+    /// certificate. The Secret must have the label `snmp-operator.dev/readable: "true"`.
     pub dsn: SecretKey,
-    /// Time between runs.
+    /// Time between two collections.
     #[serde(default = "interval")]
     pub interval: Duration,
-    /// Longest time that one run may take. Default: 5s, or the interval where that is shorter.
+    /// Timeout of one collection, for all queries together. Default: 5s, or the interval if that is shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_timeout: Option<Duration>,
-    /// TLS settings. With them the connection is over TLS, whatever `sslmode` says, and the certificate is verified.
+    /// TLS settings. If set, the connection always uses TLS, regardless of `sslmode`, and the server's certificate is
+    /// verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
-    /// Most samples accepted from one run of all queries.
+    /// Maximum number of samples in one collection, for all queries together. More samples fail the collection.
     #[serde(default = "sample_limit")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub sample_limit: i64,
-    /// The queries.
+    /// Queries to run.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub queries: Vec<SqlQuery>,
 }
 
-/// One query. Each row gives a sample per value column, named `<name>_<column>`. `NULL` gives none. Numbers are exact where
-/// they are integers of 64 bits; timestamps are seconds since 1970, intervals seconds, booleans 1 and 0; texts are texts. What
-/// is of another type must be cast.
+/// One query. Each row of the result gives one sample for each value column, named `<name>_<column>`. `NULL` gives no
+/// sample. Integers are exact up to 64 bits. Timestamps become seconds since 1970, intervals seconds, booleans 1 or 0, and
+/// texts text samples. Cast columns of other types in the query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SqlQuery {
-    /// The samples' prefix.
+    /// Prefix of the samples' names.
     pub name: MetricName,
-    /// The SQL text: one statement, without parameters.
+    /// SQL text: one statement without parameters.
     #[schemars(length(min = 1, max = 8192))]
     pub query: String,
-    /// Columns that are values.
+    /// Columns whose values become samples.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub values: Vec<MetricName>,
-    /// Columns that are labels.
+    /// Columns whose values become labels of the samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub labels: Vec<MetricName>,
 }
 
-/// The node or container itself, from /proc and statvfs.
+/// The node or container itself, read from /proc, /sys and statvfs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SystemSource {
-    /// Time between readings.
+    /// Time between two collections.
     #[serde(default = "interval")]
     pub interval: Duration,
 }
 
-/// A ConfigMap of the subtree's namespace; each key is a text sample of that name.
+/// A ConfigMap in the namespace of the subtree. Each key becomes a text sample of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapSource {
-    /// The ConfigMap's name.
+    /// Name of the ConfigMap. It must have the label `snmp-operator.dev/readable: "true"`.
     pub name: ConfigMapName,
 }

@@ -1,4 +1,4 @@
-//! Texts of a certain form. Each type carries its bounds into the schema.
+//! String types with a fixed form. Each type adds its bounds, pattern and rules to the schema.
 
 use std::{borrow::Cow, fmt, ops::Deref};
 
@@ -6,7 +6,7 @@ use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Declares a text's type: its name, greatest length, pattern and CEL rules.
+/// Declares string types: name, maximum length, pattern and CEL rules.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: max $max:literal $(, min $min:literal)? $(, pattern $pattern:expr)? $(, rules $rules:expr)?;)*) => {$(
         $(#[$doc])*
@@ -61,60 +61,61 @@ const ARCS: &str = r"^(0|[1-9][0-9]{0,9})(\.(0|[1-9][0-9]{0,9}))*$";
 const ABSOLUTE: &str = r"^([01]\.[123]?[0-9]|2\.(0|[1-9][0-9]{0,9}))(\.(0|[1-9][0-9]{0,9}))*$";
 
 texts! {
-    /// A whole object identifier in dotted decimal, as `1.3.6.1.4.1.12345.5`.
+    /// An absolute object identifier in dotted decimal notation, for example `1.3.6.1.4.1.12345.5`.
     BaseOid: max 512, pattern ABSOLUTE, rules [arcs_fit()];
-    /// Arcs below a subtree's base, as `2` or `10.1`.
+    /// Arcs below the base OID of a subtree, for example `2` or `10.1`.
     RelativeOid: max 128, pattern ARCS, rules [arcs_fit(), arcs_are_free()];
-    /// One arc below a table's entry, from 1.
+    /// One arc below a table's entry, at least 1.
     Arc: max 10, pattern "^[1-9][0-9]{0,9}$", rules [arcs_fit()];
-    /// A descriptor of SMIv2: a lower-case letter, then letters and digits (RFC 2578 section 3.1).
+    /// An SMIv2 descriptor: a lower-case letter, followed by letters and digits (RFC 2578 section 3.1).
     Descriptor: max 64, pattern "^[a-z][A-Za-z0-9]*$";
-    /// A name of an SMIv2 module, as `ACME-CHECKOUT-MIB`.
+    /// The name of an SMIv2 module, for example `ACME-CHECKOUT-MIB`.
     ModuleName: max 64, pattern "^[A-Z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$";
-    /// A source's name.
+    /// The name of a source.
     SourceName: max 63, pattern "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
-    /// A name of a metric or a label of one.
+    /// The name of a metric, or of a label of a metric.
     MetricName: max 256, min 1;
-    /// A name of a Kubernetes label.
+    /// The name of a Kubernetes label.
     LabelKey: max 317, min 1;
-    /// A label's value, or a regular expression over one.
+    /// A label's value, or a regular expression that is matched against one.
     LabelValue: max 512;
-    /// A constant, or a text of a similar kind, that an object shows.
+    /// A text that an object shows, for example a constant, or a short text of similar form.
     Shown: max 1024;
-    /// A sentence or two for people.
+    /// A short text: a description for people, or a JSONPath.
     Prose: max 1024;
-    /// A length of time, as `15s` or `1m30s`, with the units of Prometheus: ms, s, m, h, d.
+    /// A duration, for example `15s` or `1m30s`. Units: ms, s, m, h, d, as in Prometheus.
     Duration: max 32, min 2, pattern "^([0-9]{1,8}d)?([0-9]{1,8}h)?([0-9]{1,8}m)?([0-9]{1,8}s)?([0-9]{1,8}ms)?$";
-    /// An amount of memory in bytes, as `16Mi`.
+    /// A size in bytes, for example `16Mi`.
     Size: max 16, pattern "^[1-9][0-9]{0,11}(Ki|Mi|Gi|k|M|G)?$";
-    /// A host's name or address.
+    /// A host name or IP address.
     Host: max 253, pattern HOST;
-    /// A path and query of a URL, as `/metrics`.
+    /// Path and query of a URL, for example `/metrics`.
     HttpPath: max 1024, pattern r#"^/[!"$-~]*$"#;
-    /// An absolute URL of the schemes http and https.
+    /// An absolute URL with scheme http or https.
     HttpUrl: max 1024, pattern r#"^https?://[!"$-~]+$"#;
-    /// A name of an SnmpContext.
+    /// The name of an SnmpContext.
     ContextRef: max 253, pattern DNS_SUBDOMAIN;
-    /// A name of an SNMP context; empty for the default context (RFC 3411 section 3.3.1).
+    /// The name of an SNMP context (RFC 3411 section 3.3.1). Empty for the default context.
     ContextName: max 32, pattern "^[!-~]*$";
-    /// A user of the User-based Security Model (RFC 3414).
+    /// The name of a user of the User-based Security Model (RFC 3414).
     UserName: max 32, min 1, pattern "^[!-~]+$";
-    /// A name of a Secret or ConfigMap.
+    /// The name of a Secret or ConfigMap.
     ConfigMapName: max 253, pattern DNS_SUBDOMAIN;
     /// A key of a Secret or ConfigMap.
     DataKey: max 253, pattern "^[-._a-zA-Z0-9]+$";
-    /// A network, as `10.0.0.0/8`.
-    Cidr: max 43, rules [Rule::new("isCIDR(self)").message("not a network as 10.0.0.0/8")];
-    /// A host's name or address, and a port: `noc.example:162`.
+    /// A network in CIDR notation, for example `10.0.0.0/8`.
+    Cidr: max 43, rules [Rule::new("isCIDR(self)").message("must be a network in CIDR notation, for example 10.0.0.0/8")];
+    /// A host name or IP address and a port, for example `noc.example:162`.
     Address: max 260, pattern r"^([A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}$";
 }
 
-/// Every arc fits in 32 bits (RFC 2578 section 3.5); the pattern has let ten digits at most through.
+/// Returns the rule that every arc fits into 32 bits (RFC 2578 section 3.5). The pattern limits an arc to ten digits.
 fn arcs_fit() -> Rule {
-    Rule::new("self.split('.').all(arc, int(arc) <= 4294967295)").message("an arc is greater than 4294967295")
+    Rule::new("self.split('.').all(arc, int(arc) <= 4294967295)").message("an arc must not be greater than 4294967295")
 }
 
-/// Below the base, 9998 is the counters' discontinuity time and 9999 conformance statements.
+/// Returns the rule that the arcs 9998 and 9999 below the base OID are not used. 9998 is reserved for the discontinuity
+/// time of counters, 9999 for conformance statements.
 fn arcs_are_free() -> Rule {
     Rule::new("!(self.split('.')[0] in ['9998', '9999'])").message("the arcs 9998 and 9999 are reserved")
 }

@@ -1,4 +1,4 @@
-//! SnmpTrapTarget: where notifications go.
+//! SnmpTrapTarget: a destination of notifications.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Address, Condition, ContextRef, Duration, SecretKey, Severity, User};
 
-/// Where the notifications of contexts go.
+/// Destination of the notifications of one or more contexts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -19,7 +19,7 @@ use crate::{Address, Condition, ContextRef, Duration, SecretKey, Severity, User}
     category = "snmp",
     status = "SnmpTrapTargetStatus",
     derive = "PartialEq",
-    doc = "An SnmpTrapTarget is a network management system that takes a tenant's traps or informs.",
+    doc = "An SnmpTrapTarget is a network management system that receives the traps or informs of a tenant.",
     printcolumn(name = "Context", type_ = "string", json_path = ".spec.contextRefs"),
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
@@ -29,42 +29,43 @@ use crate::{Address, Condition, ContextRef, Duration, SecretKey, Severity, User}
 )]
 #[x_kube(validation = Rule::new("self.version != 'V1' || self.kind == 'Trap'")
     .message("SNMPv1 has no informs: kind must be Trap").field_path(".kind"))]
-#[x_kube(validation = Rule::new("(self.version == 'V3') == has(self.user)").message("user goes with version V3"))]
-#[x_kube(validation = Rule::new("(self.version != 'V3') == has(self.communityRef)").message("communityRef goes with versions V1 and V2c"))]
+#[x_kube(validation = Rule::new("(self.version == 'V3') == has(self.user)").message("user is required with version V3, and only valid with it"))]
+#[x_kube(validation = Rule::new("(self.version != 'V3') == has(self.communityRef)").message("communityRef is required with versions V1 and V2c, and only valid with them"))]
 pub struct SnmpTrapTargetSpec {
-    /// Host and UDP port.
+    /// Host and UDP port, for example `noc.example:162`.
     pub address: Address,
-    /// The protocol's version.
+    /// SNMP version of the messages.
     #[serde(default)]
     pub version: SnmpVersion,
-    /// Traps, or informs, which are acknowledged.
+    /// Traps, or informs, which the receiver acknowledges.
     #[serde(default)]
     pub kind: TrapKind,
-    /// Names of SnmpContexts that this namespace is allowed in; in the operator's namespace, any.
+    /// Names of the SnmpContexts whose notifications are sent. Their `allowedNamespaces` must include this namespace. In the
+    /// operator's namespace, any SnmpContext is allowed.
     #[serde(default = "default_contexts")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub context_refs: Vec<ContextRef>,
-    /// The user that V3 sends as.
+    /// SNMPv3 user that sends the notifications. Required with V3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
-    /// The community that V1 and V2c send.
+    /// Key of a Secret with the community. Required with V1 and V2c.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub community_ref: Option<SecretKey>,
-    /// How long an inform waits for its answer.
+    /// Time to wait for the acknowledgement of an inform.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
-    /// How often an inform is sent again before the target counts as down.
+    /// Number of times that an inform is sent again before the target is considered down.
     #[serde(default = "default_retries")]
     #[schemars(range(min = 0, max = 100))]
     pub retries: i32,
-    /// How long an inform is kept for a target that is down.
+    /// Time that an inform is kept for a target that is down.
     #[serde(default = "default_max_age")]
     pub max_age: Duration,
-    /// The least grave severity that is sent. Default: all.
+    /// Lowest severity that is sent. Default: all severities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_severity: Option<Severity>,
-    /// Time between notifications that say that the agent is there. Default: none are sent.
+    /// Interval of heartbeat notifications, which show that the agent is alive. Default: none are sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat_interval: Option<Duration>,
 }
@@ -100,17 +101,17 @@ pub enum SnmpVersion {
 /// How a notification is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TrapKind {
-    /// Once, without an answer.
+    /// Sent once, without acknowledgement.
     #[default]
     Trap,
-    /// Again until it is acknowledged.
+    /// Sent again until it is acknowledged.
     Inform,
 }
 
-/// What became of an SnmpTrapTarget.
+/// Observed state of an SnmpTrapTarget.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct SnmpTrapTargetStatus {
-    /// Accepted, ResolvedRefs, Programmed, Ready.
+    /// Conditions of the types Accepted, ResolvedRefs, Programmed and Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

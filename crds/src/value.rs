@@ -1,4 +1,4 @@
-//! What an object shows, and where a SET of it goes.
+//! The value that an object shows, and the backend that a SET of it writes to.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use crate::{
     TlsConfig,
 };
 
-/// Values for the operators that take them.
+/// Returns the rule about which operators need values.
 fn values_by_operator() -> kube::core::Rule {
     kube::core::Rule::new(
         "self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 \
          : self.operator == 'Matches' || !has(self.values) || self.values.size() == 0",
     )
-    .message("In and NotIn take one value or more, Exists and DoesNotExist none")
+    .message("In and NotIn need at least one value; Exists and DoesNotExist take none")
 }
 
-/// Selects pods or namespaces by their labels: all of it must hold. An empty one selects all.
+/// Selects pods or namespaces by their labels. All requirements must hold. An empty selector selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
@@ -28,20 +28,20 @@ pub struct LabelSelector {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub match_labels: BTreeMap<String, LabelValue>,
-    /// Further requirements.
+    /// Additional requirements on labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
-/// One requirement on a label of a pod or namespace.
+/// A requirement on one label of a pod or namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = values_by_operator())]
 pub struct LabelRequirement {
-    /// The label's name.
+    /// Name of the label.
     pub key: LabelKey,
-    /// What is asked of it.
+    /// Comparison of the label with `values`.
     pub operator: LabelOperator,
     /// Values for `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -50,120 +50,121 @@ pub struct LabelRequirement {
     pub values: Vec<LabelValue>,
 }
 
-/// What a [`LabelRequirement`] asks.
+/// Comparison in a [`LabelRequirement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LabelOperator {
-    /// The label is there with one of the values.
+    /// The label exists and has one of the values.
     In,
-    /// The label is missing or has none of the values.
+    /// The label does not exist, or has none of the values.
     NotIn,
-    /// The label is there.
+    /// The label exists.
     Exists,
-    /// The label is missing.
+    /// The label does not exist.
     DoesNotExist,
 }
 
-/// One requirement on a label of a sample.
+/// A requirement on one label of a sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = values_by_operator())]
 #[x_kube(validation = Rule::new("self.operator != 'Matches' || (has(self.values) && self.values.size() == 1)")
-    .message("Matches takes one value, a regular expression"))]
+    .message("Matches needs exactly one value, a regular expression"))]
 pub struct SampleRequirement {
-    /// The label's name.
+    /// Name of the label.
     pub key: MetricName,
-    /// What is asked of it.
+    /// Comparison of the label with `values`.
     pub operator: SampleOperator,
-    /// Values for `In` and `NotIn`; the one regular expression for `Matches`.
+    /// Values for `In` and `NotIn`, or one regular expression for `Matches`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub values: Vec<LabelValue>,
 }
 
-/// What a [`SampleRequirement`] asks.
+/// Comparison in a [`SampleRequirement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SampleOperator {
-    /// The label is there with one of the values.
+    /// The label exists and has one of the values.
     In,
-    /// The label is missing or has none of the values.
+    /// The label does not exist, or has none of the values.
     NotIn,
-    /// The label is there.
+    /// The label exists.
     Exists,
-    /// The label is missing.
+    /// The label does not exist.
     DoesNotExist,
-    /// The label's whole value matches the regular expression.
+    /// The regular expression matches the label's whole value.
     Matches,
 }
 
-/// What an object shows: a constant, or what is made of a source's samples. Steps run in the order of the fields.
+/// The value that an object shows: a constant, or the result of a computation on samples of a source. The steps of the
+/// computation run in the order of the fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.constant) != has(self.metric)").message("exactly one of constant and metric must be set"))]
-#[x_kube(validation = Rule::new("has(self.source) == has(self.metric)").message("source and metric come together"))]
+#[x_kube(validation = Rule::new("has(self.source) == has(self.metric)").message("source and metric must be set together"))]
 #[x_kube(validation = Rule::new("!has(self.constant) || !(has(self.matchLabels) || has(self.matchExpressions) || has(self.label) \
     || has(self.quantile) || has(self.rate) || has(self.aggregate) || has(self.scale) || has(self.offset) || has(self.round) \
     || has(self.onMissing) || has(self.onMissingConstant) || has(self.counterReset))")
-    .message("a constant stands alone"))]
+    .message("constant cannot be combined with other fields"))]
 #[x_kube(validation = Rule::new("!has(self.label) || !(has(self.quantile) || has(self.rate) || has(self.aggregate) || has(self.scale) \
     || has(self.offset) || has(self.round))")
-    .message("quantile, rate, aggregate, scale, offset and round have no effect on a label's text"))]
+    .message("quantile, rate, aggregate, scale, offset and round cannot be combined with label"))]
 #[x_kube(validation = Rule::new("has(self.onMissingConstant) == (has(self.onMissing) && self.onMissing == 'Constant')")
-    .message("onMissingConstant goes with onMissing: Constant"))]
+    .message("onMissingConstant is required with onMissing: Constant, and only valid with it"))]
 pub struct Value {
-    /// Always this text, read as the object's syntax asks.
+    /// Fixed value, as text that is parsed according to the object's syntax.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub constant: Option<Shown>,
-    /// Name of the source.
+    /// Name of the source that the samples come from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceName>,
-    /// Name of the samples; with `quantile` the histogram's or summary's name.
+    /// Name of the samples. With `quantile`, the name of the histogram or summary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricName>,
-    /// Labels that a sample must have with exactly these values.
+    /// Labels of a sample that must have exactly these values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub match_labels: BTreeMap<String, LabelValue>,
-    /// Further requirements on a sample's labels.
+    /// Additional requirements on a sample's labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub match_expressions: Vec<SampleRequirement>,
-    /// Show this label's text instead of the sample's value.
+    /// Show the value of this label instead of the sample's value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<MetricName>,
-    /// The quantile, 0 to 1, of a histogram or summary.
+    /// Show this quantile (0 to 1) of a histogram or summary.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub quantile: Option<f64>,
-    /// Show the increase per second over this time, at least two intervals of the source, instead of the value.
+    /// Show the average increase per second over this time instead of the value. At least two intervals of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Duration>,
-    /// How several samples become one. Default: Sum.
+    /// Combination of several samples into one value. Default: Sum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
-    /// Multiplies the value; not negative for counters.
+    /// Factor that the value is multiplied by. Must not be negative for counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
-    /// Is added to the scaled value.
+    /// Number that is added to the scaled value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<f64>,
-    /// How a fraction becomes an integer. Default: Nearest.
+    /// Rounding of a fraction to an integer. Default: Nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round: Option<Round>,
-    /// What to show when there is no sample. Default: NoSuchInstance.
+    /// Value to show when there is no sample. Default: NoSuchInstance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_missing: Option<OnMissing>,
-    /// The text of `onMissing: Constant`, read as the object's syntax asks.
+    /// Value for `onMissing: Constant`, as text that is parsed according to the object's syntax.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_missing_constant: Option<Shown>,
-    /// What a counter does when its metric falls. Default: Continue.
+    /// Behaviour of a counter when its metric decreases. Default: Continue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter_reset: Option<CounterReset>,
 }
 
-/// How several samples become one.
+/// Combination of several samples into one value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Aggregate {
     #[default]
     Sum,
@@ -173,10 +174,10 @@ pub enum Aggregate {
     Count,
 }
 
-/// How a fraction becomes an integer.
+/// Rounding of a fraction to an integer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Round {
-    /// To the nearest integer, halves away from zero.
+    /// To the nearest integer; halves are rounded away from zero.
     #[default]
     Nearest,
     /// Down.
@@ -185,71 +186,72 @@ pub enum Round {
     Ceil,
 }
 
-/// What an object shows when its metric has no sample.
+/// Value of an object whose metric has no sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnMissing {
-    /// The exception noSuchInstance; a walk passes it by.
+    /// No value: a Get returns noSuchInstance, and a walk skips the object.
     #[default]
     NoSuchInstance,
     /// 0, or the empty string.
     Zero,
-    /// The last value that there was.
+    /// The last known value.
     Hold,
-    /// The text of `onMissingConstant`.
+    /// The value of `onMissingConstant`.
     Constant,
 }
 
-/// What a counter does when its metric falls, as when the application restarts.
+/// Behaviour of a counter when its metric decreases, for example because the application restarted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CounterReset {
-    /// Goes on from where it stood.
+    /// The object continues from its last value, so it never decreases.
     #[default]
     Continue,
-    /// Falls too.
+    /// The object decreases too.
     PassThrough,
 }
 
-/// Where a SET of an object goes; exactly one kind.
+/// Backend that a SET of an object writes to. Exactly one kind must be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.http) != has(self.configMap)").message("exactly one of http and configMap must be set"))]
 pub struct Write {
-    /// A request to the application.
+    /// HTTP request to the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpWrite>,
-    /// A key of a ConfigMap, which must bear the label `snmp-operator.dev/writable: "true"`.
+    /// Key of a ConfigMap. The ConfigMap must have the label `snmp-operator.dev/writable: "true"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapKey>,
 }
 
-/// The HTTP request of a SET.
+/// HTTP request that a SET sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpWrite {
-    /// A port of the pod, by number or name.
+    /// Port of the pod, as a number or a name.
     pub port: Port,
-    /// Plain or over TLS.
+    /// `http`, or `https` for TLS.
     #[serde(default)]
     pub scheme: Scheme,
-    /// The method.
+    /// HTTP method.
     #[serde(default)]
     pub method: HttpMethod,
-    /// Path and query.
+    /// Path and query of the URL.
     pub path: HttpPath,
-    /// The body; `${value}` stands for the value, escaped for JSON.
+    /// Body of the request. `${value}` is replaced by the value, escaped for JSON; `${name}` by the name of an enumerated
+    /// value. Default: the value alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Shown>,
-    /// A bearer token.
+    /// Bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
-    /// TLS settings; for `https` only.
+    /// TLS settings. Only valid with `https`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
 }
 
-/// A method of HTTP that changes things.
+/// HTTP method that writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "RFC 9110 and RFC 5789 say it")]
+#[allow(missing_docs, reason = "RFC 9110 and RFC 5789 define them")]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HttpMethod {
     #[default]

@@ -1,4 +1,4 @@
-//! The generated definitions: committed as they are, and complete.
+//! The generated definitions: the committed files are up to date and complete.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,23 +12,23 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 #[test]
-fn the_committed_manifests_are_those_that_the_types_give() {
+fn the_committed_manifests_match_the_types() {
     for (file, yaml) in crds::manifests().unwrap() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == yaml, "crds/{file} is out of date: run `snmp-operator crds -o crds/`");
+        assert!(committed == yaml, "crds/{file} is out of date: run `make generate`");
     }
 }
 
-/// Calls `see` with every schema below `schema`, and its path.
-fn each_schema(path: &str, schema: &Json, see: &mut dyn FnMut(&str, &Json)) {
-    see(path, schema);
+/// Calls `visit` with every schema in `schema`, and its path.
+fn each_schema(path: &str, schema: &Json, visit: &mut dyn FnMut(&str, &Json)) {
+    visit(path, schema);
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        each_schema(&format!("{path}.{name}"), property, see);
+        each_schema(&format!("{path}.{name}"), property, visit);
     }
     for (keyword, suffix) in [("items", "[]"), ("additionalProperties", "{}")] {
         if schema[keyword].is_object() {
-            each_schema(&format!("{path}{suffix}"), &schema[keyword], see);
+            each_schema(&format!("{path}{suffix}"), &schema[keyword], visit);
         }
     }
 }
@@ -43,8 +43,8 @@ fn specs() -> Vec<(String, Json)> {
 }
 
 #[test]
-fn every_list_map_and_text_of_a_spec_is_bounded_and_every_field_described() {
-    let mut faults = Vec::new();
+fn every_list_map_and_string_is_bounded_and_every_field_is_described() {
+    let mut problems = Vec::new();
     for (kind, spec) in specs() {
         each_schema(&format!("{kind}.spec"), &spec, &mut |path, schema| {
             let bound = match schema["type"].as_str() {
@@ -55,18 +55,18 @@ fn every_list_map_and_text_of_a_spec_is_bounded_and_every_field_described() {
                 Some(_) | None => return,
             };
             if schema[bound].is_null() {
-                faults.push(format!("{path} has no {bound}"));
+                problems.push(format!("{path} has no {bound}"));
             }
         });
         each_schema(&format!("{kind}.spec"), &spec, &mut |path, schema| {
             for (name, property) in schema["properties"].as_object().into_iter().flatten() {
                 if property["description"].is_null() {
-                    faults.push(format!("{path}.{name} has no description"));
+                    problems.push(format!("{path}.{name} has no description"));
                 }
             }
         });
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]

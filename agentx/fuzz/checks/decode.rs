@@ -1,12 +1,12 @@
-//! The body of the fuzz target `decode`, which `cargo test` also runs over the committed corpus.
+//! Check of the fuzz target `decode`. `cargo test` also runs it on the committed corpus.
 
 use agentx::{
     Body, DecodeError, DecodeErrorKind, GetBulk, Limits, RequestRef, ResponseRef, SearchRange, VarBindScratch, decode,
     encode,
 };
 
-/// Any octets as one frame: no panic; an error is inside the frame; what is read can be written, and reads the same;
-/// the borrowed path says the same as the owned one.
+/// Checks any octets as one frame: decoding does not panic, an error is inside the frame, a decoded PDU survives a round
+/// trip, and borrowed and owned decoding give the same result.
 pub(crate) fn check(frame: &[u8]) {
     let tight = Limits { payload: 64, varbinds: 2, octets: 8 };
     for limits in [Limits::default(), tight] {

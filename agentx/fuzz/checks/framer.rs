@@ -1,9 +1,9 @@
-//! The body of the fuzz target `framer`, which `cargo test` also runs over the committed corpus.
+//! Check of the fuzz target `framer`. `cargo test` also runs it on the committed corpus.
 
 use agentx::{DecodeError, FrameHeader, Framer, Limits};
 
-/// Any octets as a stream: the frames are the same however the stream is split (its first octet says how), each is as
-/// long as its header says, and no more memory is offered than what came explains.
+/// Checks any octets as a stream. The frames do not depend on how the stream is split (the first octet selects the split),
+/// each has the length in its header, and the memory is proportional to the octets that arrived.
 pub(crate) fn check(octets: &[u8]) {
     let Some((&seed, stream)) = octets.split_first() else { return };
     let limits = Limits { payload: 1 << 20, ..Limits::default() };
@@ -16,12 +16,12 @@ pub(crate) fn check(octets: &[u8]) {
     assert_eq!(whole.concat(), stream.get(..framed).unwrap_or_default());
 }
 
-/// The frames of a stream that comes in pieces of `piece`, and the error at which it ends, if it does.
+/// Returns the frames of a stream that arrives in pieces of `piece` octets, and the error at its end, if any.
 fn frames(stream: &[u8], piece: usize, limits: Limits) -> (Vec<Vec<u8>>, Option<DecodeError>) {
     let mut framer = Framer::new(limits);
     let mut taken = Vec::new();
     for (number, mut octets) in stream.chunks(piece).enumerate() {
-        // Both ways to put octets in, in turn.
+        // Uses both ways to add octets in turn.
         if number % 2 == 0 {
             framer.feed(octets);
             octets = &[];

@@ -1,4 +1,4 @@
-//! Any octets as one frame.
+//! Decodes any octets as one frame.
 #![no_main]
 
 #[path = "../checks/decode.rs"]

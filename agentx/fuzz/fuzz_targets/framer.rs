@@ -1,4 +1,4 @@
-//! Any octets as a stream.
+//! Splits any octets as a stream into frames.
 #![no_main]
 
 #[path = "../checks/framer.rs"]

@@ -1,4 +1,4 @@
-//! The request path allocates nothing once its buffers have room.
+//! The request path allocates no memory when its buffers have enough capacity.
 
 use crate::samples::{header, oid};
 use agentx::{
@@ -6,7 +6,7 @@ use agentx::{
     SearchRange, ValueRef, VarBindScratch, encode,
 };
 
-/// A GetNext of 100 ranges.
+/// Returns a GetNext with 100 ranges.
 fn request() -> Vec<u8> {
     let ranges = (1..=100).map(|row| SearchRange {
         start: oid("1.3.6.1.4.1.8072.9999.1.2.1.3").join(&[row]).unwrap(),
@@ -19,7 +19,7 @@ fn request() -> Vec<u8> {
     buf
 }
 
-/// Answers a GetNext: each name with one arc more, and a value of each type in turn.
+/// Answers a GetNext. Each name gets one more arc; the values have all types in turn.
 fn answer(frame: &[u8], range: &mut SearchRange, name: &mut Vec<u32>, out: &mut Vec<u8>) {
     let values = [
         ValueRef::Counter64(7),
@@ -80,7 +80,7 @@ fn reading_a_response_allocates_nothing() {
 }
 
 #[test]
-fn encoding_allocates_for_the_buffer_alone() {
+fn encoding_allocates_only_the_buffer() {
     let pdu = agentx::decode(&request(), &Limits::default()).unwrap();
     let mut buf = Vec::with_capacity(16 << 10);
     let counted = allocation_counter::measure(|| encode(&pdu, &mut buf).unwrap());
@@ -88,12 +88,12 @@ fn encoding_allocates_for_the_buffer_alone() {
 }
 
 #[test]
-fn a_stream_needs_no_more_memory_the_longer_it_runs() {
+fn the_memory_of_a_stream_does_not_grow_with_its_length() {
     let request = request();
     let counted = allocation_counter::measure(|| {
         let mut framer = Framer::new(Limits::default());
         for _ in 0..100 {
-            // A frame and a half, then the other half.
+            // One and a half frames, then the other half.
             let (first, second) = request.split_at(request.len() / 2);
             framer.feed(&request);
             framer.feed(first);

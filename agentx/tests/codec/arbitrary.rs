@@ -1,4 +1,4 @@
-//! Any PDU, for property tests.
+//! Generators of arbitrary PDUs for property tests.
 
 use agentx::{
     AddAgentCaps, Body, ByteOrder, CloseReason, Context, GetBulk, Header, IndexAllocate, Oid, Open, Pdu, Range,
@@ -19,7 +19,7 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
     })
 }
 
-/// Octets that are also a string: what other implementations can hold.
+/// Generates octets that are valid UTF-8, because other implementations use strings.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     vec(0..0x80_u8, 0..12)
 }

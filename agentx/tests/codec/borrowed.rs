@@ -1,4 +1,4 @@
-//! The borrowed path says the same as the owned one.
+//! Borrowed and owned forms give the same result.
 
 use crate::{
     arbitrary::{header, pdu, varbinds},
@@ -24,7 +24,7 @@ fn owned_varbinds(response: &ResponseRef<'_>) -> Vec<VarBind> {
 
 proptest! {
     #[test]
-    fn a_request_reads_the_same_borrowed(pdu in pdu()) {
+    fn a_borrowed_request_equals_the_owned_one(pdu in pdu()) {
         let mut buf = Vec::new();
         encode(&pdu, &mut buf).unwrap();
         let (kind, ranges) = match &pdu.body {
@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn a_response_reads_the_same_borrowed(pdu in pdu()) {
+    fn a_borrowed_response_equals_the_owned_one(pdu in pdu()) {
         let mut buf = Vec::new();
         encode(&pdu, &mut buf).unwrap();
         let Body::Response(Response { sys_up_time, error, index, varbinds }) = &pdu.body else {
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn a_response_written_by_varbind_is_the_response_written_whole(header in header(), varbinds in varbinds()) {
+    fn a_response_written_varbind_by_varbind_equals_one_written_at_once(header in header(), varbinds in varbinds()) {
         let mut by_varbind = Vec::new();
         let mut encoder = ResponseEncoder::begin(&mut by_varbind, header, 9);
         for varbind in &varbinds {
@@ -84,7 +84,7 @@ proptest! {
 }
 
 #[test]
-fn a_search_range_is_read_over_the_one_before() {
+fn a_search_range_replaces_the_previous_one() {
     let octets = frame(
         "06 00",
         "03 00 01 00 01000000 02000000 03000000 | 01 00 00 00 02000000
@@ -104,7 +104,7 @@ fn a_search_range_is_read_over_the_one_before() {
 }
 
 #[test]
-fn an_error_takes_the_varbinds_out() {
+fn an_error_removes_the_varbinds() {
     let mut buf = b"before".to_vec();
     let mut encoder = ResponseEncoder::begin(&mut buf, any_header(ByteOrder::Big), 0);
     encoder.varbind(&[1, 3], ValueRef::Null).unwrap();
@@ -113,7 +113,7 @@ fn an_error_takes_the_varbinds_out() {
 }
 
 #[test]
-fn a_response_that_is_given_up_leaves_the_buffer_as_it_was() {
+fn dropping_an_encoder_leaves_the_buffer_unchanged() {
     let mut buf = b"before".to_vec();
     let mut encoder = ResponseEncoder::begin(&mut buf, any_header(ByteOrder::Big), 0);
     encoder.varbind(&[1, 3], ValueRef::Null).unwrap();
@@ -122,7 +122,7 @@ fn a_response_that_is_given_up_leaves_the_buffer_as_it_was() {
 }
 
 #[test]
-fn a_varbind_that_cannot_be_written_leaves_those_before_it() {
+fn a_failed_varbind_keeps_the_earlier_ones() {
     let mut buf = Vec::new();
     let mut encoder = ResponseEncoder::begin(&mut buf, any_header(ByteOrder::Little), 0).with_payload_limit(28);
     encoder.varbind(&[1, 3], ValueRef::Integer(1)).unwrap();
@@ -137,7 +137,7 @@ fn a_varbind_that_cannot_be_written_leaves_those_before_it() {
 }
 
 #[test]
-fn what_a_response_cannot_be_written_within_is_an_error() {
+fn a_response_over_its_payload_limit_is_an_error() {
     let mut buf = b"before".to_vec();
     let encoder = ResponseEncoder::begin(&mut buf, any_header(ByteOrder::Big), 0).with_payload_limit(4);
     let too_long = EncodeError::PayloadOverLimit { len: 8, limit: 4 };
@@ -146,7 +146,7 @@ fn what_a_response_cannot_be_written_within_is_an_error() {
 }
 
 #[test]
-fn the_owned_and_the_borrowed_path_find_the_same_error() {
+fn owned_and_borrowed_decoding_return_the_same_error() {
     for sample in samples() {
         for cut in (20..sample.octets.len()).step_by(4) {
             let mut octets = sample.octets[..cut].to_vec();

@@ -1,4 +1,4 @@
-//! The fuzz targets over their committed corpus, so that what fuzzing once found stays found.
+//! Runs the fuzz targets on their committed corpus, so that errors that fuzzing found do not return.
 
 use crate::samples::{Sample, frame, samples};
 use std::{fs, path::PathBuf};
@@ -22,16 +22,16 @@ fn replay(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
-fn nothing_in_the_corpus_breaks_the_decoder() {
+fn the_decoder_passes_its_corpus() {
     replay("decode", decoder::check);
 }
 
 #[test]
-fn nothing_in_the_corpus_breaks_the_framer() {
+fn the_framer_passes_its_corpus() {
     replay("framer", framer::check);
 }
 
-/// The corpus starts from the samples: `UPDATE_CORPUS=1 cargo test` writes them.
+/// The corpus contains the samples. `UPDATE_CORPUS=1 cargo test` writes them.
 #[test]
 fn the_corpus_has_every_sample() {
     let samples = samples();

@@ -1,4 +1,4 @@
-//! A stream becomes the same frames however it is split.
+//! A stream gives the same frames for every split into pieces.
 
 use crate::{
     arbitrary::pdu,
@@ -8,7 +8,7 @@ use crate::{
 use agentx::{DecodeError, DecodeErrorKind, FrameHeader, Framer, Limits, encode};
 use proptest::{collection::vec, prelude::*};
 
-/// The frames that are there after feeding `octets`.
+/// Returns the frames that are complete after feeding `octets`.
 fn frames_after(framer: &mut Framer, octets: &[u8]) -> Vec<Vec<u8>> {
     framer.feed(octets);
     let mut taken = Vec::new();
@@ -45,7 +45,7 @@ proptest! {
 }
 
 #[test]
-fn a_frame_comes_with_its_last_octet() {
+fn a_frame_is_returned_when_its_last_octet_arrives() {
     for Sample { name, octets, .. } in samples() {
         let mut framer = Framer::new(Limits::default());
         let (last, before) = octets.split_last().unwrap();
@@ -64,7 +64,7 @@ fn a_frame_of_an_unknown_type_does_not_end_the_stream() {
 }
 
 #[test]
-fn a_header_that_cannot_be_trusted_ends_the_stream_before_its_payload_comes() {
+fn an_invalid_header_ends_the_stream_before_its_payload_arrives() {
     let with = |at: usize, octets: &[u8]| {
         let mut frame = frame("0d 10", "");
         frame[at..at + octets.len()].copy_from_slice(octets);
@@ -81,7 +81,7 @@ fn a_header_that_cannot_be_trusted_ends_the_stream_before_its_payload_comes() {
         let mut framer = Framer::new(Limits::default());
         framer.feed(&frame("0d 10", ""));
         framer.feed(&octets);
-        assert!(framer.next_frame().unwrap().is_some(), "what came before is whole");
+        assert!(framer.next_frame().unwrap().is_some(), "the frame before it is complete");
         assert_eq!(framer.next_frame(), Err(error));
         framer.feed(&frame("0d 10", ""));
         assert_eq!(framer.next_frame(), Err(error));
@@ -89,7 +89,7 @@ fn a_header_that_cannot_be_trusted_ends_the_stream_before_its_payload_comes() {
 }
 
 #[test]
-fn a_long_frame_is_given_memory_as_it_comes_and_gives_it_back() {
+fn a_long_frame_allocates_memory_as_it_arrives_and_releases_it() {
     let mut long = frame("12 10", "");
     long[16..20].copy_from_slice(&(1_u32 << 20).to_be_bytes());
     long.resize(FrameHeader::LEN + (1 << 20), 0);
@@ -108,9 +108,9 @@ fn a_long_frame_is_given_memory_as_it_comes_and_gives_it_back() {
 }
 
 #[test]
-fn more_filled_than_there_is_space_counts_as_the_space() {
+fn filling_more_than_the_space_counts_as_the_space() {
     let mut framer = Framer::new(Limits::default());
     let space = framer.space().len();
     framer.filled(usize::MAX);
-    assert!(framer.next_frame().is_err(), "{space} zeros are no version 1");
+    assert!(framer.next_frame().is_err(), "{space} zeros are not a header of version 1");
 }

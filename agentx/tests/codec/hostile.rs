@@ -1,4 +1,4 @@
-//! No octets make the codec panic, and an error says where it is.
+//! No input makes the codec panic, and errors have a position inside the input.
 
 use crate::{
     arbitrary::pdu,
@@ -12,20 +12,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn any_octets_are_a_pdu_or_an_error_inside_them(octets in vec(any::<u8>(), 0..200)) {
+    fn any_octets_give_a_pdu_or_an_error_inside_them(octets in vec(any::<u8>(), 0..200)) {
         check(&octets);
     }
 
     #[test]
-    fn any_payload_is_a_pdu_or_an_error_inside_it(pdu_type in 0..20_u8, flags in 0..0x20_u8, words in vec(any::<[u8; 4]>(), 0..40)) {
-        // Small octets make lengths and types that mean something.
+    fn any_payload_gives_a_pdu_or_an_error_inside_it(pdu_type in 0..20_u8, flags in 0..0x20_u8, words in vec(any::<[u8; 4]>(), 0..40)) {
+        // Small octets give plausible lengths and types.
         let payload: Vec<u8> =
             words.into_iter().flatten().map(|octet| if octet % 3 == 0 { octet } else { octet % 8 }).collect();
         check(&frame_of([pdu_type, flags], &payload));
     }
 
     #[test]
-    fn a_pdu_with_octets_changed_is_a_pdu_or_an_error_inside_it(pdu in pdu(), changes in vec(any::<(Index, u8)>(), 1..4)) {
+    fn a_pdu_with_changed_octets_gives_a_pdu_or_an_error_inside_it(pdu in pdu(), changes in vec(any::<(Index, u8)>(), 1..4)) {
         let mut octets = Vec::new();
         encode(&pdu, &mut octets).unwrap();
         for (at, octet) in changes {
@@ -37,7 +37,7 @@ proptest! {
 }
 
 #[test]
-fn a_frame_that_is_cut_short_or_goes_on_is_an_error() {
+fn a_frame_that_is_too_short_or_too_long_is_an_error() {
     for Sample { name, octets, .. } in samples() {
         for len in 0..octets.len() {
             assert!(decode(&octets[..len], &Limits::default()).is_err(), "{name} cut to {len}");
@@ -52,7 +52,7 @@ fn a_frame_that_is_cut_short_or_goes_on_is_an_error() {
 }
 
 #[test]
-fn an_error_says_what_is_wrong_and_where() {
+fn an_error_has_a_kind_and_a_position() {
     use DecodeErrorKind as Kind;
     let limits = Limits { payload: 1024, varbinds: 2, octets: 16 };
     let varbind = "0005 0000 | 00 00 00 00";
@@ -133,7 +133,7 @@ fn an_error_says_what_is_wrong_and_where() {
 }
 
 #[test]
-fn lengths_within_the_limits_are_read() {
+fn lengths_at_the_limits_are_accepted() {
     let limits = Limits { payload: 44, varbinds: 2, octets: 16 };
     let varbind = format!("0004 0000 | 00000000 | 00000010 {}", "41".repeat(16));
     let null = "0005 0000 | 00000000";
@@ -141,7 +141,7 @@ fn lengths_within_the_limits_are_read() {
 }
 
 #[test]
-fn an_error_reads_well() {
+fn an_error_is_displayed_with_its_position() {
     let error = decode(&frame("11 10", "02 00 00 00 00000001"), &Limits::default()).unwrap_err();
     assert_eq!(error.to_string(), "at octet 24: the frame ends too early");
 }

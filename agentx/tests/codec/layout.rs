@@ -1,4 +1,4 @@
-//! The octets of every PDU are those that RFC 2741 draws.
+//! The octets of every PDU match the diagrams of RFC 2741.
 
 use crate::samples::{Sample, frame, header, oid, samples};
 use agentx::{
@@ -7,7 +7,7 @@ use agentx::{
 };
 
 #[test]
-fn every_pdu_is_written_as_the_rfc_draws_it() {
+fn every_pdu_is_encoded_like_the_diagrams() {
     for Sample { name, pdu, octets } in samples() {
         let mut buf = b"before".to_vec();
         encode(&pdu, &mut buf).unwrap();
@@ -17,7 +17,7 @@ fn every_pdu_is_written_as_the_rfc_draws_it() {
 }
 
 #[test]
-fn every_pdu_is_read_as_the_rfc_draws_it() {
+fn every_pdu_is_decoded_like_the_diagrams() {
     for Sample { name, pdu, octets } in samples() {
         assert_eq!(decode(&octets, &Limits::default()), Ok(pdu), "{name}");
     }
@@ -32,7 +32,7 @@ fn there_is_a_sample_of_every_pdu_type() {
 }
 
 #[test]
-fn what_carries_no_meaning_is_ignored() {
+fn octets_without_meaning_are_ignored() {
     let get = |start, include, end| Body::Get(vec![SearchRange { start, include, end }]);
     let cases = [
         (
@@ -76,7 +76,7 @@ fn the_reserved_octet_of_the_header_is_ignored() {
 }
 
 #[test]
-fn a_context_is_read_wherever_its_flag_says_so() {
+fn a_context_is_decoded_whenever_its_flag_is_set() {
     let pdu = decode(&frame("12 18", "00000003 637478 00 | 00000000 0000 0000"), &Limits::default()).unwrap();
     assert_eq!(pdu.context, Context::from("ctx"));
     assert!(matches!(pdu.body, Body::Response(Response { error: ResponseError::NoError, .. })));
@@ -86,7 +86,7 @@ fn a_context_is_read_wherever_its_flag_says_so() {
 }
 
 #[test]
-fn a_context_is_written_only_where_the_rfc_has_it() {
+fn a_context_is_encoded_only_in_pdus_with_a_context_field() {
     for Sample { name, mut pdu, .. } in samples() {
         pdu.context = Context::from("ctx");
         let pdu_type = pdu.body.pdu_type();
@@ -102,7 +102,7 @@ fn a_context_is_written_only_where_the_rfc_has_it() {
 }
 
 #[test]
-fn a_pdu_that_cannot_be_written_leaves_the_buffer_as_it_was() {
+fn a_pdu_that_cannot_be_encoded_leaves_the_buffer_unchanged() {
     let register = |position| {
         let range = Some(Range { position, upper_bound: 1 });
         let body =
@@ -117,7 +117,7 @@ fn a_pdu_that_cannot_be_written_leaves_the_buffer_as_it_was() {
 }
 
 #[test]
-fn a_header_is_read_even_of_a_pdu_that_is_not() {
+fn the_header_of_an_invalid_pdu_can_be_parsed() {
     let header_of = FrameHeader::parse(&frame("63 10", "ffffffff")).unwrap();
     assert_eq!(header_of.pdu_type, PduType::Unknown(99));
     assert_eq!(header_of.header, header(ByteOrder::Big));
@@ -125,7 +125,7 @@ fn a_header_is_read_even_of_a_pdu_that_is_not() {
 }
 
 #[test]
-fn every_number_on_the_wire_keeps_its_meaning() {
+fn every_code_on_the_wire_survives_a_round_trip() {
     for code in 0..=u16::MAX {
         assert_eq!(ResponseError::from_code(code).code(), code);
     }
@@ -139,7 +139,7 @@ fn every_number_on_the_wire_keeps_its_meaning() {
 }
 
 #[test]
-fn the_longest_oid_is_written_and_read() {
+fn the_longest_oid_is_encoded_and_decoded() {
     let arcs = |len: usize, prefix: &[u32]| {
         let mut arcs = prefix.to_vec();
         arcs.resize(len, u32::MAX);

@@ -1,4 +1,4 @@
-//! The codec against the RFC, against itself, against hostile bytes, and against another implementation.
+//! Tests of the codec: against the RFC, against itself, against hostile input, and against other implementations.
 
 #![cfg(test)]
 

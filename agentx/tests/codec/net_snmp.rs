@@ -1,4 +1,4 @@
-//! Frames that net-snmp's snmpd 5.9.3 sent: what a subagent meets.
+//! Frames that net-snmp's snmpd 5.9.3 sent to subagents.
 
 use crate::samples::{octets, oid};
 use agentx::{Body, Context, Limits, Pdu, Response, ResponseError, Value, VarBind, decode};
@@ -12,7 +12,7 @@ fn varbind(name: &str, value: Value) -> VarBind {
 }
 
 #[test]
-fn its_responses_to_administration_repeat_the_request_as_varbinds() {
+fn responses_to_administrative_pdus_repeat_the_request_as_varbinds() {
     let cases = [
         (
             "Open with a null id, little-endian",
@@ -57,14 +57,14 @@ fn its_responses_to_administration_repeat_the_request_as_varbinds() {
 }
 
 #[test]
-fn its_responses_without_varbinds_are_read() {
+fn responses_without_varbinds_are_decoded() {
     let ping = read("01121000 00000005 00000000 00000003 00000008 | 00000006 00000000");
     let nothing = Response { sys_up_time: 6, error: ResponseError::NoError, index: 0, varbinds: Vec::new() };
     assert_eq!(ping.body, Body::Response(nothing));
 }
 
 #[test]
-fn its_set_has_the_context_in_the_first_step_alone() {
+fn only_the_first_step_of_a_set_has_the_context() {
     let test_set = read(
         "01081800 00000005 00000001 00000002 00000024 | 00000003 63747800
          00020000 04040000 00000001 0001869f 00000001 00000000 00000005",

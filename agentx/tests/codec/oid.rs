@@ -4,7 +4,7 @@ use crate::samples::oid;
 use agentx::{Oid, OidError};
 
 #[test]
-fn dotted_arcs_are_read_and_written() {
+fn dotted_arcs_are_parsed_and_displayed() {
     let cases =
         [("1", "1"), (".1.3", "1.3"), ("1.3.6.1.4.1.99999", "1.3.6.1.4.1.99999"), ("0.4294967295", "0.4294967295")];
     for (text, written) in cases {
@@ -14,7 +14,7 @@ fn dotted_arcs_are_read_and_written() {
 }
 
 #[test]
-fn what_is_no_arc_is_refused_by_its_position() {
+fn an_invalid_arc_is_reported_with_its_position() {
     let cases = [
         ("", 1, ""),
         (".", 1, ""),
@@ -34,7 +34,7 @@ fn what_is_no_arc_is_refused_by_its_position() {
 }
 
 #[test]
-fn no_oid_is_longer_than_128_arcs() {
+fn an_oid_has_at_most_128_arcs() {
     let too_long = Err(OidError::TooLong { len: 129 });
     let longest = Oid::new(vec![1; 128]).unwrap();
     assert_eq!(Oid::new(vec![1; 129]), too_long);
@@ -46,7 +46,7 @@ fn no_oid_is_longer_than_128_arcs() {
 }
 
 #[test]
-fn an_oid_takes_other_arcs_in_the_same_memory() {
+fn assigning_arcs_reuses_the_memory() {
     let mut assigned = oid("1.2.3");
     let memory = assigned.as_ptr();
     assigned.assign(&[4, 5]).unwrap();
@@ -55,7 +55,7 @@ fn an_oid_takes_other_arcs_in_the_same_memory() {
 }
 
 #[test]
-fn oids_are_ordered_as_a_walk_meets_them() {
+fn oids_are_ordered_like_a_walk() {
     let mut oids = ["1.10", "1.2.1", "2", "1.2", "1.4294967295", "1"].map(oid);
     oids.sort();
     assert_eq!(oids, ["1", "1.2", "1.2.1", "1.10", "1.4294967295", "2"].map(oid));

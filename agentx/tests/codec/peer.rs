@@ -1,13 +1,13 @@
-//! Agreement with the `agentx` crate, 0.1.1, in both directions.
+//! Agreement with the crate `agentx` 0.1.1, in both directions.
 //!
-//! It differs from the RFC, or cannot say what the RFC can, in these:
+//! The crate differs from the RFC, or does not support all of it:
 //! * octet strings are `String`: octets that are not UTF-8 do not decode (section 5.3 has any octets);
 //! * TimeTicks is signed, and IpAddress is a string of any length;
-//! * `res.error` has none of the SNMP errors 1 to 18 (section 6.2.16 has them): such Responses do not decode;
+//! * `res.error` does not include the SNMP errors 1 to 18 of section 6.2.16, so such Responses do not decode;
 //! * `res.sysUpTime` over 429,496,729 overflows while decoding;
-//! * a context is written even if its flag is not set, and the flag is the caller's to set;
-//! * OIDs may be longer than 128 sub-identifiers, the length of a frame is not checked, and what follows a PDU is ignored;
-//! * OIDs are never compressed, so its octets are other than ours and only what they mean can be compared.
+//! * a context is written even if its flag is not set, and the caller must set the flag;
+//! * OIDs can be longer than 128 sub-identifiers, the length of a frame is not checked, and octets after a PDU are ignored;
+//! * OIDs are never compressed, so the octets differ from ours and only their meaning can be compared.
 
 use crate::arbitrary::pdu;
 use agentx::{
@@ -59,7 +59,7 @@ fn peer_varbinds(varbinds: &[VarBind]) -> peer::VarBindList {
     peer::VarBindList(varbinds.iter().map(varbind).collect())
 }
 
-/// None for an error that the peer does not know.
+/// Returns the peer's error, or `None` if the peer does not have it.
 fn peer_error(error: ResponseError) -> Option<peer_pdu::ResError> {
     use peer_pdu::ResError as Peer;
     Some(match error {
@@ -98,7 +98,7 @@ fn bits(pairs: &[(bool, u8)]) -> u8 {
     pairs.iter().filter(|(set, _)| *set).map(|(_, bit)| 1 << bit).sum()
 }
 
-/// The header that the peer has for `pdu`; it counts its payload itself.
+/// Returns the peer's header for `pdu`. The peer computes the payload's length.
 fn peer_header(pdu: &Pdu) -> peer_pdu::Header {
     let mut header = peer_pdu::Header::new(peer_pdu::Type::from_byte(pdu.body.pdu_type().code()).unwrap());
     let (new, any) = match &pdu.body {
@@ -119,7 +119,7 @@ fn peer_header(pdu: &Pdu) -> peer_pdu::Header {
     header
 }
 
-/// Whether the peer can hold this PDU at all.
+/// Returns whether the peer can represent this PDU.
 fn peer_can(pdu: &Pdu) -> bool {
     match &pdu.body {
         Body::Close(reason) => peer_reason(*reason).is_some(),
@@ -128,8 +128,7 @@ fn peer_can(pdu: &Pdu) -> bool {
     }
 }
 
-/// Compares the PDU's type with the peer's: each reads what the other writes. `$peer` is the peer's PDU, its header yet
-/// to come.
+/// Compares a PDU with the peer's: each side decodes what the other encodes. `$peer` is the peer's PDU without its header.
 macro_rules! agree {
     ($pdu:expr, $type:ident, $peer:expr) => {{
         let mut peer = $peer;
@@ -158,7 +157,7 @@ fn assert_same<T: PartialEq + Debug>(read: &T, built: &T) {
     assert_eq!(read, built);
 }
 
-/// The peer's comparison of OIDs leaves `include` out.
+/// Returns the `include` fields, which the peer's comparison of OIDs ignores.
 fn includes(ranges: &peer::SearchRangeList) -> Vec<u8> {
     ranges.0.iter().map(|range| range.start.include).collect()
 }
@@ -169,7 +168,7 @@ fn upper_bound(range: Option<Range>) -> (u8, Option<u32>) {
 
 fn check(pdu: &Pdu) {
     let context = (!pdu.context.is_default()).then(|| peer::Context(peer_text(&pdu.context.0)));
-    /// The peer's PDU with its context, where it has one.
+    /// Sets the context of the peer's PDU, if there is one.
     macro_rules! agree_in_context {
         ($type:ident, $peer:expr) => {{
             let mut peer = $peer;
@@ -248,15 +247,15 @@ fn check(pdu: &Pdu) {
             peer.sys_uptime = Duration::from_millis(u64::from(response.sys_up_time) * 10);
             peer.res_error = peer_error(response.error).unwrap();
             peer.res_index = response.index;
-            // The peer reads an empty list even where it would write none.
+            // The peer decodes an empty list even if it encodes none.
             peer.vb = Some(peer_varbinds(&response.varbinds));
             agree!(pdu, Response, peer);
         }
     }
 }
 
-/// What the peer cannot hold is made into something that it can.
-fn as_the_peer_can(mut pdu: Pdu) -> Pdu {
+/// Replaces everything that the peer cannot represent.
+fn representable_by_the_peer(mut pdu: Pdu) -> Pdu {
     let varbinds = match &mut pdu.body {
         Body::TestSet(varbinds) | Body::Notify(varbinds) | Body::IndexDeallocate(varbinds) => varbinds,
         Body::IndexAllocate(index) => &mut index.varbinds,
@@ -278,7 +277,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn each_reads_what_the_other_writes(pdu in pdu().prop_map(as_the_peer_can).prop_filter("unknown to the peer", peer_can)) {
+    fn each_codec_decodes_what_the_other_encodes(pdu in pdu().prop_map(representable_by_the_peer).prop_filter("unknown to the peer", peer_can)) {
         check(&pdu);
     }
 }

@@ -1,4 +1,4 @@
-//! What is written is what is read.
+//! Decoding reverses encoding.
 
 use crate::arbitrary::pdu;
 use agentx::{FrameHeader, Limits, decode, encode};
@@ -6,14 +6,14 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn every_pdu_is_read_as_it_was_written(pdu in pdu()) {
+    fn every_pdu_survives_a_round_trip(pdu in pdu()) {
         let mut buf = Vec::new();
         encode(&pdu, &mut buf).unwrap();
         prop_assert_eq!(decode(&buf, &Limits::default()).unwrap(), pdu);
     }
 
     #[test]
-    fn every_payload_is_as_long_as_announced_and_a_multiple_of_four(pdu in pdu()) {
+    fn the_length_of_every_payload_matches_its_header_and_is_a_multiple_of_four(pdu in pdu()) {
         let mut buf = Vec::new();
         encode(&pdu, &mut buf).unwrap();
         let announced = FrameHeader::parse(&buf).unwrap().payload_len;

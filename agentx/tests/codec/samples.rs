@@ -1,4 +1,4 @@
-//! PDUs and their octets, derived by hand from the diagrams of RFC 2741 sections 5 and 6.
+//! PDUs with their octets, derived by hand from the diagrams of RFC 2741 sections 5 and 6.
 
 use agentx::{
     AddAgentCaps, Body, ByteOrder, CloseReason, Context, GetBulk, Header, IndexAllocate, Oid, Open, Pdu, Range,
@@ -11,7 +11,7 @@ pub(crate) struct Sample {
     pub(crate) octets: Vec<u8>,
 }
 
-/// Session 1, transaction 2, packet 3.
+/// Returns a header with session 1, transaction 2 and packet 3.
 pub(crate) const fn header(byte_order: ByteOrder) -> Header {
     Header { byte_order, session_id: 1, transaction_id: 2, packet_id: 3 }
 }
@@ -20,18 +20,18 @@ pub(crate) fn oid(text: &str) -> Oid {
     text.parse().unwrap()
 }
 
-/// Reads hexadecimal digits; spaces and `|` only guide the eye.
+/// Parses hexadecimal digits. Spaces and `|` are ignored.
 pub(crate) fn octets(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-/// A frame: version and so on up to the packet, `head` being the type and flags; then the payload, its length before it.
+/// Returns a frame with type and flags from `head`, and the payload with its length.
 pub(crate) fn frame(head: &str, payload: &str) -> Vec<u8> {
     frame_of(octets(head).try_into().unwrap(), &octets(payload))
 }
 
-/// The same frame, of octets.
+/// Returns a frame like [`frame`], from octets.
 pub(crate) fn frame_of(head: [u8; 2], payload: &[u8]) -> Vec<u8> {
     let big = head[1] & 0x10 != 0;
     let number = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
@@ -171,7 +171,7 @@ fn requests() -> Vec<Sample> {
                  02 00 00 00 00000002 00000003 | 04 00 00 00 00000001 00000003 00000006 00000001",
             ),
         ),
-        // The prefix is one octet: 0 and 256 do not fit in it.
+        // The prefix field is one octet that is not 0, so 0 and 256 cannot be prefixes.
         little(
             "get-next-no-prefix",
             Body::GetNext(vec![
