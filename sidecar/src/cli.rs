@@ -1,4 +1,4 @@
-//! The command line: what to run, and its flags.
+//! The command line: commands and flags.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -6,158 +6,159 @@ use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
 use crate::{
+    set::{OperatorEndpoint, OperatorUrl},
     source::{NamedPorts, Roots},
     subagent::{MasterUrl, TlsFiles},
-    write::{Operator, OperatorUrl},
 };
 
-/// Each flag's environment variable begins with this.
+/// The prefix of the flags' environment variables.
 const ENV_PREFIX: &str = "SNMP_SIDECAR";
 
-/// What was asked for.
+/// The command to run.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Serve, until told to end.
+    /// Serve until a signal arrives.
     Run(RunArgs),
-    /// Check documents.
+    /// Validate documents.
     Check(CheckArgs),
-    /// Scrape once, and print what an NMS would see.
+    /// Collect once and print the instances.
     Walk(WalkArgs),
 }
 
-/// Flags of the sidecar as it serves.
+/// Flags of the sidecar without a command.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Folder of the documents subtree.NAME.json, as `snmp-operator render --format mounted` writes it
+    /// Directory of the documents subtree.NAME.json, as written by `snmp-operator render --format mounted`
     #[arg(long, value_name = "DIR")]
-    pub config: PathBuf,
-    /// AgentX master to serve: unix:/PATH, tcp://HOST:PORT or tls://HOST:PORT; may be given several times
+    pub(crate) config: PathBuf,
+    /// AgentX master to connect to: unix:/PATH, tcp://HOST:PORT or tls://HOST:PORT; repeat the flag for several masters
     #[arg(long = "master", value_name = "URL", required = true, value_delimiter = ',')]
-    pub masters: Vec<MasterUrl>,
-    /// Certificates, in PEM, that a tls:// master's is to be signed by one of; ca.crt in the folder of documents if not given
+    pub(crate) masters: Vec<MasterUrl>,
+    /// PEM file of the CA certificates that tls:// masters are verified against; default: ca.crt in the directory of --config
     #[arg(long, value_name = "FILE")]
-    pub master_ca: Option<PathBuf>,
-    /// ServiceAccount token to show to tls:// masters; token in the folder of documents if not given
+    pub(crate) master_ca: Option<PathBuf>,
+    /// File of the ServiceAccount token for tls:// masters; default: token in the directory of --config
     #[arg(long, value_name = "FILE")]
-    pub master_token: Option<PathBuf>,
-    /// The operator's endpoint, https://HOST:PORT, by which SETs write ConfigMaps; it is reached with the files of the masters
+    pub(crate) master_token: Option<PathBuf>,
+    /// The operator's endpoint, https://HOST:PORT, through which SETs write ConfigMaps; uses the files of --master-ca and
+    /// --master-token
     #[arg(long, value_name = "URL")]
-    pub operator: Option<OperatorUrl>,
-    /// File of the pod's labels, as the downward API writes it; without it every document is served
+    pub(crate) operator: Option<OperatorUrl>,
+    /// File of the pod's labels, as written by the downward API; without it every document is served
     #[arg(long, value_name = "FILE")]
-    pub labels: Option<PathBuf>,
-    /// Folder to keep the numbers of Assigned indexes in, and what SETs are under way; without it the numbers begin anew
-    /// with each start, and a SET that a crash interrupts is not put back
+    pub(crate) labels: Option<PathBuf>,
+    /// State directory for the numbers of Assigned indexes and the journal of SETs; without it the numbers are assigned anew
+    /// at each start, and a SET that a crash interrupts is not undone
     #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9705")]
-    pub listen: SocketAddr,
-    /// Loopback address of the same, and of /status and /walk, which show the served data
+    pub(crate) listen: SocketAddr,
+    /// Loopback address of the same endpoints and of /status and /walk, which show the served data
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9706", value_parser = loopback)]
-    pub local_listen: SocketAddr,
-    /// The pod's name; the host's name if not given
+    pub(crate) local_listen: SocketAddr,
+    /// Name of the pod; default: the host name
     #[arg(long, value_name = "NAME")]
-    pub pod_name: Option<String>,
-    /// Container ports that documents call by name, as metrics=9100,api=8080
+    pub(crate) pod_name: Option<String>,
+    /// Container ports that documents refer to by name, for example metrics=9100,api=8080
     #[arg(long, value_name = "NAME=PORT,...", default_value = "")]
-    pub ports: NamedPorts,
-    /// Where `system` sources see the machine.
+    pub(crate) ports: NamedPorts,
+    /// Directories that `system` sources read.
     #[command(flatten)]
-    pub roots: RootArgs,
-    /// Flags about the log.
+    pub(crate) roots: RootArgs,
+    /// Flags of the log.
     #[command(flatten)]
-    pub log: LogArgs,
+    pub(crate) log: LogArgs,
 }
 
 impl RunArgs {
-    /// The files for masters that are reached by TLS.
+    /// Returns the files for tls:// masters.
     #[must_use]
-    pub fn tls_files(&self) -> TlsFiles {
+    pub(crate) fn tls_files(&self) -> TlsFiles {
         let file = |given: &Option<PathBuf>, name| given.clone().unwrap_or_else(|| self.config.join(name));
         TlsFiles { ca: file(&self.master_ca, "ca.crt"), token: file(&self.master_token, "token") }
     }
 
-    /// The operator's endpoint, and how to be let in: as by masters.
+    /// Returns the operator's endpoint with the files for its TLS connection, which are those for masters.
     #[must_use]
-    pub fn operator(&self) -> Option<Operator> {
+    pub(crate) fn operator(&self) -> Option<OperatorEndpoint> {
         let TlsFiles { ca, token } = self.tls_files();
-        Some(Operator { url: self.operator.clone()?, ca, token })
+        Some(OperatorEndpoint { url: self.operator.clone()?, ca, token })
     }
 }
 
 /// Flags of `check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// Folder of the documents subtree.NAME.json
+    /// Directory of the documents subtree.NAME.json
     #[arg(value_name = "DIR")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 /// Flags of `walk`.
 #[derive(Debug, Clone, Args)]
 pub struct WalkArgs {
-    /// Folder of the documents subtree.NAME.json
+    /// Directory of the documents subtree.NAME.json
     #[arg(value_name = "DIR")]
-    pub config: PathBuf,
-    /// Print this SNMP context alone; "" is the default context
+    pub(crate) config: PathBuf,
+    /// Print only this SNMP context; "" is the default context
     #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
-    /// File of the pod's labels, as the downward API writes it; without it every document is walked
+    pub(crate) context: Option<String>,
+    /// File of the pod's labels, as written by the downward API; without it every document is walked
     #[arg(long, value_name = "FILE")]
-    pub labels: Option<PathBuf>,
-    /// The pod's name; the host's name if not given
+    pub(crate) labels: Option<PathBuf>,
+    /// Name of the pod; default: the host name
     #[arg(long, value_name = "NAME")]
-    pub pod_name: Option<String>,
-    /// Container ports that documents call by name, as metrics=9100,api=8080
+    pub(crate) pod_name: Option<String>,
+    /// Container ports that documents refer to by name, for example metrics=9100,api=8080
     #[arg(long, value_name = "NAME=PORT,...", default_value = "")]
-    pub ports: NamedPorts,
-    /// Longest time for each scrape, in seconds, instead of the documents' own
+    pub(crate) ports: NamedPorts,
+    /// Timeout of each source in seconds, instead of the timeouts in the documents
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub timeout: Option<Duration>,
-    /// Where `system` sources see the machine.
+    pub(crate) timeout: Option<Duration>,
+    /// Directories that `system` sources read.
     #[command(flatten)]
-    pub roots: RootArgs,
+    pub(crate) roots: RootArgs,
 }
 
-/// Flags about where `system` sources see the machine: other places where the host's are mounted into the container.
+/// Flags for `system` sources. They name the directories where the host's file systems are mounted in the container.
 #[derive(Debug, Clone, Args)]
 pub struct RootArgs {
-    /// Folder to read in place of /proc, for system sources
+    /// Directory that system sources read instead of /proc
     #[arg(long, value_name = "DIR", default_value = "/proc")]
-    pub procfs: PathBuf,
-    /// Folder to read in place of /sys, for system sources
+    pub(crate) procfs: PathBuf,
+    /// Directory that system sources read instead of /sys
     #[arg(long, value_name = "DIR", default_value = "/sys")]
-    pub sysfs: PathBuf,
-    /// Folder where the file systems are mounted that system sources tell of
+    pub(crate) sysfs: PathBuf,
+    /// Directory where the file systems that system sources report are mounted
     #[arg(long, value_name = "DIR", default_value = "/")]
-    pub rootfs: PathBuf,
+    pub(crate) rootfs: PathBuf,
 }
 
 impl RootArgs {
-    /// The same, as sources have them.
+    /// Returns the directories for sources.
     #[must_use]
-    pub fn roots(&self) -> Roots {
+    pub(crate) fn roots(&self) -> Roots {
         Roots { proc: self.procfs.clone(), sys: self.sysfs.clone(), root: self.rootfs.clone() }
     }
 }
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
-    /// Check documents, strictly, and print everything that is wrong with them
+    /// Validate documents strictly and print all errors
     ///
-    /// Each fault is printed with its file and field. The exit status is 1 if there is any.
+    /// Each error is printed with its file and field. The exit status is 1 if there are errors.
     Check(CheckArgs),
-    /// Scrape every source once and print each OID, type and value, as snmpwalk -On -Oe would
+    /// Collect from every source once and print each OID, type and value in the format of snmpwalk -On -Oe
     ///
-    /// Each context that is not the default one stands below a line `# context "NAME"`. Rates need two scrapes, and so are
-    /// missing here. Sources that fail are named on standard error, and the exit status is 1.
+    /// A line `# context "NAME"` precedes each context other than the default one. Rates are missing because they need two
+    /// collections. Errors of sources are printed to standard error, and the exit status is 1.
     Walk(WalkArgs),
 }
 
-/// The whole command line.
+/// Returns the definition of the command line.
 #[must_use]
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let command = RunArgs::augment_args(Command::new("snmp-sidecar"))
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serve an application's metrics as SNMP objects: an AgentX subagent (RFC 2741)")
@@ -168,10 +169,10 @@ pub fn command() -> Command {
     Subcommands::augment_subcommands(command).mut_subcommand("walk", |walk| daemon::with_env_vars(walk, ENV_PREFIX))
 }
 
-/// Reads the command line `args`, the program's name first.
+/// Parses the command line `args`, which begins with the program's name.
 ///
 /// # Errors
-/// clap's, which knows how to print itself; it is also the answer to `--help` and `--version`.
+/// Returns an error if the arguments are invalid, and also for `--help` and `--version`. `clap::Error::exit` prints it.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Invocation, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     if matches.subcommand().is_none() {
@@ -199,18 +200,18 @@ mod tests {
 
     use super::*;
 
-    fn of(line: &str) -> Result<Invocation, clap::Error> {
+    fn parse_line(line: &str) -> Result<Invocation, clap::Error> {
         parse(std::iter::once("snmp-sidecar").chain(line.split_whitespace()))
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_definition_is_valid() {
         command().debug_assert();
     }
 
     #[test]
-    fn without_a_subcommand_it_serves() {
-        let Ok(Invocation::Run(args)) = of("--config /c --master unix:/m --master tcp://h:705,tcp://i") else {
+    fn no_subcommand_means_run() {
+        let Ok(Invocation::Run(args)) = parse_line("--config /c --master unix:/m --master tcp://h:705,tcp://i") else {
             panic!()
         };
         assert_eq!(args.config, PathBuf::from("/c"));
@@ -220,9 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn the_files_for_tls_lie_in_the_folder_of_documents_unless_others_are_given() {
+    fn tls_files_default_to_the_directory_of_documents() {
         let files = |line: &str| {
-            let Ok(Invocation::Run(args)) = of(line) else { panic!("{line}") };
+            let Ok(Invocation::Run(args)) = parse_line(line) else { panic!("{line}") };
             args.tls_files()
         };
         let default = TlsFiles { ca: "/c/ca.crt".into(), token: "/c/token".into() };
@@ -232,10 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn subcommands_need_none_of_the_flags_of_serving() {
-        let Ok(Invocation::Check(args)) = of("check /c") else { panic!() };
+    fn subcommands_do_not_need_the_flags_of_run() {
+        let Ok(Invocation::Check(args)) = parse_line("check /c") else { panic!() };
         assert_eq!(args.config, PathBuf::from("/c"));
-        let Ok(Invocation::Walk(args)) = of("walk /c --context= --timeout 2.5 --ports metrics=9100") else { panic!() };
+        let Ok(Invocation::Walk(args)) = parse_line("walk /c --context= --timeout 2.5 --ports metrics=9100") else {
+            panic!()
+        };
         assert_eq!(args.context.as_deref(), Some(""));
         assert_eq!(args.timeout, Some(Duration::from_millis(2500)));
     }
@@ -252,8 +255,8 @@ mod tests {
     #[case("--config /c check /c", "check")]
     #[case("walk /c --timeout 0", "not a positive number")]
     #[case("walk", "DIR")]
-    fn what_is_wrong_is_named(#[case] line: &str, #[case] named: &str) {
-        let error = of(line).unwrap_err().to_string();
+    fn error_names_the_invalid_argument(#[case] line: &str, #[case] named: &str) {
+        let error = parse_line(line).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
 

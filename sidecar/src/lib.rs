@@ -1,30 +1,23 @@
-//! snmp-sidecar: an AgentX subagent in the application's pod.
+//! The sidecar: an AgentX subagent in the application's pod.
 //!
-//! [`source`]s yield [`sample`]s; [`mapping`] turns them into [`mib_view`] snapshots; [`session`] answers the
-//! master from those.
+//! [`source`]s yield [`sample`]s. `mapping` turns samples into the instances of a `view`. `subagent` answers the
+//! master from views, and `set` writes what the master sets.
 
-pub mod admin;
-pub mod app;
 pub mod cli;
-pub mod commands;
-pub mod config;
-mod defect;
-pub mod exports;
-pub mod gates;
-pub mod give_way;
-pub mod labels;
-pub mod mapping;
-pub mod metrics;
-pub mod mib_view;
-pub mod pipeline;
-pub mod pod;
+mod commands;
+mod config;
+mod mapping;
+mod observability;
+pub mod run;
 pub mod sample;
-pub mod session;
-pub mod snapshot;
+mod set;
 pub mod source;
-pub mod state;
-pub mod status;
-pub mod subagent;
-pub mod subtrees;
-pub mod walk;
-pub mod write;
+mod state;
+mod subagent;
+mod subtree;
+mod task;
+mod view;
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use subagent::session::fuzz::fuzz as fuzz_session;

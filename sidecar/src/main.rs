@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use sidecar::{app, cli};
+use sidecar::{cli, run};
 
 fn main() -> ExitCode {
     let invocation = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    app::start(invocation).unwrap_or_else(|error| {
+    run::start(invocation).unwrap_or_else(|error| {
         eprintln!("snmp-sidecar: {error:#}");
         ExitCode::FAILURE
     })

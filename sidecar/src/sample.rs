@@ -1,27 +1,30 @@
-//! Samples: a name, labels and a number. Everything that a source yields, and all that mapping knows.
+//! Samples: a name, labels and a number.
+//!
+//! Every source yields samples, and they are the only input of `mapping`.
 
-/// The label of samples that are texts rather than numbers: it holds the text. Prometheus keeps such names to itself.
-pub const TEXT: &str = "__text__";
+/// The label that holds the text of a sample whose value is a text. Prometheus reserves label names that begin with
+/// `__`.
+pub(crate) const TEXT: &str = "__text__";
 
-/// A sample's number. Integer literals stay exact to 64 bits.
+/// The value of a sample. Integer literals of up to 64 bits are exact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
-    /// An integer that fits in 64 bits with sign.
+    /// An integer that fits in `i64`.
     Signed(i64),
-    /// An integer beyond `i64::MAX`.
+    /// An integer above `i64::MAX`.
     Unsigned(u64),
-    /// Everything else, infinities and NaN included.
+    /// Any other number, including the infinities and NaN.
     Float(f64),
 }
 
 impl Number {
-    /// The number that `text` is, as decimal notation has it; 1 and 0 for `true` and `false`.
+    /// Parses a number in decimal notation. `true` is 1 and `false` is 0.
     #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "true" => return Some(Self::Signed(1)),
             "false" => return Some(Self::Signed(0)),
-            // Words as inf, which Rust reads too, are none of ours.
+            // Rust also parses words such as `inf`; these are texts here.
             _ if !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) => {
                 return None;
             }
@@ -33,7 +36,7 @@ impl Number {
         signed().or_else(unsigned).or_else(float)
     }
 
-    /// The exact integer, where the number was written as one.
+    /// Returns the integer, if the number was written as one.
     #[must_use]
     pub fn as_integer(self) -> Option<i128> {
         match self {
@@ -43,7 +46,7 @@ impl Number {
         }
     }
 
-    /// The nearest double.
+    /// Returns the nearest double.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn as_f64(self) -> f64 {
@@ -55,20 +58,20 @@ impl Number {
     }
 }
 
-/// The samples of one scrape, in the order of the page, in a few allocations whatever their count.
+/// The samples of one collection, in the order of their source, in a few allocations.
 ///
-/// A sample costs 16 bytes, its labels' texts and a byte more for each (two from 64 bytes on). Its name, and those of
-/// its labels, are stored once for a run of samples that have the same.
+/// A sample takes 16 bytes, and each of its label values takes its length plus one byte (two bytes from 64 bytes on).
+/// The name and the label names are stored once for a run of samples that share them.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     text: String,
     families: Vec<Family>,
-    /// Those of the families.
+    /// The label names of all families.
     label_names: Vec<Span>,
     records: Vec<Record>,
 }
 
-/// What neighbours have in common.
+/// The name and label names that neighbouring samples share.
 #[derive(Debug, Clone, Copy)]
 struct Family {
     name: Span,
@@ -77,43 +80,44 @@ struct Family {
 
 #[derive(Debug, Clone, Copy)]
 struct Record {
-    /// The number of its family, and of which variant the value is.
+    /// The family ID in the upper 30 bits, and the variant of the value in the lower two.
     family: u32,
-    /// Where in the text the labels' texts begin: see [`append_counted`].
+    /// Offset of the label values in the text. See [`append_counted`] for their encoding.
     label_texts: u32,
     bits: u64,
 }
 
-/// In a list of families, those that take turns on a page, as the samples of a histogram do: so many are looked at.
-const TURNS: usize = 4;
+/// How many of the latest families are searched for an equal one. Families can alternate, for example the `_bucket`,
+/// `_count` and `_sum` samples of histograms.
+const RECENT_FAMILIES: usize = 4;
 
-/// A part of the text. In one word, so that it is copied in one go.
+/// A range of the text: start and end, packed into one word so that a copy is one instruction.
 #[derive(Debug, Clone, Copy)]
 struct Span(u64);
 
-/// A list of label names that samples have.
+/// A range of [`Samples::label_names`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct LabelNames {
     start: u32,
     count: u32,
 }
 
-/// The number of a family.
+/// The position of a family in its [`Samples`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FamilyNumber(u32);
+pub(crate) struct FamilyId(u32);
 
-/// Where the texts of a sample's labels begin, which were appended before the sample.
+/// The offset of label values that were appended before their sample.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AppendedTexts(u32);
 
 /// One sample, borrowed from its [`Samples`].
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
-    /// Its name, as `http_requests_total`.
+    /// The metric name, for example `http_requests_total`.
     pub name: &'a str,
-    /// Its labels, sorted by name.
+    /// The labels, sorted by name.
     pub labels: Labels<'a>,
-    /// Its value.
+    /// The value.
     pub value: Number,
 }
 
@@ -122,14 +126,14 @@ pub struct Sample<'a> {
 pub struct Labels<'a> {
     text: &'a str,
     names: &'a [Span],
-    /// Begins with the labels' texts.
+    /// The part of the text that begins with the label values.
     texts: &'a str,
 }
 
-/// The samples no longer fit: more than 4 GiB of text, or more than 2³⁰ names.
+/// The samples exceed what [`Samples`] can address: 4 GiB of text or 2³⁰ families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the samples take more than 4 GiB")]
-pub struct TooLarge;
+pub struct CapacityError;
 
 impl Span {
     fn of(self, text: &str) -> &str {
@@ -143,7 +147,7 @@ impl Record {
     const UNSIGNED: u32 = 1;
     const FLOAT: u32 = 2;
 
-    fn new(FamilyNumber(family): FamilyNumber, label_texts: u32, value: Number) -> Self {
+    fn new(FamilyId(family): FamilyId, label_texts: u32, value: Number) -> Self {
         let (variant, bits) = match value {
             Number::Signed(v) => (Self::SIGNED, v.cast_unsigned()),
             Number::Unsigned(v) => (Self::UNSIGNED, v),
@@ -152,8 +156,8 @@ impl Record {
         Self { family: family << 2 | variant, label_texts, bits }
     }
 
-    fn family(&self) -> FamilyNumber {
-        FamilyNumber(self.family >> 2)
+    fn family(&self) -> FamilyId {
+        FamilyId(self.family >> 2)
     }
 
     fn value(&self) -> Number {
@@ -166,7 +170,7 @@ impl Record {
 }
 
 impl Samples {
-    /// No samples.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -175,13 +179,13 @@ impl Samples {
     /// Appends a sample. The labels need not be sorted; their names must differ.
     ///
     /// # Errors
-    /// [`TooLarge`], and the sample is not added.
+    /// Returns an error, and does not add the sample, if the samples become too large.
     pub fn push<'l>(
         &mut self,
         name: &str,
         labels: impl IntoIterator<Item = (&'l str, &'l str)>,
         value: Number,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<(), CapacityError> {
         let mut labels: Vec<_> = labels.into_iter().collect();
         labels.sort_unstable_by_key(|(name, _)| *name);
         let family = self.add_family(name, labels.iter().map(|(name, _)| *name))?;
@@ -190,33 +194,34 @@ impl Samples {
         Ok(())
     }
 
-    /// Appends a sample that is a text: its label [`TEXT`] holds it, and its value is the number that it is, or NaN.
+    /// Appends a sample whose value is a text. The label [`TEXT`] holds the text. The number is the text parsed as a
+    /// number, or NaN.
     ///
     /// # Errors
-    /// [`TooLarge`]; nothing is appended then.
-    pub fn push_text<'l>(
+    /// Returns an error, and does not add the sample, if the samples become too large.
+    pub(crate) fn push_text<'l>(
         &mut self,
         name: &str,
         labels: impl IntoIterator<Item = (&'l str, &'l str)>,
         text: &'l str,
-    ) -> Result<(), TooLarge> {
-        let value = Number::read(text).unwrap_or(Number::Float(f64::NAN));
+    ) -> Result<(), CapacityError> {
+        let value = Number::parse(text).unwrap_or(Number::Float(f64::NAN));
         self.push(name, labels.into_iter().chain([(TEXT, text)]), value)
     }
 
-    /// Adds a family for [`push_appended`](Self::push_appended), with its labels' names in their order, unless it was
-    /// added lately.
+    /// Returns the family with this name and these sorted label names, for [`push_appended`](Self::push_appended). Adds
+    /// it if none of the latest families is equal.
     pub(crate) fn add_family<'l>(
         &mut self,
         name: &str,
         label_names: impl Iterator<Item = &'l str> + Clone,
-    ) -> Result<FamilyNumber, TooLarge> {
-        let recent = self.families.len().saturating_sub(TURNS);
+    ) -> Result<FamilyId, CapacityError> {
+        let recent = self.families.len().saturating_sub(RECENT_FAMILIES);
         let families = || (recent..).zip(self.families.iter().skip(recent));
         let same_labels = |family: &Family| self.label_names(family).eq(label_names.clone());
         let same = |family: &Family| family.name.of(&self.text) == name && same_labels(family);
         if let Some((index, _)) = families().find(|(_, family)| same(family)) {
-            return Ok(FamilyNumber(number(index)?));
+            return Ok(FamilyId(number(index)?));
         }
         let alike = families().find(|(_, family)| same_labels(family)).map(|(_, family)| family.label_names);
         let label_names = match alike {
@@ -226,11 +231,11 @@ impl Samples {
         let index = number(self.families.len())?;
         let name = self.append(name)?;
         self.families.push(Family { name, label_names });
-        // It shares its word with the value's variant.
-        if index > u32::MAX >> 2 { Err(TooLarge) } else { Ok(FamilyNumber(index)) }
+        // The ID shares its word with the variant of the value.
+        if index > u32::MAX >> 2 { Err(CapacityError) } else { Ok(FamilyId(index)) }
     }
 
-    fn add_label_names<'l>(&mut self, names: impl Iterator<Item = &'l str>) -> Result<LabelNames, TooLarge> {
+    fn add_label_names<'l>(&mut self, names: impl Iterator<Item = &'l str>) -> Result<LabelNames, CapacityError> {
         let start = self.label_names.len();
         for name in names {
             let name = self.append(name)?;
@@ -239,25 +244,31 @@ impl Samples {
         Ok(LabelNames { start: number(start)?, count: number(self.label_names.len() - start)? })
     }
 
-    /// Appends texts for [`push_appended`](Self::push_appended): those of a sample's labels, in the order of their names.
-    pub(crate) fn append_texts<'l>(&mut self, texts: impl Iterator<Item = &'l str>) -> Result<AppendedTexts, TooLarge> {
+    /// Appends the label values of the next sample, in the order of the label names, for
+    /// [`push_appended`](Self::push_appended).
+    pub(crate) fn append_texts<'l>(
+        &mut self,
+        texts: impl Iterator<Item = &'l str>,
+    ) -> Result<AppendedTexts, CapacityError> {
         let start = number(self.text.len())?;
         texts.for_each(|text| append_counted(&mut self.text, text));
         Ok(AppendedTexts(start))
     }
 
-    /// The texts that were appended last, in one piece: the same for the same texts, and for no others.
+    /// Returns the encoded label values that were appended last. Equal values have equal encodings, and different
+    /// values have different ones.
     pub(crate) fn appended(&self, AppendedTexts(start): AppendedTexts) -> &str {
         self.text.get(start as usize..).unwrap_or_default()
     }
 
-    /// Removes the texts that were appended last.
+    /// Removes the label values that were appended last.
     pub(crate) fn remove_appended(&mut self, AppendedTexts(start): AppendedTexts) {
         self.text.truncate(start as usize);
     }
 
-    /// Whether the sample at `index` has this family's name and label names, and the texts appended last.
-    pub(crate) fn is_like(&self, index: u32, family: FamilyNumber, texts: AppendedTexts) -> bool {
+    /// Returns whether the sample at `index` has the name and label names of this family, and the label values that
+    /// were appended last.
+    pub(crate) fn is_like(&self, index: u32, family: FamilyId, texts: AppendedTexts) -> bool {
         let Some(record) = self.records.get(index as usize) else { return false };
         let same_names = || match (self.family(record.family()), self.family(family)) {
             (Some(a), Some(b)) => {
@@ -269,23 +280,23 @@ impl Samples {
         (record.family() == family || same_names()) && theirs.as_bytes().starts_with(self.appended(texts).as_bytes())
     }
 
-    /// Appends a sample of this family, whose labels' texts were appended last.
-    pub(crate) fn push_appended(&mut self, family: FamilyNumber, AppendedTexts(start): AppendedTexts, value: Number) {
+    /// Appends a sample of this family with the label values that were appended last.
+    pub(crate) fn push_appended(&mut self, family: FamilyId, AppendedTexts(start): AppendedTexts, value: Number) {
         self.records.push(Record::new(family, start, value));
     }
 
-    /// The name of a family.
-    pub(crate) fn family_name(&self, number: FamilyNumber) -> &str {
+    /// Returns the name of a family.
+    pub(crate) fn family_name(&self, number: FamilyId) -> &str {
         self.family(number).map_or("", |family| family.name.of(&self.text))
     }
 
-    fn append(&mut self, text: &str) -> Result<Span, TooLarge> {
+    fn append(&mut self, text: &str) -> Result<Span, CapacityError> {
         let (start, end) = (number(self.text.len())?, number(self.text.len() + text.len())?);
         self.text.push_str(text);
         Ok(Span(u64::from(start) << 32 | u64::from(end)))
     }
 
-    fn family(&self, FamilyNumber(number): FamilyNumber) -> Option<&Family> {
+    fn family(&self, FamilyId(number): FamilyId) -> Option<&Family> {
         self.families.get(number as usize)
     }
 
@@ -298,12 +309,12 @@ impl Samples {
         self.label_names.get(start as usize..start as usize + count as usize).unwrap_or_default()
     }
 
-    /// The samples, in the order in which they came.
+    /// Returns the samples in the order in which they were added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample<'_>> {
         self.records.iter().map(|record| self.sample(record))
     }
 
-    /// The sample at `index`, counted from 0 in the order in which they came.
+    /// Returns the sample at `index`, counted from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Sample<'_>> {
         self.records.get(index).map(|record| self.sample(record))
@@ -319,13 +330,13 @@ impl Samples {
         Sample { name: family.map_or("", |family| family.name.of(&self.text)), labels, value: record.value() }
     }
 
-    /// How many samples there are.
+    /// Returns the number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -333,7 +344,7 @@ impl Samples {
 }
 
 impl<'a> Sample<'a> {
-    /// The text of a sample that is one, which may be empty.
+    /// Returns the text, possibly empty, if the value of the sample is a text.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         self.labels.find(TEXT)
@@ -341,7 +352,7 @@ impl<'a> Sample<'a> {
 }
 
 impl<'a> Labels<'a> {
-    /// The text of the label `name`. An absent label and an empty one are the same, as in Prometheus: `None`.
+    /// Returns the value of the label `name`. As in Prometheus, an empty label is the same as an absent one: `None`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.find(name).filter(|text| !text.is_empty())
@@ -352,13 +363,13 @@ impl<'a> Labels<'a> {
         self.texts().nth(found)
     }
 
-    /// Names and texts, sorted by name.
+    /// Returns the names and values, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
         let (text, mut texts) = (self.text, self.texts());
         self.names.iter().map(move |name| (name.of(text), texts.next().unwrap_or_default()))
     }
 
-    /// The labels' texts, and whatever is behind them.
+    /// Returns the label values, followed by whatever comes after them in the text.
     fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let mut rest = self.texts;
         std::iter::from_fn(move || {
@@ -369,12 +380,12 @@ impl<'a> Labels<'a> {
     }
 }
 
-fn number(n: usize) -> Result<u32, TooLarge> {
-    u32::try_from(n).map_err(|_| TooLarge)
+fn number(n: usize) -> Result<u32, CapacityError> {
+    u32::try_from(n).map_err(|_| CapacityError)
 }
 
-/// Appends `part` behind its length, which is written in characters of six bits each, the lowest first; all but the
-/// last have a seventh bit set.
+/// Appends the length of `part`, then `part`. The length is written in characters of six bits each, the lowest bits
+/// first. All characters but the last have the seventh bit set.
 fn append_counted(text: &mut String, part: &str) {
     let mut length = part.len();
     while length >= 64 {
@@ -385,18 +396,18 @@ fn append_counted(text: &mut String, part: &str) {
     text.push_str(part);
 }
 
-#[allow(clippy::cast_possible_truncation)] // To these bits it is meant to be cut.
+#[allow(clippy::cast_possible_truncation, reason = "only the lowest bits are wanted")]
 fn six_bits(number: usize) -> u8 {
     number as u8 % 64
 }
 
-/// The first part of a text that [`append_counted`] wrote, and what is behind it.
+/// Splits a text that [`append_counted`] wrote into its first part and the rest.
 fn split_counted(text: &str) -> Option<(&str, &str)> {
     let mut length = 0;
-    for (place, byte) in text.bytes().enumerate().take(6) {
-        length |= usize::from(byte % 64) << (6 * place);
+    for (position, byte) in text.bytes().enumerate().take(6) {
+        length |= usize::from(byte % 64) << (6 * position);
         if byte < 64 {
-            return text.get(place + 1..)?.split_at_checked(length);
+            return text.get(position + 1..)?.split_at_checked(length);
         }
     }
     None
@@ -407,7 +418,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_come_back_as_they_were_pushed_with_their_labels_sorted() {
+    fn samples_are_returned_in_order_with_sorted_labels() {
         let mut samples = Samples::new();
         samples.push("up", [], Number::Signed(1)).unwrap();
         samples.push("http", [("path", "/"), ("code", "200")], Number::Float(0.5)).unwrap();
@@ -424,13 +435,13 @@ mod tests {
         let last = samples.get(2).unwrap();
         assert!(samples.get(3).is_none());
         assert_eq!(last.labels.get("path"), Some("/x"));
-        assert_eq!(last.labels.get("code"), None, "an empty label is an absent one");
+        assert_eq!(last.labels.get("code"), None, "an empty label counts as absent");
         assert_eq!(last.labels.get("nope"), None);
     }
 
     #[test]
-    fn texts_are_numbers_where_they_read_as_such() {
-        let read = |text| Number::read(text);
+    fn texts_that_are_decimal_numbers_are_parsed() {
+        let read = |text| Number::parse(text);
         assert_eq!(read("42"), Some(Number::Signed(42)));
         assert_eq!(read("-9223372036854775808"), Some(Number::Signed(i64::MIN)));
         assert_eq!(read("18446744073709551615"), Some(Number::Unsigned(u64::MAX)));
@@ -450,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_any_length_come_back() {
+    fn label_values_of_any_length_are_returned() {
         let texts: Vec<_> = [0, 1, 63, 64, 4095, 4096, 300_000, 5].map(|length| "é".repeat(length)).into();
         let mut samples = Samples::new();
         let names: Vec<_> = (0..texts.len()).map(|label| format!("l{label}")).collect();

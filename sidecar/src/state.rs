@@ -1,7 +1,7 @@
-//! What outlives a restart of the container: one file per subtree in the state folder.
+//! The state directory: state that survives a restart of the container, in one file per subtree and one for SETs.
 //!
-//! A file is replaced whole or not at all. A disk that is full, slow or read-only costs a restart its memory, and
-//! nothing else: the sidecar goes on, counts and says it.
+//! Files are replaced atomically. If the disk is full, slow or read-only, the state is lost at the next restart and SETs are
+//! refused; otherwise the sidecar keeps working, and counts and logs the failures.
 
 use std::{
     fs,
@@ -19,34 +19,34 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::{
     SubtreeName,
-    folder::{ReadError, read_file},
+    directory::{ReadError, read_file},
 };
 
-/// The version of the files' form.
+/// The version of the file format.
 const VERSION: u32 = 1;
-/// Longest file read back, in bytes.
-const FILE_SIZE: u64 = 64 << 20;
-/// Longest wait for a file to be on the disk.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest file that is read, in bytes.
+const MAX_FILE_SIZE: u64 = 64 << 20;
+/// The timeout for writing a file to the disk.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A state folder, or none. Clones share it.
+/// The state directory, if there is one. Clones share it.
 #[derive(Debug, Clone)]
-pub struct StateFolder(Arc<Inner>);
+pub(crate) struct StateDirectory(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    folder: Option<PathBuf>,
-    /// Held while a file is written: one at a time, however slow the disk.
+    path: Option<PathBuf>,
+    /// Held while a file is written, so that only one is written at a time even if the disk is slow.
     writing: Arc<tokio::sync::Mutex<()>>,
     failures: AtomicU64,
-    /// Why the last file was not written, if it was not.
+    /// Why the last write failed, if it did.
     error: Mutex<Option<String>>,
 }
 
-/// Why state was not kept.
+/// Why state was not saved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StateError {
-    /// The system's reason.
+pub(crate) enum StateError {
+    /// The operating system's error.
     #[error("{path}: {reason}")]
     Io {
         /// The file.
@@ -54,36 +54,36 @@ pub enum StateError {
         /// The reason.
         reason: String,
     },
-    /// It could not be put in JSON.
+    /// The state could not be serialized.
     #[error("{0}")]
-    Form(String),
-    /// The disk takes too long.
-    #[error("the disk takes longer than {PATIENCE:?}")]
+    Serialize(String),
+    /// The write timed out.
+    #[error("timed out after {WRITE_TIMEOUT:?}")]
     Slow,
 }
 
-/// A file's contents.
+/// The contents of a file.
 #[derive(Serialize, Deserialize)]
 struct Saved<T> {
     version: u32,
     state: T,
 }
 
-impl StateFolder {
-    /// State in `folder`; without one nothing is kept, which is no error.
+impl StateDirectory {
+    /// Uses the directory at `path`. Without a path nothing is saved, which is not an error.
     #[must_use]
-    pub fn new(folder: Option<PathBuf>) -> Self {
+    pub(crate) fn new(path: Option<PathBuf>) -> Self {
         let (writing, failures, error) = (Arc::default(), AtomicU64::new(0), Mutex::default());
-        Self(Arc::new(Inner { folder, writing, failures, error }))
+        Self(Arc::new(Inner { path, writing, failures, error }))
     }
 
-    /// What was saved of `subtree`, or else the default. A file that cannot be understood is set aside.
-    pub fn load<T: DeserializeOwned + Default>(&self, subtree: &SubtreeName) -> T {
+    /// Loads the state of `subtree`, or the default if there is none. A file that cannot be read is renamed to `.corrupt`.
+    pub(crate) fn load<T: DeserializeOwned + Default>(&self, subtree: &SubtreeName) -> T {
         self.load_from(self.path(subtree))
     }
 
-    /// What was saved of SETs that were under way.
-    pub fn load_writes<T: DeserializeOwned + Default>(&self) -> T {
+    /// Loads the journal of SETs.
+    pub(crate) fn load_writes<T: DeserializeOwned + Default>(&self) -> T {
         self.load_from(self.writes_path())
     }
 
@@ -93,92 +93,95 @@ impl StateFolder {
             return T::default();
         }
         read(&path).unwrap_or_else(|reason| {
-            let aside = path.with_extension("corrupt");
-            tracing::error!(file = %path.display(), %reason, set_aside_as = %aside.display(),
-                "saved state cannot be read, and is begun anew");
-            self.failed();
-            if let Err(error) = fs::rename(&path, &aside) {
-                tracing::error!(file = %path.display(), %error, "saved state cannot be set aside");
+            let renamed = path.with_extension("corrupt");
+            tracing::error!(file = %path.display(), %reason, renamed_to = %renamed.display(),
+                "cannot read saved state; starting without it");
+            self.count_failure();
+            if let Err(error) = fs::rename(&path, &renamed) {
+                tracing::error!(file = %path.display(), %error, "failed to rename the unreadable file");
             }
             T::default()
         })
     }
 
-    /// Saves `state` of `subtree`, and waits until it is on the disk, but not for ever. Whether it is.
-    pub async fn save<T: Serialize>(&self, subtree: &SubtreeName, state: &T) -> bool {
+    /// Saves the state of `subtree`. Returns `true` once it is on the disk, and `false` after an error or a timeout.
+    pub(crate) async fn save<T: Serialize>(&self, subtree: &SubtreeName, state: &T) -> bool {
         self.save_at(self.path(subtree), state).await
     }
 
-    /// Saves what SETs are under way, as [`Self::save`] does.
-    pub async fn save_writes<T: Serialize>(&self, state: &T) -> bool {
+    /// Saves the journal of SETs, as [`Self::save`] does.
+    pub(crate) async fn save_writes<T: Serialize>(&self, state: &T) -> bool {
         self.save_at(self.writes_path(), state).await
     }
 
     async fn save_at<T: Serialize>(&self, path: Option<PathBuf>, state: &T) -> bool {
         let Some(path) = path else { return true };
-        let result = tokio::time::timeout(PATIENCE, self.write(path, state)).await.unwrap_or(Err(StateError::Slow));
-        self.note(result.err())
+        let result =
+            tokio::time::timeout(WRITE_TIMEOUT, self.write(path, state)).await.unwrap_or(Err(StateError::Slow));
+        self.record_result(result.err())
     }
 
-    /// How often state could not be kept or read.
+    /// Returns how often state could not be saved or read.
     #[must_use]
-    pub fn failures(&self) -> u64 {
+    pub(crate) fn failures(&self) -> u64 {
         self.0.failures.load(Ordering::Relaxed)
     }
 
-    /// Why the last file was not written, if it was not.
+    /// Returns why the last write failed, if it did.
     #[must_use]
-    pub fn error(&self) -> Option<String> {
+    pub(crate) fn error(&self) -> Option<String> {
         self.0.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn write<T: Serialize>(&self, path: PathBuf, state: &T) -> Result<(), StateError> {
         let contents = serde_json::to_vec(&Saved { version: VERSION, state });
-        let contents = contents.map_err(|error| StateError::Form(error.to_string()))?;
-        // The lock goes along: a write that hangs is not given up, only not waited for, and holds up the next.
+        let contents = contents.map_err(|error| StateError::Serialize(error.to_string()))?;
+        // The blocking task keeps the lock: after a timeout a hanging write continues, and delays the next one.
         let lock = Arc::clone(&self.0.writing).lock_owned().await;
         let written = tokio::task::spawn_blocking(move || {
             let _lock = lock;
             replace(&path, &contents).map_err(|error| StateError::Io { path, reason: error.to_string() })
         });
-        written.await.unwrap_or_else(|error| Err(StateError::Form(error.to_string())))
+        written.await.unwrap_or_else(|error| Err(StateError::Serialize(error.to_string())))
     }
 
-    /// Logs a failure when it is another than the last, and its end.
-    fn note(&self, error: Option<StateError>) -> bool {
+    /// Records the result of a write. Logs an error if it differs from the last one, and the first success after it. Returns
+    /// whether the write succeeded.
+    fn record_result(&self, error: Option<StateError>) -> bool {
         let saved = error.is_none();
         if !saved {
-            self.failed();
+            self.count_failure();
         }
         let error = error.map(|error| error.to_string());
         let mut last = self.0.error.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != error {
             if let Some(error) = &error {
-                tracing::error!(%error, "state cannot be saved: a restart would number rows anew, and SETs are refused");
+                tracing::error!(%error, "failed to save state; SETs are refused, and a restart would assign new row numbers");
             } else {
-                tracing::info!("state can be saved again");
+                tracing::info!("saving state works again");
             }
             *last = error;
         }
         saved
     }
 
-    fn failed(&self) {
+    fn count_failure(&self) {
         self.0.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// No namespace has a dot in its name.
+    /// Returns the path of the journal. It cannot collide with the directory of a namespace, because names of namespaces
+    /// contain no dot.
     fn writes_path(&self) -> Option<PathBuf> {
-        Some(self.0.folder.as_ref()?.join("writes.json"))
+        Some(self.0.path.as_ref()?.join("writes.json"))
     }
 
     fn path(&self, subtree: &SubtreeName) -> Option<PathBuf> {
         let file = format!("{}.json", file_name(&subtree.name));
-        Some(self.0.folder.as_ref()?.join(file_name(&subtree.namespace)).join(file))
+        Some(self.0.path.as_ref()?.join(file_name(&subtree.namespace)).join(file))
     }
 }
 
-/// A name as part of a path: what Kubernetes would not allow in it is escaped.
+/// Returns a name as part of a path. Characters that Kubernetes does not allow in names are escaped.
 fn file_name(name: &str) -> String {
     let plain = |i: usize, b: u8| b.is_ascii_alphanumeric() || b == b'-' || (b == b'.' && i > 0);
     let octets = name.bytes().enumerate();
@@ -186,22 +189,22 @@ fn file_name(name: &str) -> String {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let contents = read_file(path, FILE_SIZE).map_err(|error: ReadError| error.to_string())?;
+    let contents = read_file(path, MAX_FILE_SIZE).map_err(|error: ReadError| error.to_string())?;
     let saved: Saved<T> = serde_json::from_slice(&contents).map_err(|error| error.to_string())?;
-    if saved.version == VERSION { Ok(saved.state) } else { Err(format!("version {} is not known", saved.version)) }
+    if saved.version == VERSION { Ok(saved.state) } else { Err(format!("unknown version {}", saved.version)) }
 }
 
-/// Puts `contents` in the place of the file at `path`, so that a crash at any moment leaves the old or the new.
+/// Replaces the contents of a file so that a crash at any moment leaves either the old or the new contents.
 fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::create_dir_all(folder)?;
-    let new = folder.join(".new");
-    // Values of SETs are no one else's business.
+    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(directory)?;
+    let new = directory.join(".new");
+    // Only the owner may read the values of SETs.
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(contents)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    fs::File::open(folder)?.sync_all()
+    fs::File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -223,12 +226,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn state_comes_back_after_a_restart() {
+    async fn state_is_loaded_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let state = StateFolder::new(Some(dir.path().join("state")));
+        let state = StateDirectory::new(Some(dir.path().join("state")));
         assert_eq!(state.load::<Numbers>(&subtree()), Numbers::new());
         assert!(state.save(&subtree(), &numbers()).await);
-        let state = StateFolder::new(Some(dir.path().join("state")));
+        let state = StateDirectory::new(Some(dir.path().join("state")));
         assert_eq!(state.load::<Numbers>(&subtree()), numbers());
         assert_eq!((state.failures(), state.error()), (0, None));
         let left: Vec<_> =
@@ -237,8 +240,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_folder_nothing_is_kept_and_nothing_is_wrong() {
-        let state = StateFolder::new(None);
+    async fn no_directory_means_that_nothing_is_saved() {
+        let state = StateDirectory::new(None);
         assert!(state.save(&subtree(), &numbers()).await);
         assert_eq!(state.load::<Numbers>(&subtree()), Numbers::new());
         assert_eq!(state.failures(), 0);
@@ -249,12 +252,12 @@ mod tests {
     #[case::empty("")]
     #[case::of_a_later_version(r#"{"version": 2, "state": {"eth0": 1}}"#)]
     #[case::of_another_shape(r#"{"version": 1, "state": [1]}"#)]
-    fn a_file_that_cannot_be_understood_is_set_aside(#[case] contents: &str) {
+    fn unreadable_file_is_renamed(#[case] contents: &str) {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("acme");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("shop.web.json"), contents).unwrap();
-        let state = StateFolder::new(Some(dir.path().to_owned()));
+        let state = StateDirectory::new(Some(dir.path().to_owned()));
         assert_eq!(state.load::<Numbers>(&subtree()), Numbers::new());
         assert_eq!(fs::read_to_string(folder.join("shop.web.corrupt")).unwrap(), contents);
         assert!(!folder.join("shop.web.json").exists());
@@ -262,12 +265,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_cannot_be_written_is_counted_and_said_until_it_can() {
+    async fn failed_write_is_counted_and_reported_until_one_succeeds() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("state");
-        // A file where the folder should be: what fails even for root.
+        // A file where the directory should be. Writing fails then even for root.
         fs::write(&folder, "").unwrap();
-        let state = StateFolder::new(Some(folder.clone()));
+        let state = StateDirectory::new(Some(folder.clone()));
         assert!(!state.save(&subtree(), &numbers()).await);
         assert!(!state.save(&subtree(), &numbers()).await);
         assert_eq!(state.failures(), 2);
@@ -278,9 +281,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_disk_that_hangs_is_not_waited_for() {
+    async fn hanging_write_times_out() {
         let dir = tempfile::tempdir().unwrap();
-        let state = StateFolder::new(Some(dir.path().to_owned()));
+        let state = StateDirectory::new(Some(dir.path().to_owned()));
         let hanging = state.0.writing.lock().await;
         assert!(!state.save(&subtree(), &numbers()).await);
         assert_eq!(state.error(), Some(StateError::Slow.to_string()));
@@ -294,7 +297,7 @@ mod tests {
     #[case("a/../../b", "a%2f..%2f..%2fb")]
     #[case("%2e", "%252e")]
     #[case("é", "%c3%a9")]
-    fn a_name_cannot_leave_the_folder(#[case] name: &str, #[case] escaped: &str) {
+    fn name_cannot_leave_the_directory(#[case] name: &str, #[case] escaped: &str) {
         assert_eq!(file_name(name), escaped);
     }
 }

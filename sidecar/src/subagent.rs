@@ -1,12 +1,14 @@
-//! Drives AgentX sessions over sockets: one with every address that a master has.
+//! The AgentX subagent: opens one session with every address of a master.
 //!
-//! [`crate::session`] decides everything; here are connections, names, waits and the clock.
+//! [`session`] contains the protocol without I/O. The other modules provide connections, name lookups, delays and the clock.
 
 mod backoff;
+pub(crate) mod jitter;
 mod link;
 mod relay;
 mod renewal;
 mod resolve;
+pub(crate) mod session;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -33,99 +35,96 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use backoff::Backoff;
-pub use resolve::{Resolve, SystemResolver};
-pub use status::{MasterStatus, RegistrationState, RegistrationStatus, SessionState, SessionStatus};
-pub use tls::TlsFiles;
-pub use url::{MasterUrl, MasterUrlError};
+pub(crate) use resolve::{Resolve, SystemResolver};
+#[cfg(test)]
+pub(crate) use status::RegistrationStatus;
+pub(crate) use status::{MasterStatus, RegistrationState, SessionState, SessionStatus};
+pub(crate) use tls::TlsFiles;
+pub(crate) use url::MasterUrl;
 
-use crate::{
-    defect::resume_panic,
-    session::{Exports, Jitter},
-    write::Desk,
-};
+use crate::{set::SetCoordinator, subagent::jitter::Jitter, task::resume_panic, view::exports::Exports};
 use link::{Address, Link};
 use tls::TlsMaster;
 
-/// How often the thread shows that it runs.
-const BEAT: Duration = Duration::from_millis(500);
-/// How long sessions may take to close: a process that is told to end does so within a second.
-const CLOSE: Duration = Duration::from_millis(950);
+/// The interval of heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// The timeout for closing all sessions. The process exits within 1 s of a signal.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(950);
 
-/// Serves exports to one master: a session with every address of it.
+/// A subagent that serves exports to one master, in one session per address of the master.
 ///
-/// Belongs on a current-thread runtime of its own, so that an answer does not wait for other work and does not change
-/// threads; several may share one.
+/// Run it on a current-thread runtime without other work, so that no response waits for that work or moves between threads.
+/// Several subagents may share the runtime.
 #[derive(Debug)]
-pub struct Subagent {
+pub(crate) struct Subagent {
     url: MasterUrl,
     files: TlsFiles,
     exports: watch::Receiver<Exports>,
-    desk: Desk,
+    sets: SetCoordinator,
     description: Arc<str>,
     status: MasterStatus,
     heartbeat: Heartbeat,
 }
 
-/// The running links, by address.
+/// The running links to the addresses of a master.
 struct Links {
     tasks: JoinSet<()>,
-    /// Dropping a sender ends the link.
+    /// Dropping a sender stops the link.
     running: BTreeMap<Address, watch::Sender<()>>,
     exports: watch::Receiver<Exports>,
-    desk: Desk,
+    sets: SetCoordinator,
     description: Arc<str>,
     status: MasterStatus,
     jitter: Jitter,
-    /// How to reach the addresses by TLS, if that is so.
+    /// How to connect over TLS; `None` for plain connections.
     tls: Option<Arc<TlsMaster>>,
 }
 
 impl Subagent {
-    /// Serves what `exports` holds, at any time, to the master at `url`; `description` is what the master shows. The
-    /// files are for a master that is reached by TLS; SETs go to the desk.
+    /// Creates a subagent that serves `exports` to the master at `url`. The master shows `description`. `files` are used with
+    /// TLS only. `sets` carries out SETs.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         url: MasterUrl,
         files: TlsFiles,
         exports: watch::Receiver<Exports>,
-        desk: Desk,
+        sets: SetCoordinator,
         description: &str,
     ) -> Self {
         let status = MasterStatus::new(url.to_string());
-        Self { url, files, exports, desk, description: description.into(), status, heartbeat: Heartbeat::new() }
+        Self { url, files, exports, sets, description: description.into(), status, heartbeat: Heartbeat::new() }
     }
 
-    /// What the sessions are doing.
+    /// Returns the status of the sessions.
     #[must_use]
-    pub fn status(&self) -> MasterStatus {
+    pub(crate) fn status(&self) -> MasterStatus {
         self.status.clone()
     }
 
-    /// Whether the thread that [`Subagent::run`] is on still runs.
+    /// Returns the heartbeat of the thread that runs [`Subagent::run`].
     #[must_use]
-    pub fn heartbeat(&self) -> Heartbeat {
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
         self.heartbeat.clone()
     }
 
-    /// Serves until `stop`; then every session is closed, within a second.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    /// Serves until `stop` completes, and then closes every session within 1 s.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
         self.run_with(SystemResolver::new(Jitter::new(seed())), stop).await;
     }
 
-    /// As [`Subagent::run`], with another way to find the addresses of hosts.
-    pub async fn run_with(self, resolver: impl Resolve, stop: impl Future<Output = ()>) {
-        let Self { url, files, exports, desk, description, status, heartbeat } = self;
+    /// Serves like [`Subagent::run`], with the given resolver.
+    pub(crate) async fn run_with(self, resolver: impl Resolve, stop: impl Future<Output = ()>) {
+        let Self { url, files, exports, sets, description, status, heartbeat } = self;
         let tls = match &url {
             MasterUrl::Tls { host, port } => Some(Arc::new(TlsMaster::new(host.clone(), *port, files))),
             MasterUrl::Unix(_) | MasterUrl::Tcp { .. } => None,
         };
         let jitter = Jitter::new(seed());
         let (found, mut addresses) = watch::channel(BTreeSet::new());
-        let mut find = pin!(find_addresses(url, resolver, status.clone(), found));
+        let mut lookups = pin!(watch_addresses(url, resolver, status.clone(), found));
         let mut links =
-            Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, desk, description, status, jitter, tls };
-        let mut beats = interval(BEAT);
+            Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, sets, description, status, jitter, tls };
+        let mut beats = interval(HEARTBEAT_INTERVAL);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = pin!(stop);
         loop {
@@ -133,8 +132,8 @@ impl Subagent {
                 biased;
                 () = &mut stop => break,
                 _ = beats.tick() => heartbeat.beat(),
-                () = &mut find => {}
-                Ok(()) = addresses.changed() => links.serve(&addresses.borrow_and_update()),
+                () = &mut lookups => {}
+                Ok(()) = addresses.changed() => links.set_addresses(&addresses.borrow_and_update()),
                 Some(ended) = links.tasks.join_next() => resume_panic(ended),
             }
         }
@@ -142,13 +141,13 @@ impl Subagent {
     }
 }
 
-/// The keys of a hasher are random: all that is needed is that no two sidecars wait in step.
+/// Returns a random seed, taken from the keys of a hasher. It is only needed to desynchronize sidecars.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// Looks for the master's addresses again and again, for ever.
-async fn find_addresses(
+/// Looks up the master's addresses repeatedly. Never returns.
+async fn watch_addresses(
     url: MasterUrl,
     mut resolver: impl Resolve,
     status: MasterStatus,
@@ -176,9 +175,9 @@ async fn find_addresses(
                     changed
                 });
             }
-            // Name servers fail, too: what is known is kept until they say that it is otherwise.
+            // Name servers may fail. The known addresses are kept until a lookup succeeds.
             Err(error) => {
-                warn!(host, "cannot find the master's addresses: {error}");
+                warn!(host, "failed to look up the master's addresses; keeping the known ones: {error}");
                 status.set_resolve_error(Some(error));
             }
         }
@@ -186,8 +185,8 @@ async fn find_addresses(
 }
 
 impl Links {
-    /// Serves at exactly these addresses from now on.
-    fn serve(&mut self, addresses: &BTreeSet<Address>) {
+    /// Starts and stops links so that exactly these addresses are served.
+    fn set_addresses(&mut self, addresses: &BTreeSet<Address>) {
         self.running.retain(|address, _| {
             let stays = addresses.contains(address);
             if !stays {
@@ -202,7 +201,7 @@ impl Links {
                     address: address.clone(),
                     description: Arc::clone(&self.description),
                     exports: self.exports.clone(),
-                    desk: self.desk.clone(),
+                    sets: self.sets.clone(),
                     stop: stopped,
                     master: self.status.clone(),
                     status: self.status.add(address.to_string()),
@@ -216,7 +215,7 @@ impl Links {
         }
     }
 
-    /// Closes all sessions; what has not ended in time is cut off.
+    /// Closes all sessions. Sessions that do not end in time are aborted.
     async fn close(mut self) {
         self.running.clear();
         let all = async {
@@ -224,6 +223,6 @@ impl Links {
                 resume_panic(ended);
             }
         };
-        _ = timeout(CLOSE, all).await;
+        _ = timeout(CLOSE_TIMEOUT, all).await;
     }
 }

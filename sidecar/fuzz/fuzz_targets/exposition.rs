@@ -1,5 +1,5 @@
-//! Any bytes, as a page of either format.
+//! Feeds random octets to the parser of both exposition formats.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| sidecar::source::prometheus::fuzz(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sidecar::source::exposition::fuzz(input));

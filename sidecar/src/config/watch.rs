@@ -1,23 +1,23 @@
-//! The configuration as it stands, polled: the folder of documents and the file of labels.
+//! Polling of the configuration: the directory of documents and the file of labels.
 
 use std::{path::PathBuf, time::SystemTime};
 
 use super::{
-    Config, Selection,
-    folder::{Folder, ReadError, read_file},
+    directory::{ConfigDirectory, ReadError, read_file},
+    documents::{DocumentSet, Selection},
+    labels::{self, Labels, LabelsError},
 };
-use crate::labels::{self, Labels, LabelsError};
 
-/// Longest file of labels read, in bytes.
+/// The longest file of labels that is read, in bytes.
 const LABELS_SIZE: u64 = 1 << 20;
 
-/// The folder of documents and the file of labels, and what they last said.
+/// A watcher of the directory of documents and the file of labels.
 #[derive(Debug)]
-pub struct Watch {
-    folder: Folder,
-    folder_error: Option<String>,
+pub(crate) struct Watch {
+    directory: ConfigDirectory,
+    directory_error: Option<String>,
     loaded: bool,
-    config: Config,
+    documents: DocumentSet,
     labels: Option<LabelsFile>,
     selection: Option<Selection>,
 }
@@ -25,13 +25,13 @@ pub struct Watch {
 #[derive(Debug)]
 struct LabelsFile {
     path: PathBuf,
-    good: Option<Labels>,
-    error: Option<LabelsFault>,
+    valid: Option<Labels>,
+    error: Option<LabelsFileError>,
 }
 
-/// Why there are no labels, or only old ones.
+/// Why the file of labels cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum LabelsFault {
+enum LabelsFileError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("the file of labels is not UTF-8")]
@@ -41,63 +41,63 @@ enum LabelsFault {
 }
 
 impl Watch {
-    /// Watches the documents in `folder`. Those are served that select a pod with the labels in the file `labels`;
-    /// all where no file is given.
+    /// Watches the documents in `directory`. The selection contains those that select a pod with the labels in the file
+    /// `labels`; all of them if there is no such file.
     #[must_use]
-    pub fn new(folder: PathBuf, labels: Option<PathBuf>) -> Self {
+    pub(crate) fn new(directory: PathBuf, labels: Option<PathBuf>) -> Self {
         Self {
-            folder: Folder::new(folder),
-            folder_error: None,
+            directory: ConfigDirectory::new(directory),
+            directory_error: None,
             loaded: false,
-            config: Config::default(),
-            labels: labels.map(|path| LabelsFile { path, good: None, error: None }),
+            documents: DocumentSet::default(),
+            labels: labels.map(|path| LabelsFile { path, valid: None, error: None }),
             selection: None,
         }
     }
 
-    /// Looks for changes. The answer is what is served from now on, if that is something else than before; the first
-    /// answer comes once folder and labels could both be read.
-    pub fn poll(&mut self, now: SystemTime) -> Option<&Selection> {
+    /// Polls for changes. Returns the selection if it has changed. The first selection is returned once both the directory and
+    /// the labels have been read.
+    pub(crate) fn poll(&mut self, now: SystemTime) -> Option<&Selection> {
         let labels_changed = self.labels.as_mut().is_some_and(LabelsFile::poll);
-        let folder_changed = self.poll_folder(now);
-        let ready = self.loaded && self.labels.as_ref().is_none_or(|labels| labels.good.is_some());
-        if !ready || !(labels_changed || folder_changed) {
+        let directory_changed = self.poll_directory(now);
+        let ready = self.loaded && self.labels.as_ref().is_none_or(|labels| labels.valid.is_some());
+        if !ready || !(labels_changed || directory_changed) {
             return None;
         }
-        let selection = self.config.select(self.labels.as_ref().and_then(|labels| labels.good.as_ref()));
+        let selection = self.documents.select(self.labels.as_ref().and_then(|labels| labels.valid.as_ref()));
         if self.selection.as_ref() == Some(&selection) {
             return None;
         }
         Some(self.selection.insert(selection))
     }
 
-    /// The pod's labels as they were last read; none where no file of them is given.
+    /// Returns the pod's labels as last read; no labels if there is no file of labels.
     #[must_use]
-    pub fn labels(&self) -> &Labels {
+    pub(crate) fn labels(&self) -> &Labels {
         static NONE: Labels = Labels::new();
-        self.labels.as_ref().and_then(|labels| labels.good.as_ref()).unwrap_or(&NONE)
+        self.labels.as_ref().and_then(|labels| labels.valid.as_ref()).unwrap_or(&NONE)
     }
 
-    /// Why folder or labels cannot be read, as people should see it.
-    pub fn errors(&self) -> impl Iterator<Item = String> {
+    /// Returns why the directory or the labels cannot be read, as messages.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = String> {
         let labels = self.labels.as_ref().and_then(|labels| {
             let error = labels.error.as_ref()?;
             Some(format!("{}: {error}", labels.path.display()))
         });
-        self.folder_error.clone().into_iter().chain(labels)
+        self.directory_error.clone().into_iter().chain(labels)
     }
 
-    fn poll_folder(&mut self, now: SystemTime) -> bool {
-        match self.folder.poll(now) {
+    fn poll_directory(&mut self, now: SystemTime) -> bool {
+        match self.directory.poll(now) {
             Ok(change) => {
-                self.folder_error = None;
+                self.directory_error = None;
                 let Some(change) = change else { return false };
-                self.config.update(change);
+                self.documents.update(change);
                 self.loaded = true;
                 true
             }
             Err(error) => {
-                self.folder_error = Some(format!("the configuration folder cannot be read: {error}"));
+                self.directory_error = Some(format!("cannot read the configuration directory: {error}"));
                 false
             }
         }
@@ -105,13 +105,13 @@ impl Watch {
 }
 
 impl LabelsFile {
-    /// Reads the labels, and keeps the old ones when that fails. Whether they are others than before.
+    /// Reads the labels, and keeps the previous ones if that fails. Returns whether they have changed.
     fn poll(&mut self) -> bool {
         match self.read() {
             Ok(labels) => {
                 self.error = None;
-                let changed = self.good.as_ref() != Some(&labels);
-                self.good = Some(labels);
+                let changed = self.valid.as_ref() != Some(&labels);
+                self.valid = Some(labels);
                 changed
             }
             Err(error) => {
@@ -121,8 +121,8 @@ impl LabelsFile {
         }
     }
 
-    fn read(&self) -> Result<Labels, LabelsFault> {
-        let text = String::from_utf8(read_file(&self.path, LABELS_SIZE)?).map_err(|_| LabelsFault::Utf8)?;
+    fn read(&self) -> Result<Labels, LabelsFileError> {
+        let text = String::from_utf8(read_file(&self.path, LABELS_SIZE)?).map_err(|_| LabelsFileError::Utf8)?;
         Ok(labels::parse(&text)?)
     }
 }
@@ -142,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_change_change_what_is_served_and_bad_ones_change_nothing() {
+    fn changed_labels_change_the_selection_and_invalid_ones_do_not() {
         let dir = tempfile::tempdir().unwrap();
         let labels = dir.path().join("labels");
         fs::write(dir.path().join("subtree.a.json"), DOCUMENT).unwrap();
         let mut watch = Watch::new(dir.path().to_owned(), Some(labels.clone()));
-        assert!(watch.poll(later()).is_none(), "without labels nothing can be chosen");
+        assert!(watch.poll(later()).is_none(), "no selection without labels");
         assert_eq!(watch.errors().count(), 1);
 
         fs::write(&labels, "app=\"cart\"\n").unwrap();
@@ -159,11 +159,11 @@ mod tests {
         fs::write(&labels, "app=checkout\n").unwrap();
         assert!(watch.poll(later()).is_none());
         let error = watch.errors().next().unwrap();
-        assert!(error.ends_with("labels: line 1: the value does not stand in one pair of double quotes"), "{error}");
+        assert!(error.ends_with("labels: line 1: the value is not enclosed in a pair of double quotes"), "{error}");
     }
 
     #[test]
-    fn a_folder_that_goes_away_leaves_everything_in_force() {
+    fn removed_directory_keeps_the_selection() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("config");
         fs::create_dir(&folder).unwrap();
@@ -172,10 +172,10 @@ mod tests {
         assert_eq!(watch.poll(later()).unwrap().documents.len(), 1);
         fs::rename(&folder, dir.path().join("gone")).unwrap();
         assert!(watch.poll(later()).is_none());
-        assert!(watch.errors().next().unwrap().starts_with("the configuration folder cannot be read"));
+        assert!(watch.errors().next().unwrap().starts_with("cannot read the configuration directory"));
     }
 
-    /// What the kubelet does when anything in a volume is another: all files anew in another folder, and one rename.
+    /// Writes a version of a volume as the kubelet does: all files in a new directory, and a rename.
     fn swap(volume: &std::path::Path, version: &str, files: &[(&str, &str)]) {
         let data = volume.join(version);
         fs::create_dir(&data).unwrap();
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_that_also_holds_a_token_and_authorities_changes_nothing_when_those_do() {
+    fn changes_of_other_files_in_the_volume_are_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let volume = |version: &str, token: &str, documents: &[(&str, &str)]| {
             let others =
                 [("labels", "app=\"checkout\"\n"), ("ca.crt", token), ("token", token), ("acme.password", token)];
             swap(dir.path(), version, &[&others, documents].concat());
         };
-        // The ConfigMap is optional: before there is one the volume is there, and has no documents.
+        // The ConfigMap is optional. Without it the volume contains no documents.
         volume("..1", "one", &[]);
         let mut watch = Watch::new(dir.path().to_owned(), Some(dir.path().join("labels")));
         assert_eq!(watch.poll(SystemTime::now()).unwrap().documents.len(), 0);
@@ -204,7 +204,7 @@ mod tests {
         assert!(watch.poll(SystemTime::now()).is_none());
 
         volume("..3", "two", &[("subtree.a.json", DOCUMENT)]);
-        assert_eq!(watch.poll(SystemTime::now()).unwrap().documents.len(), 1, "served with the next look");
+        assert_eq!(watch.poll(SystemTime::now()).unwrap().documents.len(), 1, "selected with the next poll");
         for (version, token) in [("..4", "three"), ("..5", "four")] {
             volume(version, token, &[("subtree.a.json", DOCUMENT)]);
             assert!(watch.poll(SystemTime::now()).is_none());

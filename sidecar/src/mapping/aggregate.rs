@@ -1,10 +1,10 @@
-//! Several numbers become one.
+//! Aggregation of several numbers into one.
 
 use sidecar_config::Aggregate;
 
 use super::number::Num;
 
-/// The numbers of one instance so far. Exact as long as all are integers, their average too.
+/// The running aggregate of the numbers of one instance. Sums and averages of integers are exact.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Total {
     num: Num,
@@ -18,7 +18,7 @@ impl Default for Total {
 }
 
 impl Total {
-    /// Adds a number. As in Prometheus, NaN makes a sum or an average NaN, and Min and Max pass it by unless all are.
+    /// Adds a number. As in Prometheus, NaN makes Sum and Avg NaN. Min and Max ignore NaN unless all numbers are NaN.
     pub(super) fn add(&mut self, how: Aggregate, num: Num) {
         self.num = match how {
             _ if self.count == 0 => num,
@@ -30,12 +30,12 @@ impl Total {
         self.count = self.count.saturating_add(1);
     }
 
-    /// Whether nothing was added.
+    /// Returns whether no number was added.
     pub(super) fn is_empty(self) -> bool {
         self.count == 0
     }
 
-    /// The result, of one number or more.
+    /// Returns the aggregate, or `None` if no number was added.
     pub(super) fn result(self, how: Aggregate) -> Option<Num> {
         let count = i128::from(self.count);
         (count > 0).then(|| match how {
@@ -67,10 +67,10 @@ mod tests {
     #[case::avg(Aggregate::Avg, &[1.0, 2.0, 6.0], Num::Int(3))]
     #[case::avg_with_a_fraction(Aggregate::Avg, &[1.0, 2.0], Num::Int(3).divide(2))]
     #[case::count(Aggregate::Count, &[9.0, f64::NAN, 9.0], Num::Int(3))]
-    #[case::min_passes_nan_by(Aggregate::Min, &[f64::NAN, 2.0, f64::NAN, 1.0], Num::Int(1))]
-    #[case::max_passes_nan_by(Aggregate::Max, &[f64::NAN, 1.0, f64::NAN, 2.0], Num::Int(2))]
+    #[case::min_ignores_nan(Aggregate::Min, &[f64::NAN, 2.0, f64::NAN, 1.0], Num::Int(1))]
+    #[case::max_ignores_nan(Aggregate::Max, &[f64::NAN, 1.0, f64::NAN, 2.0], Num::Int(2))]
     #[case::max_of_infinity(Aggregate::Max, &[1.0, f64::INFINITY], Num::Float(f64::INFINITY))]
-    fn numbers_are_joined(#[case] how: Aggregate, #[case] numbers: &[f64], #[case] expected: Num) {
+    fn numbers_are_aggregated(#[case] how: Aggregate, #[case] numbers: &[f64], #[case] expected: Num) {
         assert_eq!(result(how, numbers), Some(expected));
     }
 
@@ -83,12 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_joins_to_nothing_also_for_a_count() {
+    fn a_count_of_no_numbers_is_missing() {
         assert_eq!(result(Aggregate::Count, &[]), None);
     }
 
     #[test]
-    fn integers_of_64_bits_add_up_exactly() {
+    fn sums_of_64_bit_integers_are_exact() {
         let mut total = Total::default();
         for _ in 0..3 {
             total.add(Aggregate::Sum, Num::Int(u64::MAX.into()));

@@ -1,15 +1,15 @@
-//! The values of one object, a cell per row, in as few bytes as its syntax allows.
+//! The values of one object, one cell per row, stored compactly for its syntax.
 
 use agentx::{Value, ValueRef};
 use sidecar_config::Syntax;
 
-use super::{rows::Renumbering, syntax};
+use super::{retention::Renumbering, syntax};
 
-/// One value per row, and whether the latest scrape had it.
+/// One value per row, and the result of the latest scrape for the row.
 #[derive(Debug)]
 pub(super) struct Cells {
     syntax: Syntax,
-    states: Vec<State>,
+    entries: Vec<Cell>,
     values: Values,
 }
 
@@ -17,31 +17,31 @@ pub(super) struct Cells {
 enum Values {
     /// The bits of an Integer32, Unsigned32, Gauge32, TimeTicks, TruthValue or IpAddress.
     Words(Vec<u32>),
-    /// Counters before they wrap.
+    /// The totals of counters before they wrap.
     Counts(Vec<i128>),
-    /// Anything else.
+    /// Values of all other syntaxes.
     Owned(Vec<Value>),
 }
 
-/// What the latest scrape had for a row.
+/// The result of the latest scrape for a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Now {
+pub(super) enum CellState {
     /// No sample.
     #[default]
     Absent,
-    /// A sample that makes no value yet: the row is there, and onMissing applies.
+    /// A sample that does not make a value yet: the row exists, and `onMissing` applies.
     Missing,
-    /// A sample that the syntax cannot show.
+    /// A sample that the syntax cannot represent.
     Withheld,
     /// A value.
     Value,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct State {
-    now: Now,
-    /// Whether there was ever a value.
-    ever: bool,
+struct Cell {
+    state: CellState,
+    /// Whether the row ever had a value.
+    has_value: bool,
 }
 
 impl Cells {
@@ -51,33 +51,33 @@ impl Cells {
             Syntax::OctetString | Syntax::DisplayString | Syntax::ObjectIdentifier => Values::Owned(Vec::new()),
             _ => Values::Words(Vec::new()),
         };
-        Self { syntax, states: Vec::new(), values }
+        Self { syntax, entries: Vec::new(), values }
     }
 
-    /// Begins a scrape: no row has a sample so far.
+    /// Begins a scrape: no row has a sample.
     pub(super) fn begin(&mut self) {
-        for state in &mut self.states {
-            state.now = Now::Absent;
+        for cell in &mut self.entries {
+            cell.state = CellState::Absent;
         }
     }
 
-    /// What the latest scrape had for the row.
-    pub(super) fn now(&self, row: u32) -> Now {
-        self.states.get(row as usize).map_or(Now::Absent, |state| state.now)
+    /// Returns the result of the latest scrape for the row.
+    pub(super) fn state(&self, row: u32) -> CellState {
+        self.entries.get(row as usize).map_or(CellState::Absent, |cell| cell.state)
     }
 
-    /// Notes what this scrape has for the row, short of a value.
-    pub(super) fn mark(&mut self, row: u32, now: Now) {
+    /// Sets the result of this scrape for a row without a value.
+    pub(super) fn set_state(&mut self, row: u32, state: CellState) {
         self.grow(row);
-        if let Some(state) = self.states.get_mut(row as usize) {
-            state.now = now;
+        if let Some(cell) = self.entries.get_mut(row as usize) {
+            cell.state = state;
         }
     }
 
     fn grow(&mut self, row: u32) {
         let rows = row as usize + 1;
-        if self.states.len() < rows {
-            self.states.resize(rows, State::default());
+        if self.entries.len() < rows {
+            self.entries.resize(rows, Cell::default());
             match &mut self.values {
                 Values::Words(words) => words.resize(rows, 0),
                 Values::Counts(counts) => counts.resize(rows, 0),
@@ -86,16 +86,16 @@ impl Cells {
         }
     }
 
-    fn note(&mut self, row: u32) {
+    fn mark_value(&mut self, row: u32) {
         self.grow(row);
-        if let Some(state) = self.states.get_mut(row as usize) {
-            *state = State { now: Now::Value, ever: true };
+        if let Some(cell) = self.entries.get_mut(row as usize) {
+            *cell = Cell { state: CellState::Value, has_value: true };
         }
     }
 
-    /// Sets the row's value, one of this object's syntax.
+    /// Sets the value of the row. It must have the syntax of this object.
     pub(super) fn set(&mut self, row: u32, value: Value) {
-        self.note(row);
+        self.mark_value(row);
         let row = row as usize;
         match (&mut self.values, value) {
             (Values::Words(words), value) => put(words, row, word(&value)),
@@ -106,25 +106,25 @@ impl Cells {
         }
     }
 
-    /// Sets a counter before it wraps.
+    /// Sets the total of a counter before it wraps.
     pub(super) fn set_count(&mut self, row: u32, count: i128) {
-        self.note(row);
+        self.mark_value(row);
         if let Values::Counts(counts) = &mut self.values {
             put(counts, row as usize, count);
         }
     }
 
-    /// The last count that a counter's row had, before it wraps.
+    /// Returns the last total of a counter's row, before it wraps.
     pub(super) fn last_count(&self, row: u32) -> Option<i128> {
         let Values::Counts(counts) = &self.values else { return None };
-        self.states.get(row as usize).filter(|state| state.ever)?;
+        self.entries.get(row as usize).filter(|cell| cell.has_value)?;
         counts.get(row as usize).copied()
     }
 
-    /// The last value that the row had, whenever that was.
+    /// Returns the last value of the row, from whichever scrape.
     pub(super) fn last(&self, row: u32) -> Option<ValueRef<'_>> {
         let row = row as usize;
-        self.states.get(row).filter(|state| state.ever)?;
+        self.entries.get(row).filter(|cell| cell.has_value)?;
         match &self.values {
             Values::Words(words) => words.get(row).map(|word| self.read(*word)),
             Values::Counts(counts) => counts.get(row).map(|count| syntax::wrap(self.syntax, *count)),
@@ -141,31 +141,30 @@ impl Cells {
         }
     }
 
-    /// Ends a scrape: gives back the room that growing has left over and, unless values are held, the texts of rows that
-    /// are gone.
+    /// Ends a scrape: releases unused capacity and, unless `hold` is set, the texts of absent rows.
     pub(super) fn end(&mut self, hold: bool) {
         if let (Values::Owned(values), false) = (&mut self.values, hold) {
-            for (value, state) in values.iter_mut().zip(&mut self.states).filter(|(_, state)| state.now == Now::Absent)
-            {
-                (*value, state.ever) = (Value::Null, false);
+            let cells = values.iter_mut().zip(&mut self.entries);
+            for (value, cell) in cells.filter(|(_, cell)| cell.state == CellState::Absent) {
+                (*value, cell.has_value) = (Value::Null, false);
             }
         }
-        let room = self.states.len() + self.states.len() / 8;
-        self.states.shrink_to(room);
+        let capacity = self.entries.len() + self.entries.len() / 8;
+        self.entries.shrink_to(capacity);
         match &mut self.values {
-            Values::Words(words) => words.shrink_to(room),
-            Values::Counts(counts) => counts.shrink_to(room),
-            Values::Owned(values) => values.shrink_to(room),
+            Values::Words(words) => words.shrink_to(capacity),
+            Values::Counts(counts) => counts.shrink_to(capacity),
+            Values::Owned(values) => values.shrink_to(capacity),
         }
     }
 
-    /// Follows the rows to their new numbers.
+    /// Applies the new row numbers.
     pub(super) fn renumber(&mut self, rows: &Renumbering) {
-        rows.keep(&mut self.states);
+        rows.retain(&mut self.entries);
         match &mut self.values {
-            Values::Words(words) => rows.keep(words),
-            Values::Counts(counts) => rows.keep(counts),
-            Values::Owned(values) => rows.keep(values),
+            Values::Words(words) => rows.retain(words),
+            Values::Counts(counts) => rows.retain(counts),
+            Values::Owned(values) => rows.retain(values),
         }
     }
 }
@@ -190,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_of_any_syntax_comes_back_as_it_was_set() {
+    fn a_value_of_each_syntax_is_stored_unchanged() {
         for (syntax, value) in [
             (Syntax::Integer32, Value::Integer(-5)),
             (Syntax::Unsigned32, Value::Gauge32(u32::MAX)),
@@ -206,12 +205,16 @@ mod tests {
         ] {
             let mut cells = Cells::new(syntax);
             cells.set(3, value.clone());
-            assert_eq!((cells.now(3), cells.last(3)), (Now::Value, Some(value.as_ref())), "{syntax:?}");
-            assert_eq!((cells.now(2), cells.last(2)), (Now::Absent, None), "{syntax:?}");
-            assert_eq!((cells.now(4), cells.last(4)), (Now::Absent, None), "{syntax:?}");
+            assert_eq!((cells.state(3), cells.last(3)), (CellState::Value, Some(value.as_ref())), "{syntax:?}");
+            assert_eq!((cells.state(2), cells.last(2)), (CellState::Absent, None), "{syntax:?}");
+            assert_eq!((cells.state(4), cells.last(4)), (CellState::Absent, None), "{syntax:?}");
             cells.begin();
             cells.end(true);
-            assert_eq!((cells.now(3), cells.last(3)), (Now::Absent, Some(value.as_ref())), "{syntax:?} is remembered");
+            assert_eq!(
+                (cells.state(3), cells.last(3)),
+                (CellState::Absent, Some(value.as_ref())),
+                "{syntax:?} is remembered"
+            );
         }
     }
 }

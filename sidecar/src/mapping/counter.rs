@@ -1,32 +1,32 @@
-//! Counters that go on when their metric falls.
+//! Counters that continue when their metric falls.
 
 use std::collections::BTreeMap;
 
 use super::{
     number::Num,
-    rows::Renumbering,
-    series::{Found, Series},
+    retention::Renumbering,
+    series::{Lookup, Series},
 };
 use crate::sample::Labels;
 
-/// The series of one counter object, each going on from where it stood.
+/// The series of one counter object. Each continues from its previous total when it falls.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     series: Series<Carry>,
-    /// What forgotten series have contributed to each row.
+    /// The contribution of forgotten series to each row.
     forgotten: BTreeMap<u32, Num>,
 }
 
-/// A series: its last number, and what to add to it since it has fallen. In 18 octets, since there is one for each
-/// series of each counter.
+/// The last number of a series, and the amount to add to it because the series has fallen. It takes 18 bytes, because
+/// every series of every counter has one.
 #[derive(Debug, Clone, Copy)]
 struct Carry {
     last: Packed,
     carried: Packed,
 }
 
-/// A finite [`Num`] in as few octets as can be: an integer's 72 bits, or a double and [`DOUBLE`] in place of the highest
-/// eight. Larger integers become doubles: a 64-bit counter would have to wrap 127 times.
+/// A finite [`Num`] in nine bytes: an integer of 72 bits, or a double with [`DOUBLE`] in place of the highest byte.
+/// Larger integers become doubles; a 64-bit counter reaches them after wrapping 127 times.
 #[derive(Debug, Clone, Copy)]
 struct Packed {
     low: [u8; 8],
@@ -70,16 +70,16 @@ impl Counters {
         self.series.begin();
     }
 
-    /// What the series contributes to `row` at the number `num`; `None` where it was already asked for in this scrape.
-    /// A number that is not finite comes back as it is, and the series does not move.
+    /// Records the number `num` of a series, and returns the total that the series contributes to `row`. `None`: the
+    /// series was already recorded in this scrape. A number that is not finite is returned unchanged and not recorded.
     pub(super) fn advance(&mut self, labels: &Labels<'_>, row: u32, num: Num) -> Option<Num> {
         if !num.is_finite() {
             return Some(num);
         }
         match self.series.find(labels, row, || Carry { last: num.into(), carried: Num::ZERO.into() }) {
-            Found::New => Some(num),
-            Found::Twice => None,
-            Found::Known(carry) => {
+            Lookup::New => Some(num),
+            Lookup::Duplicate => None,
+            Lookup::Known(carry) => {
                 if num.less(carry.last.into()) {
                     carry.carried = carry.total().into();
                 }
@@ -89,19 +89,19 @@ impl Counters {
         }
     }
 
-    /// What the series that are not in this scrape contribute, by row.
-    pub(super) fn gone(&self) -> impl Iterator<Item = (u32, Num)> {
-        let gone = self.series.iter().filter(|entry| entry.unseen > 0).map(|entry| (entry.row, entry.state.total()));
-        gone.chain(self.forgotten.iter().map(|(row, num)| (*row, *num)))
+    /// Returns the totals of the series that are not in this scrape, with their rows.
+    pub(super) fn absent(&self) -> impl Iterator<Item = (u32, Num)> {
+        let absent = self.series.iter().filter(|entry| entry.unseen > 0).map(|entry| (entry.row, entry.state.total()));
+        absent.chain(self.forgotten.iter().map(|(row, num)| (*row, *num)))
     }
 
-    /// Ends a scrape. Of too many series that are gone, the longest gone are forgotten; what they have contributed stays
-    /// with their rows.
+    /// Ends a scrape. If too many series are absent, forgets those that have been absent longest. Their contribution
+    /// stays with their rows.
     pub(super) fn end(&mut self) {
-        if let Some(patience) = self.series.patience() {
+        if let Some(max_unseen) = self.series.max_unseen() {
             let forgotten = &mut self.forgotten;
             self.series.retain(|entry| {
-                let keep = entry.unseen <= patience;
+                let keep = entry.unseen <= max_unseen;
                 if !keep {
                     let sum = forgotten.entry(entry.row).or_insert(Num::ZERO);
                     *sum = sum.add(entry.state.total());
@@ -112,7 +112,7 @@ impl Counters {
         self.series.end();
     }
 
-    /// Follows the rows to their new numbers, and forgets those that are gone.
+    /// Applies the new row numbers, and drops the series of forgotten rows.
     pub(super) fn renumber(&mut self, rows: &Renumbering) {
         self.series.renumber(rows);
         let old = std::mem::take(&mut self.forgotten);
@@ -124,7 +124,7 @@ impl Counters {
 mod tests {
     use super::*;
     use crate::{
-        mapping::series::GONE,
+        mapping::retention::MIN_REMEMBERED,
         sample::{Number, Samples},
     };
 
@@ -134,7 +134,7 @@ mod tests {
         samples
     }
 
-    /// One scrape of these series in row 0: their sum, those gone included.
+    /// Runs one scrape of these series in row 0. Returns the sum, including absent series.
     fn scrape(counters: &mut Counters, series: &[(&str, f64)]) -> Num {
         counters.begin();
         let mut sum = Num::ZERO;
@@ -142,13 +142,13 @@ mod tests {
             let labels = labels(text);
             sum = sum.add(counters.advance(&labels.get(0).unwrap().labels, 0, Num::from(*value)).unwrap());
         }
-        sum = counters.gone().fold(sum, |sum, (_, num)| sum.add(num));
+        sum = counters.absent().fold(sum, |sum, (_, num)| sum.add(num));
         counters.end();
         sum
     }
 
     #[test]
-    fn a_series_that_falls_goes_on_from_where_it_stood() {
+    fn a_series_that_falls_continues_from_its_total() {
         let mut counters = Counters::default();
         for (value, sum) in [(10.0, 10), (15.0, 15), (3.0, 18), (4.0, 19), (0.0, 19), (1.0, 20)] {
             assert_eq!(scrape(&mut counters, &[("x", value)]), Num::Int(sum));
@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn each_series_falls_on_its_own() {
+    fn each_series_continues_independently() {
         let mut counters = Counters::default();
         assert_eq!(scrape(&mut counters, &[("x", 10.0), ("y", 100.0)]), Num::Int(110));
         assert_eq!(scrape(&mut counters, &[("x", 1.0), ("y", 200.0)]), Num::Int(211));
     }
 
     #[test]
-    fn a_series_that_is_gone_keeps_its_contribution_and_comes_back_where_it_was() {
+    fn an_absent_series_keeps_its_contribution_and_continues_from_it() {
         let mut counters = Counters::default();
         assert_eq!(scrape(&mut counters, &[("x", 10.0), ("y", 5.0)]), Num::Int(15));
         assert_eq!(scrape(&mut counters, &[("y", 6.0)]), Num::Int(16));
@@ -173,20 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_does_not_fall_when_series_are_forgotten_and_memory_stays_bounded() {
+    fn forgetting_series_bounds_memory_and_does_not_lower_the_sum() {
         let mut counters = Counters::default();
         let mut before = Num::ZERO;
-        for i in 0..3 * GONE {
+        for i in 0..3 * MIN_REMEMBERED {
             let sum = scrape(&mut counters, &[(i.to_string().as_str(), 2.0)]);
             assert!(before.less(sum));
             before = sum;
         }
-        assert_eq!(before, Num::Int(6 * i128::try_from(GONE).unwrap()));
-        assert!(counters.series.iter().count() <= GONE + 1);
+        assert_eq!(before, Num::Int(6 * i128::try_from(MIN_REMEMBERED).unwrap()));
+        assert!(counters.series.iter().count() <= MIN_REMEMBERED + 1);
     }
 
     #[test]
-    fn numbers_that_are_not_finite_do_not_move_a_series() {
+    fn numbers_that_are_not_finite_do_not_change_a_series() {
         let mut counters = Counters::default();
         assert_eq!(scrape(&mut counters, &[("x", 10.0)]), Num::Int(10));
         assert!(scrape(&mut counters, &[("x", f64::NAN)]).is_nan());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_exact_however_often_64_bits_have_wrapped() {
+    fn totals_are_exact_beyond_64_bits() {
         let mut counters = Counters::default();
         let sample = labels("x");
         let labels = sample.get(0).unwrap().labels;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_is_packed_as_it_is_or_as_its_nearest_double() {
+    fn a_packed_number_is_exact_or_the_nearest_double() {
         let beyond = i128::from(i8::MAX) << 64 | i128::from(u64::MAX);
         for num in
             [Num::ZERO, Num::Int(-1), Num::Int(i64::MIN.into()), Num::Int(beyond), Num::Float(0.1), Num::Float(-1e300)]
@@ -227,7 +227,7 @@ mod tests {
             assert_eq!(Num::from(Packed::from(num)), num);
         }
         let rounded = Num::from(Packed::from(Num::Int(beyond + 1)));
-        assert_eq!(rounded, Num::Int(beyond + 1), "a power of two is a double");
+        assert_eq!(rounded, Num::Int(beyond + 1), "a power of two is exact as a double");
         assert_eq!(Num::from(Packed::from(Num::Int(beyond + 2))), Num::Int(beyond + 1));
     }
 }

@@ -1,52 +1,54 @@
-//! What could not be shown as it came: how often, why, and where for example.
+//! Counts of samples, values and rows that were withheld or changed, by reason and with an example.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Why a row was withheld, or a value withheld or changed.
+/// The reason why a row was withheld, or a value withheld or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Reason {
-    /// A number that the syntax has no room for: the instance is withheld.
+pub(crate) enum Reason {
+    /// The number is out of the range of the syntax: the instance is withheld.
     OutOfRange,
-    /// NaN: the instance is withheld.
+    /// The number is NaN: the instance is withheld.
     NotANumber,
-    /// An infinity, but for Gauge32: the instance is withheld.
+    /// The number is infinite and the syntax is not Gauge32: the instance is withheld.
     Infinite,
-    /// A Gauge32 beyond its range: shown at 0 or its maximum.
+    /// The number of a Gauge32 is out of range: 0 or the maximum is shown.
     Latched,
-    /// Text, or a number, that does not read as the object's syntax: the instance is withheld.
+    /// The text or number cannot be converted to the syntax of the object: the instance is withheld.
     Unreadable,
-    /// Text longer than the syntax allows: cut.
+    /// The text is longer than the syntax allows: it is truncated.
     Cut,
-    /// Characters that a DisplayString cannot hold: shown as `?`.
+    /// The text has characters that a DisplayString cannot hold: `?` is shown for each.
     Replaced,
-    /// Several label texts for one instance: the smallest is shown.
+    /// An instance has several texts: the smallest is shown.
     Ambiguous,
-    /// A summary without the quantile that is asked for: as with no sample.
+    /// The summary does not have the configured quantile: the value is missing.
     NoSuchQuantile,
-    /// A histogram without a `+Inf` bucket or with that one alone, or a bucket whose `le` is no number: as with no sample.
+    /// The histogram has no `+Inf` bucket or only that one: the value is missing. Or the `le` of a bucket is not a
+    /// number: the bucket is ignored.
     BadHistogram,
-    /// The same series twice on one page: the first counts.
+    /// A series appears twice in one scrape: the first sample is used.
     Duplicate,
-    /// A sample without one of the table's index labels: it makes no row.
+    /// The sample lacks an index label of the table: it makes no row.
     NoIndexLabel,
-    /// A label's text that does not encode as the index asks: the sample makes no row.
+    /// The text of an index label cannot be encoded: the sample makes no row.
     BadIndex,
-    /// An instance would have more than 128 sub-identifiers, or an index label's text has more than 1,024 octets: the row
-    /// is withheld.
+    /// An instance would have more than 128 arcs, or the text of an index label has more than 1,024 octets:
+    /// the row is withheld.
     RowTooLong,
-    /// Two rows with one index, as when two texts have one hash: all but the first in text order are withheld.
+    /// Several rows have the same index, for example because two texts have the same hash: all but the first in text
+    /// order are withheld.
     IndexCollision,
-    /// No number is left for an `Assigned` index: the row is withheld.
+    /// An `Assigned` index has no number left: the row is withheld.
     AssignmentsFull,
-    /// The view has grown beyond what it can address: the instance is withheld.
+    /// The view has reached its maximum size: the instance is withheld.
     ViewFull,
 }
 
 impl Reason {
-    /// A short name, as for a metric's label.
+    /// Returns a short name, for use as a metric label.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::OutOfRange => "out_of_range",
             Self::NotANumber => "not_a_number",
@@ -72,74 +74,74 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OutOfRange => "the number is out of the syntax's range",
+            Self::OutOfRange => "the number is out of the range of the syntax",
             Self::NotANumber => "the number is NaN",
             Self::Infinite => "the number is infinite",
-            Self::Latched => "the gauge is at the end of its range",
-            Self::Unreadable => "the value does not read as the object's syntax",
-            Self::Cut => "the text is too long and was cut",
-            Self::Replaced => "characters that are not ASCII were replaced",
-            Self::Ambiguous => "several label texts for one instance",
-            Self::NoSuchQuantile => "the summary does not have the quantile",
-            Self::BadHistogram => "the histogram's buckets cannot be read",
-            Self::Duplicate => "the same series came twice",
-            Self::NoIndexLabel => "a sample lacks an index label",
-            Self::BadIndex => "a label's text does not encode as an index",
+            Self::Latched => "the number is out of the range of Gauge32; the nearest end of the range is shown",
+            Self::Unreadable => "the value cannot be converted to the syntax of the object",
+            Self::Cut => "the text is too long and was truncated",
+            Self::Replaced => "characters that a DisplayString cannot hold were replaced by ?",
+            Self::Ambiguous => "the instance has several texts; the smallest is shown",
+            Self::NoSuchQuantile => "the summary does not have the configured quantile",
+            Self::BadHistogram => "the histogram has no +Inf bucket, only that bucket, or an le that is not a number",
+            Self::Duplicate => "the series appears twice in one scrape",
+            Self::NoIndexLabel => "the sample lacks an index label",
+            Self::BadIndex => "the text of an index label cannot be encoded as an index",
             Self::RowTooLong => {
                 "the index is too long: more than 128 sub-identifiers, or a text of more than 1,024 octets"
             }
             Self::IndexCollision => "another row has the same index",
-            Self::AssignmentsFull => "no number is left to assign",
-            Self::ViewFull => "the view is full",
+            Self::AssignmentsFull => "the index has no number left to assign",
+            Self::ViewFull => "the view has reached its maximum size",
         })
     }
 }
 
-/// How often something happened, and the last place where it did.
+/// How often something happened, and an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Count {
-    /// How often, over all scrapes: one per scrape and sample, instance or row that it happened to.
-    pub total: u64,
-    /// The first place in the latest scrape that had one: the object, and the row's index texts where there is a row.
-    pub example: String,
+pub(crate) struct Count {
+    /// The number of affected samples, instances or rows, added over all scrapes.
+    pub(crate) total: u64,
+    /// The first one in the latest scrape that had any: the object, and the index texts of the row if there is one.
+    pub(crate) example: String,
 }
 
-/// All that was withheld or changed, by reason.
+/// The counts of everything that was withheld or changed, by reason.
 #[derive(Debug, Clone, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     by_reason: BTreeMap<Reason, Count>,
-    /// The reasons that have an example from the current scrape.
-    named: Vec<Reason>,
+    /// The reasons that already have an example from the current scrape.
+    with_example: Vec<Reason>,
 }
 
-/// Examples are cut to about this many octets.
-const EXAMPLE: usize = 200;
+/// The maximum length of an example, in octets.
+const MAX_EXAMPLE: usize = 200;
 
 impl Counts {
-    /// The reasons that have happened, with their counts.
-    pub fn iter(&self) -> impl Iterator<Item = (Reason, &Count)> {
+    /// Returns the counts of all reasons that have occurred.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Reason, &Count)> {
         self.by_reason.iter().map(|(reason, count)| (*reason, count))
     }
 
-    /// How often `reason` has happened.
-    #[must_use]
-    pub fn total(&self, reason: Reason) -> u64 {
+    /// Returns how often `reason` has occurred.
+    #[cfg(test)]
+    pub(super) fn total(&self, reason: Reason) -> u64 {
         self.by_reason.get(&reason).map_or(0, |count| count.total)
     }
 
-    /// Begins a scrape: from here each reason takes a new example.
+    /// Begins a scrape: each reason gets a new example.
     pub(super) fn begin(&mut self) {
-        self.named.clear();
+        self.with_example.clear();
     }
 
-    /// Counts one; `place` is asked for the scrape's first only.
-    pub(super) fn add(&mut self, reason: Reason, place: impl FnOnce() -> String) {
+    /// Counts one. `example` is called only for the first of a scrape.
+    pub(super) fn add(&mut self, reason: Reason, example: impl FnOnce() -> String) {
         let count = self.by_reason.entry(reason).or_default();
         count.total += 1;
-        if !self.named.contains(&reason) {
-            self.named.push(reason);
-            count.example = place();
-            count.example.truncate(count.example.floor_char_boundary(EXAMPLE));
+        if !self.with_example.contains(&reason) {
+            self.with_example.push(reason);
+            count.example = example();
+            count.example.truncate(count.example.floor_char_boundary(MAX_EXAMPLE));
         }
     }
 }
@@ -149,10 +151,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_scrape_gives_a_new_example_and_totals_go_on() {
+    fn each_scrape_has_a_new_example_and_totals_add_up() {
         let mut counts = Counts::default();
         counts.add(Reason::Cut, || "a".to_owned());
-        counts.add(Reason::Cut, || unreachable!("one example a scrape"));
+        counts.add(Reason::Cut, || unreachable!("only one example per scrape"));
         counts.begin();
         counts.add(Reason::Cut, || "b".to_owned());
         let all: Vec<_> = counts.iter().collect();
@@ -161,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn an_example_is_bounded_and_stays_whole_characters() {
+    fn an_example_is_truncated_at_a_character_boundary() {
         let mut counts = Counts::default();
         counts.add(Reason::Cut, || "é".repeat(10_000));
         let (_, count) = counts.iter().next().unwrap();
-        assert!(count.example.len() <= EXAMPLE && count.example.chars().all(|c| c == 'é'));
+        assert!(count.example.len() <= MAX_EXAMPLE && count.example.chars().all(|c| c == 'é'));
     }
 }

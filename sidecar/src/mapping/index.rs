@@ -1,30 +1,32 @@
-//! How index values become sub-identifiers (RFC 2578 section 7.7).
+//! The encoding of index values as arcs (RFC 2578 section 7.7).
 
-use std::net::Ipv4Addr;
+use std::{hash::Hasher as _, net::Ipv4Addr};
 
 use agentx::SubId;
+use fnv::FnvHasher;
 use sidecar_config::IndexEncoding;
 
 /// The highest value of an integer index.
 pub(super) const HIGHEST: SubId = i32::MAX.cast_unsigned();
 
-/// A decimal integer of 0 to 2³¹ − 1: digits only, without leading zeros, so that no two texts are one index.
+/// Parses a decimal integer from 0 to 2³¹ − 1. Leading zeros and signs are not allowed, so that different texts have
+/// different indexes.
 pub(super) fn integer(text: &str) -> Option<SubId> {
     let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|value| canonical && *value <= HIGHEST)
 }
 
-/// 31 bits of a hash: the 64-bit FNV-1a hash of the text's octets, modulo 2³¹ − 1, plus 1. It never changes.
+/// Returns the 64-bit FNV-1a hash of the text's octets, modulo 2³¹ − 1, plus 1. This function must never change:
+/// managers store the indexes.
 pub(super) fn hash(text: &str) -> SubId {
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3));
-    u32::try_from(hash % u64::from(HIGHEST)).unwrap_or(0) + 1
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    u32::try_from(hasher.finish() % u64::from(HIGHEST)).unwrap_or(0) + 1
 }
 
-/// Appends the sub-identifiers of `text`. `assign` gives the number for [`IndexEncoding::Assigned`].
+/// Appends the encoding of `text` to `arcs`. `assign` returns the number for [`IndexEncoding::Assigned`].
 ///
-/// Returns whether the text has any in this encoding.
+/// Returns false if the text cannot be encoded.
 pub(super) fn encode(
     encoding: IndexEncoding,
     text: &str,
@@ -63,27 +65,31 @@ mod tests {
     #[case::integer(IndexEncoding::Integer, "7", Some(&[7][..]))]
     #[case::integer_zero(IndexEncoding::Integer, "0", Some(&[0][..]))]
     #[case::the_highest_integer(IndexEncoding::Integer, "2147483647", Some(&[2_147_483_647][..]))]
-    #[case::an_integer_beyond(IndexEncoding::Integer, "2147483648", None)]
-    #[case::an_integer_below(IndexEncoding::Integer, "-1", None)]
-    #[case::an_integer_with_a_plus(IndexEncoding::Integer, "+1", None)]
+    #[case::an_integer_above_the_range(IndexEncoding::Integer, "2147483648", None)]
+    #[case::a_negative_integer(IndexEncoding::Integer, "-1", None)]
+    #[case::an_integer_with_a_plus_sign(IndexEncoding::Integer, "+1", None)]
     #[case::an_integer_with_leading_zeros(IndexEncoding::Integer, "007", None)]
-    #[case::no_integer(IndexEncoding::Integer, "eth0", None)]
-    #[case::no_digits(IndexEncoding::Integer, "", None)]
+    #[case::a_text_that_is_not_an_integer(IndexEncoding::Integer, "eth0", None)]
+    #[case::an_empty_text(IndexEncoding::Integer, "", None)]
     #[case::string(IndexEncoding::String, "ab", Some(&[2, 97, 98][..]))]
     #[case::string_in_octets(IndexEncoding::String, "é", Some(&[2, 195, 169][..]))]
     #[case::implied_string(IndexEncoding::ImpliedString, "ab", Some(&[97, 98][..]))]
     #[case::address(IndexEncoding::IpAddress, "10.0.0.255", Some(&[10, 0, 0, 255][..]))]
-    #[case::no_address(IndexEncoding::IpAddress, "10.0.0", None)]
+    #[case::an_incomplete_address(IndexEncoding::IpAddress, "10.0.0", None)]
     #[case::assigned(IndexEncoding::Assigned, "x", Some(&[9][..]))]
-    fn texts_become_arcs(#[case] encoding: IndexEncoding, #[case] text: &str, #[case] expected: Option<&[SubId]>) {
+    fn texts_are_encoded_as_arcs(
+        #[case] encoding: IndexEncoding,
+        #[case] text: &str,
+        #[case] expected: Option<&[SubId]>,
+    ) {
         let mut arcs = Vec::new();
         let encoded = encode(encoding, text, || Some(9), &mut arcs);
         assert_eq!(encoded.then_some(arcs.as_slice()), expected);
     }
 
     #[test]
-    fn hashes_never_change_and_lie_between_one_and_the_highest() {
-        // Computed independently: FNV-1a's published 64-bit test vectors, reduced.
+    fn hashes_are_stable_and_within_range() {
+        // The published 64-bit test vectors of FNV-1a, reduced.
         for (text, fnv) in
             [("", 0xcbf2_9ce4_8422_2325_u64), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)]
         {

@@ -1,17 +1,17 @@
-//! Which samples an object takes: label matchers.
+//! Label matchers: which samples an object uses.
 
 use regex_lite::Regex;
 use sidecar_config::{MetricValue, Operator, Violation, whole_text};
 
 use crate::sample::Labels;
 
-/// The label requirements of one object, all of which a sample must meet.
+/// The label requirements of one object. A sample must meet all of them.
 #[derive(Debug, Default)]
-pub(super) struct Matcher(Vec<(String, Test)>);
+pub(super) struct Matcher(Vec<(String, Requirement)>);
 
-/// What is asked of one label. An absent label has the text `""`, as in Prometheus.
+/// The requirement for one label. As in Prometheus, an absent label has the text `""`.
 #[derive(Debug)]
-enum Test {
+enum Requirement {
     In(Vec<String>),
     NotIn(Vec<String>),
     Matches(Regex),
@@ -21,37 +21,41 @@ impl Matcher {
     /// Compiles the matchers of the value at `path`.
     ///
     /// # Errors
-    /// A regular expression that does not compile.
+    /// Returns a violation if a regular expression is invalid.
     pub(super) fn new(value: &MetricValue, path: &str) -> Result<Self, Violation> {
-        let mut tests: Vec<_> =
-            value.match_labels.iter().map(|(label, text)| (label.clone(), Test::In(vec![text.clone()]))).collect();
+        let mut requirements: Vec<_> = value
+            .match_labels
+            .iter()
+            .map(|(label, text)| (label.clone(), Requirement::In(vec![text.clone()])))
+            .collect();
         for (i, requirement) in value.match_expressions.iter().enumerate() {
             let empty = || vec![String::new()];
-            let test = match requirement.operator {
-                Operator::In => Test::In(requirement.values.clone()),
-                Operator::NotIn => Test::NotIn(requirement.values.clone()),
-                Operator::Exists => Test::NotIn(empty()),
-                Operator::DoesNotExist => Test::In(empty()),
+            let compiled = match requirement.operator {
+                Operator::In => Requirement::In(requirement.values.clone()),
+                Operator::NotIn => Requirement::NotIn(requirement.values.clone()),
+                Operator::Exists => Requirement::NotIn(empty()),
+                Operator::DoesNotExist => Requirement::In(empty()),
                 Operator::Matches => {
                     let pattern = requirement.values.first().map_or("", String::as_str);
-                    Test::Matches(whole_text(pattern).map_err(|error| Violation {
+                    Requirement::Matches(whole_text(pattern).map_err(|error| Violation {
                         path: format!("{path}.matchExpressions[{i}].values[0]"),
                         message: format!("{pattern:?} is not a regular expression: {error}"),
                     })?)
                 }
             };
-            tests.push((requirement.key.clone(), test));
+            requirements.push((requirement.key.clone(), compiled));
         }
-        Ok(Self(tests))
+        Ok(Self(requirements))
     }
 
+    /// Returns whether the labels meet all requirements.
     pub(super) fn matches(&self, labels: &Labels<'_>) -> bool {
-        self.0.iter().all(|(label, test)| {
+        self.0.iter().all(|(label, requirement)| {
             let text = labels.get(label).unwrap_or_default();
-            match test {
-                Test::In(texts) => texts.iter().any(|t| t == text),
-                Test::NotIn(texts) => texts.iter().all(|t| t != text),
-                Test::Matches(regex) => regex.is_match(text),
+            match requirement {
+                Requirement::In(texts) => texts.iter().any(|t| t == text),
+                Requirement::NotIn(texts) => texts.iter().all(|t| t != text),
+                Requirement::Matches(regex) => regex.is_match(text),
             }
         })
     }
@@ -77,29 +81,29 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_matcher_takes_all(json!({}), &[("a", "1")], true)]
+    #[case::without_matchers_all_samples_match(json!({}), &[("a", "1")], true)]
     #[case::a_label_matches_its_text(json!({"matchLabels": {"a": "1"}}), &[("a", "1"), ("b", "2")], true)]
-    #[case::and_no_other(json!({"matchLabels": {"a": "1"}}), &[("a", "10")], false)]
+    #[case::a_label_does_not_match_another_text(json!({"matchLabels": {"a": "1"}}), &[("a", "10")], false)]
     #[case::all_labels_must_match(json!({"matchLabels": {"a": "1", "b": "2"}}), &[("a", "1"), ("b", "3")], false)]
     #[case::an_absent_label_equals_an_empty_one(json!({"matchLabels": {"a": ""}}), &[], true)]
     #[case::an_empty_label_equals_an_absent_one(json!({"matchLabels": {"a": ""}}), &[("a", "")], true)]
-    #[case::in_takes_any_of_its_values(json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}), &[("a", "2")], true)]
-    #[case::in_leaves_others(json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}), &[("a", "3")], false)]
-    #[case::in_with_the_empty_text_takes_an_absent_label(json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", ""]}]}), &[], true)]
-    #[case::not_in_leaves_its_values(json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}), &[("a", "1")], false)]
-    #[case::not_in_takes_an_absent_label(json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}), &[], true)]
-    #[case::exists_takes_a_label_with_text(json!({"matchExpressions": [{"key": "a", "operator": "Exists"}]}), &[("a", "x")], true)]
-    #[case::exists_leaves_an_empty_one(json!({"matchExpressions": [{"key": "a", "operator": "Exists"}]}), &[("a", "")], false)]
-    #[case::does_not_exist_takes_an_empty_one(json!({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}), &[("a", "")], true)]
-    #[case::does_not_exist_leaves_one_with_text(json!({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}), &[("a", "x")], false)]
+    #[case::in_matches_any_of_its_values(json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}), &[("a", "2")], true)]
+    #[case::in_does_not_match_other_values(json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}), &[("a", "3")], false)]
+    #[case::in_with_the_empty_text_matches_an_absent_label(json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", ""]}]}), &[], true)]
+    #[case::not_in_does_not_match_its_values(json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}), &[("a", "1")], false)]
+    #[case::not_in_matches_an_absent_label(json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}), &[], true)]
+    #[case::exists_matches_a_label_with_text(json!({"matchExpressions": [{"key": "a", "operator": "Exists"}]}), &[("a", "x")], true)]
+    #[case::exists_does_not_match_an_empty_label(json!({"matchExpressions": [{"key": "a", "operator": "Exists"}]}), &[("a", "")], false)]
+    #[case::does_not_exist_matches_an_empty_label(json!({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}), &[("a", "")], true)]
+    #[case::does_not_exist_does_not_match_a_label_with_text(json!({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}), &[("a", "x")], false)]
     #[case::a_pattern_matches(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": ["5.."]}]}), &[("a", "503")], true)]
     #[case::a_pattern_matches_the_whole_text_only(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": ["5.."]}]}), &[("a", "5034")], false)]
     #[case::each_side_of_an_alternative_is_anchored(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": ["b|c"]}]}), &[("a", "bc")], false)]
-    #[case::a_pattern_for_the_empty_text_takes_an_absent_label(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": [".*"]}]}), &[], true)]
+    #[case::a_pattern_for_the_empty_text_matches_an_absent_label(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": [".*"]}]}), &[], true)]
     #[case::a_dot_matches_a_line_end(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": ["a.b"]}]}), &[("a", "a\nb")], true)]
-    #[case::an_end_of_line_is_not_the_end(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": ["a"]}]}), &[("a", "a\n")], false)]
-    #[case::requirements_add_up(json!({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}), &[("a", "1")], false)]
-    fn samples_are_chosen_by_their_labels(
+    #[case::a_line_end_is_not_the_end_of_the_text(json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": ["a"]}]}), &[("a", "a\n")], false)]
+    #[case::all_requirements_must_be_met(json!({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}), &[("a", "1")], false)]
+    fn samples_are_selected_by_their_labels(
         #[case] value: serde_json::Value,
         #[case] labels: &[(&str, &str)],
         #[case] expected: bool,
@@ -111,7 +115,7 @@ mod tests {
     #[case("(")]
     #[case("a)|(b")]
     #[case("[z-a]")]
-    fn a_bad_pattern_is_a_violation_at_its_place(#[case] pattern: &str) {
+    fn an_invalid_pattern_is_a_violation_at_its_path(#[case] pattern: &str) {
         let value = json!({"matchExpressions": [{"key": "a", "operator": "Matches", "values": [pattern]}]});
         assert_eq!(matcher(value).unwrap_err().path, "scalars[0].value.matchExpressions[0].values[0]");
     }

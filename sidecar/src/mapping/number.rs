@@ -1,4 +1,4 @@
-//! Numbers as mapping reckons with them: exact as long as they are integers, and what comes of integers by decimals.
+//! Arithmetic of mapping. It is exact for integers, and for integers multiplied, divided or offset by decimals.
 
 use std::num::NonZero;
 
@@ -6,23 +6,23 @@ use sidecar_config::Round;
 
 use crate::sample::Number;
 
-/// A number on its way from samples to a value.
+/// An intermediate number between samples and a value.
 ///
-/// A double without a fraction is an integer here too, so that `1.5e+09` on a page stays as exact as `1500000000`.
+/// A double without a fraction is converted to an integer, so that `1.5e+09` is as exact as `1500000000`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Num {
     /// An exact integer.
     Int(i128),
-    /// What is left of integers that were divided: a numerator over a denominator, and not whole.
+    /// An exact fraction that is not an integer: a numerator and a denominator.
     Ratio(i128, NonZero<u64>),
-    /// A double: a fraction, infinity, NaN, or what is too large for an exact integer.
+    /// A double: with a fraction, infinite, NaN, or too large for an exact integer.
     Float(f64),
 }
 
-/// Doubles from here on are not made integers: sums of smaller ones cannot overflow for many terms.
+/// Doubles from this magnitude on are not converted to integers, so that sums of many terms do not overflow.
 const EXACT: f64 = 1e30;
 
-/// Doubles without a fraction are all the integers there are up to here.
+/// Up to this magnitude (2⁵³) every integer is a double.
 const CONSECUTIVE: f64 = 9_007_199_254_740_992.0;
 
 impl From<Number> for Num {
@@ -41,20 +41,21 @@ impl From<f64> for Num {
     }
 }
 
-/// `v` as an integer, where it is one below `limit`.
+/// Returns `v` as an integer, if it is an integer with a magnitude below `limit`.
 #[allow(clippy::cast_possible_truncation, reason = "no fraction, and within the range")]
 fn integer(v: f64, limit: f64) -> Option<i128> {
     (v.abs() < limit && v.trunc().total_cmp(&v).is_eq()).then_some(v as i128)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "the nearest double is what is asked for")]
+#[allow(clippy::cast_precision_loss, reason = "the nearest double is wanted")]
 fn float(v: i128) -> f64 {
     v as f64
 }
 
-/// A factor or offset of the configuration as a numerator and a positive denominator: an integer; one over an integer;
-/// or else the decimal that it is written as, which is the shortest that reads back the same. `None` where these are too
-/// large.
+/// Returns a factor or offset of the configuration as a numerator and a positive denominator.
+///
+/// It is taken as an integer, as one over an integer, or as the decimal in the configuration, that is the shortest one
+/// that parses as the same double. `None`: the numerator or denominator is too large.
 fn fraction(v: f64) -> Option<(i128, i128)> {
     if let Some(whole) = integer(v, CONSECUTIVE) {
         return Some((whole, 1));
@@ -65,23 +66,23 @@ fn fraction(v: f64) -> Option<(i128, i128)> {
     {
         return Some((over.signum(), over.abs()));
     }
-    let written = format!("{v:e}");
-    let (digits, exponent) = written.split_once('e')?;
+    let decimal = format!("{v:e}");
+    let (digits, exponent) = decimal.split_once('e')?;
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
-    let behind_the_point = i32::try_from(decimals.len()).ok()? - exponent.parse::<i32>().ok()?;
-    let denominator = 10_u64.checked_pow(u32::try_from(behind_the_point).ok()?)?;
+    let decimal_places = i32::try_from(decimals.len()).ok()? - exponent.parse::<i32>().ok()?;
+    let denominator = 10_u64.checked_pow(u32::try_from(decimal_places).ok()?)?;
     Some((format!("{whole}{decimals}").parse().ok()?, denominator.into()))
 }
 
 impl Num {
     pub(super) const ZERO: Self = Self::Int(0);
 
-    /// A number of the configuration, as the decimal that it is written as.
-    pub(super) fn written(v: f64) -> Self {
+    /// Returns a number of the configuration as the decimal that is written there.
+    pub(super) fn from_decimal(v: f64) -> Self {
         fraction(v).map_or_else(|| Self::from(v), |(numerator, denominator)| Self::quotient(numerator, denominator))
     }
 
-    /// Exact where there is room for it.
+    /// Returns the quotient, exact if the denominator fits in 64 bits.
     fn quotient(numerator: i128, denominator: i128) -> Self {
         if numerator.checked_rem(denominator) == Some(0) {
             return Self::Int(numerator / denominator);
@@ -92,7 +93,7 @@ impl Num {
         }
     }
 
-    /// Numerator and denominator.
+    /// Returns the numerator and the denominator of an exact number.
     fn parts(self) -> Option<(i128, i128)> {
         match self {
             Self::Int(v) => Some((v, 1)),
@@ -101,7 +102,7 @@ impl Num {
         }
     }
 
-    /// The nearest double; of a ratio with more than 53 bits one of the nearest.
+    /// Returns the nearest double. For a ratio with more than 53 bits it may be the one next to it.
     pub(super) fn as_f64(self) -> f64 {
         match self {
             Self::Int(v) => float(v),
@@ -121,7 +122,7 @@ impl Num {
         }
     }
 
-    /// Whether it is less than `other`; NaN is less than nothing.
+    /// Returns whether the number is less than `other`. NaN is not less than any number.
     pub(super) fn less(self, other: Self) -> bool {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => a < b,
@@ -133,7 +134,7 @@ impl Num {
         self.sum(other).unwrap_or_else(|| Self::from(self.as_f64() + other.as_f64()))
     }
 
-    /// The exact sum, where both numbers are exact and there is room for it.
+    /// Returns the exact sum, if both numbers are exact and the sum fits.
     fn sum(self, other: Self) -> Option<Self> {
         if let (Self::Int(a), Self::Int(b)) = (self, other) {
             return a.checked_add(b).map(Self::Int);
@@ -150,7 +151,7 @@ impl Num {
         }
     }
 
-    /// The exact product with a fraction, where the number is exact and there is room for it.
+    /// Returns the exact product with a fraction, if the number is exact and the product fits.
     fn product(self, (numerator, denominator): (i128, i128)) -> Option<Self> {
         let (a, over) = self.parts()?;
         Some(Self::quotient(a.checked_mul(numerator)?, over.checked_mul(denominator)?))
@@ -161,8 +162,8 @@ impl Num {
         self.product((1, count)).unwrap_or_else(|| Self::from(self.as_f64() / float(count)))
     }
 
-    /// The integer that it rounds to; doubles beyond 128 bits saturate. `None` for NaN and the infinities.
-    #[allow(clippy::cast_possible_truncation, reason = "saturates, which is wanted")]
+    /// Rounds to an integer. Doubles beyond 128 bits saturate. `None`: NaN or infinite.
+    #[allow(clippy::cast_possible_truncation, reason = "saturation is wanted")]
     pub(super) fn round(self, how: Round) -> Option<i128> {
         match self {
             Self::Int(v) => Some(v),
@@ -187,7 +188,7 @@ impl Num {
     }
 }
 
-/// A factor. Exact numbers it multiplies exactly: by 0.001 as by one over 1000, though 0.001 itself is no double.
+/// A factor. It multiplies exact numbers exactly: 0.001 is 1/1000, although no double equals 0.001.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     factor: f64,
@@ -205,7 +206,7 @@ impl Scale {
         let exact = self.fraction.and_then(|fraction| num.product(fraction));
         exact.unwrap_or_else(|| {
             let num = num.as_f64();
-            // Division by an integer rounds once; its inverse has been rounded already.
+            // Division by an integer rounds once. The inverse of the integer is already rounded.
             Num::from(match self.fraction {
                 Some((sign @ (1 | -1), divisor)) => num / float(sign * divisor),
                 _ => num * self.factor,
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_integral_scale_of_an_integer_loses_no_bit() {
+    fn an_integer_times_an_integer_is_exact() {
         assert_eq!(scaled(Number::Unsigned(u64::MAX), 1000.0), Num::Int(i128::from(u64::MAX) * 1000));
         assert_eq!(scaled(Number::Signed(i64::MIN), -8.0), Num::Int(i128::from(i64::MIN) * -8));
     }
@@ -248,20 +249,20 @@ mod tests {
     #[rstest]
     #[case::an_integer(-8.0, Some((-8, 1)))]
     #[case::one_over_a_power_of_ten(0.001, Some((1, 1000)))]
-    #[case::one_over_any_integer(1.0 / 3.0, Some((1, 3)))]
+    #[case::one_over_an_integer(1.0 / 3.0, Some((1, 3)))]
     #[case::minus_one_over_an_integer(-0.5, Some((-1, 2)))]
     #[case::a_decimal(0.3, Some((3, 10)))]
     #[case::a_decimal_above_one(-1.25, Some((-125, 100)))]
-    #[case::a_decimal_of_all_digits(0.123_456_789_012_345_66, Some((12_345_678_901_234_566, 100_000_000_000_000_000)))]
+    #[case::a_decimal_with_17_digits(0.123_456_789_012_345_66, Some((12_345_678_901_234_566, 100_000_000_000_000_000)))]
     #[case::a_factor_that_is_too_large(1e30, None)]
     #[case::a_decimal_that_is_too_small(3e-20, None)]
-    #[case::the_least_there_is(5e-324, None)]
-    fn a_factor_is_the_decimal_that_it_is_written_as(#[case] factor: f64, #[case] expected: Option<(i128, i128)>) {
+    #[case::the_smallest_double(5e-324, None)]
+    fn a_factor_is_converted_to_a_fraction(#[case] factor: f64, #[case] expected: Option<(i128, i128)>) {
         assert_eq!(fraction(factor), expected);
     }
 
     #[test]
-    fn an_integer_by_a_decimal_stays_exact_and_a_double_is_rounded_once() {
+    fn an_integer_times_a_decimal_is_exact_and_a_double_is_rounded_once() {
         let whole = i128::from(u64::MAX / 1000);
         assert_eq!(scaled(Number::Unsigned(u64::MAX / 1000 * 1000), 0.001), Num::Int(whole));
         let [a_half, three_tenths] = [(5, 2), (3, 10)].map(|(n, d)| Num::quotient(n, d).as_f64());
@@ -269,17 +270,17 @@ mod tests {
         assert_eq!(scaled(Number::Signed(1), 0.3).as_f64().to_bits(), three_tenths.to_bits());
         assert_eq!(scaled(Number::Float(0.3), 0.001), Num::Float(0.3 / 1000.0));
         assert_eq!(scaled(Number::Float(0.3), 0.7), Num::Float(0.3 * 0.7));
-        // Beyond 127 bits it is a double too.
+        // A product of more than 127 bits is a double.
         assert_eq!(scaled(Number::Float(1e29), 0.123_456_789_012_345_66), Num::from(1e29 * 0.123_456_789_012_345_66));
     }
 
     #[test]
-    fn a_ratio_leaves_a_number_as_small_as_it_was() {
+    fn a_number_takes_32_bytes() {
         assert_eq!(size_of::<Num>(), 32);
     }
 
     #[test]
-    fn a_scale_of_zero_and_scales_of_any_size_are_harmless() {
+    fn scales_of_any_size_do_not_panic() {
         assert_eq!(scaled(Number::Signed(5), 0.0), Num::Int(0));
         assert!(scaled(Number::Float(f64::INFINITY), 0.0).is_nan());
         assert_eq!(scaled(Number::Signed(1), 1e300), Num::Float(1e300));
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_round_away_from_zero_and_the_rest_as_asked() {
+    fn halves_round_away_from_zero_and_floor_and_ceil_apply() {
         for (value, nearest, floor, ceil) in
             [(2.5, 3, 2, 3), (-2.5, -3, -3, -2), (0.49, 0, 0, 1), (-0.2, 0, -1, 0), (7.0, 7, 7, 7)]
         {
@@ -304,18 +305,18 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_exact_until_128_bits_and_doubles_beyond() {
+    fn sums_are_exact_up_to_128_bits_and_doubles_beyond() {
         let big = Num::Int(i128::MAX);
         assert_eq!(big.add(Num::Int(-1)), Num::Int(i128::MAX - 1));
         assert_eq!(big.add(big), Num::Float(float(i128::MAX) * 2.0));
         assert_eq!(Num::Int(1).add(Num::Float(0.5)), Num::Float(1.5));
         assert_eq!(Num::Float(0.5).add(Num::Float(0.5)), Num::Int(1));
         assert_eq!(Num::Int(7).divide(2).as_f64().to_bits(), 3.5_f64.to_bits());
-        assert_eq!(Num::Int(7).divide(2).add(Num::written(-0.5)), Num::Int(3));
+        assert_eq!(Num::Int(7).divide(2).add(Num::from_decimal(-0.5)), Num::Int(3));
         assert_eq!(Num::Int(8).divide(2), Num::Int(4));
     }
 
-    /// `numerator / denominator`, the latter positive, rounded by whole numbers alone: the model.
+    /// Returns `numerator / denominator`, rounded with integer arithmetic: the model. `denominator` is positive.
     fn rounded(numerator: i128, denominator: i128, how: Round) -> i128 {
         let (towards_zero, rest) = (numerator / denominator, numerator % denominator);
         match how {
@@ -334,20 +335,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_integer_scaled_and_moved_by_decimals_rounds_as_whole_numbers_do(
+        fn an_integer_with_a_decimal_scale_and_offset_rounds_exactly(
             value in any::<i64>(), scale in -1_000_000..1_000_000_i64, places in 0..9_u32,
             offset in -1_000_000..1_000_000_i64, offset_places in 0..9_u32, how in how(),
         ) {
             let parsed = |digits: i64, places: u32| format!("{digits}e-{places}").parse::<f64>().unwrap();
             let shown = Scale::from(parsed(scale, places)).apply(Num::from(Number::Signed(value)))
-                .add(Num::written(parsed(offset, offset_places)));
+                .add(Num::from_decimal(parsed(offset, offset_places)));
             let (over, offset_over) = (10_i128.pow(places), 10_i128.pow(offset_places));
             let numerator = i128::from(value) * i128::from(scale) * offset_over + i128::from(offset) * over;
             prop_assert_eq!(shown.round(how), Some(rounded(numerator, over * offset_over, how)));
         }
 
         #[test]
-        fn an_average_of_integers_rounds_as_whole_numbers_do(
+        fn an_average_of_integers_rounds_exactly(
             values in prop::collection::vec(any::<u64>(), 1..20), how in how(),
         ) {
             let sum: i128 = values.iter().map(|value| i128::from(*value)).sum();
@@ -357,8 +358,8 @@ mod tests {
         }
 
         #[test]
-        fn a_double_rounds_to_the_integer_that_its_bits_say(value in -1e15..1e15_f64, how in how()) {
-            // Below 2^50 a double is a whole number of 2^-1074, and here one of 2^-60 at the least that matters.
+        fn a_double_rounds_exactly(value in -1e15..1e15_f64, how in how()) {
+            // Every double is a multiple of 2^-1074; the test only uses multiples of 2^-60.
             let scaled = value * 2_f64.powi(60);
             prop_assume!(scaled.fract() == 0.0);
             #[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^110")]

@@ -1,4 +1,4 @@
-//! One object, scalar or column: from the samples of its metric to a value per row.
+//! An object (a scalar or a column), with a value per row that is computed from the samples of its metric.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,14 +6,15 @@ use agentx::{Value, ValueRef};
 use sidecar_config::{OnMissing, Syntax, Violation};
 
 use super::{
-    cells::{Cells, Now},
+    cells::{CellState, Cells},
     counts::{Counts, Reason},
-    ledger::Ledger,
+    evaluation::Evaluation,
+    extraction::Extraction,
     matcher::Matcher,
-    page::Page,
-    rows::{Locate, Renumbering},
+    retention::Renumbering,
+    rows::LocateRow,
+    samples_by_name::SamplesByName,
     syntax,
-    take::Take,
 };
 use crate::sample::Sample;
 
@@ -31,16 +32,16 @@ enum Kind {
     Metric(Box<Metric>),
 }
 
-/// An object made from samples.
+/// An object that is computed from samples.
 #[derive(Debug)]
 struct Metric {
     source: usize,
     name: String,
     matcher: Matcher,
-    /// Numbers that texts stand for.
+    /// The numbers of the texts that the enumeration names.
     enumeration: BTreeMap<String, i32>,
-    take: Take,
-    missing: Missing,
+    extraction: Extraction,
+    on_missing: Missing,
     cells: Cells,
 }
 
@@ -52,12 +53,12 @@ enum Missing {
 }
 
 impl Object {
-    /// Compiles the object `name`, whose value is at `path` in the document; `enumeration` has the names of its values, and
-    /// `source` finds a source by its name.
+    /// Compiles the object `name`, whose value is at `path` in the document. `enumeration` has the names of its values,
+    /// and `source` returns the position of a source by its name.
     ///
     /// # Errors
-    /// A source that does not exist, a regular expression that does not compile, a constant that does not read as the
-    /// object's syntax.
+    /// Returns a violation if the source does not exist, a regular expression is invalid, or a constant is not a value
+    /// of the object's syntax.
     pub(super) fn new(
         name: &str,
         syntax: Syntax,
@@ -73,7 +74,7 @@ impl Object {
                     path: format!("{path}.source"),
                     message: format!("there is no source {:?}", value.source),
                 })?;
-                let missing = match &value.on_missing {
+                let on_missing = match &value.on_missing {
                     OnMissing::NoSuchInstance => Missing::Nothing,
                     OnMissing::Hold => Missing::Hold,
                     OnMissing::Zero => Missing::Show(syntax::zero(syntax)),
@@ -84,8 +85,8 @@ impl Object {
                     name: value.metric.clone(),
                     matcher: Matcher::new(value, path)?,
                     enumeration: enumeration.clone(),
-                    take: Take::new(value, syntax),
-                    missing,
+                    extraction: Extraction::new(value, syntax),
+                    on_missing,
                     cells: Cells::new(syntax),
                 }))
             }
@@ -93,12 +94,12 @@ impl Object {
         Ok(Self { name: name.to_owned(), syntax, kind })
     }
 
-    /// The source that the object's samples come from; `None` for a constant.
+    /// Returns the position of the source of the samples, or `None` for a constant.
     pub(super) fn source(&self) -> Option<usize> {
         self.metric().map(|metric| metric.source)
     }
 
-    /// Follows its source to another number.
+    /// Sets the new position of the source.
     pub(super) fn set_source(&mut self, source: Option<usize>) {
         if let (Kind::Metric(metric), Some(source)) = (&mut self.kind, source) {
             metric.source = source;
@@ -112,92 +113,100 @@ impl Object {
         }
     }
 
-    /// The name of the metric in the configuration; empty for a constant.
+    /// Returns the name of the metric in the configuration. It is empty for a constant.
     pub(super) fn metric_name(&self) -> &str {
         self.metric().map_or("", |metric| &metric.name)
     }
 
-    /// The names of the samples that the object is made of.
+    /// Returns the names of the samples that the object uses.
     pub(super) fn sample_names(&self) -> impl Iterator<Item = &str> {
         self.metric().into_iter().flat_map(|metric| {
-            let buckets = match &metric.take {
-                Take::Quantile { buckets, .. } => Some(buckets.as_str()),
-                Take::Label(_) | Take::Numbers { .. } => None,
+            let buckets = match &metric.extraction {
+                Extraction::Quantile { buckets, .. } => Some(buckets.as_str()),
+                Extraction::Label(_) | Extraction::Numbers { .. } => None,
             };
             std::iter::once(metric.name.as_str()).chain(buckets)
         })
     }
 
-    /// Takes the samples of a scrape at the time `at`.
-    pub(super) fn observe(&mut self, page: &Page<'_>, at: Duration, rows: &mut impl Locate, counts: &mut Counts) {
+    /// Processes the samples of a scrape at the time `at`.
+    pub(super) fn observe(
+        &mut self,
+        samples: &SamplesByName<'_>,
+        at: Duration,
+        rows: &mut impl LocateRow,
+        counts: &mut Counts,
+    ) {
         let Kind::Metric(metric) = &mut self.kind else { return };
-        let Metric { name, matcher, enumeration, take, missing, cells, .. } = metric.as_mut();
+        let Metric { name, matcher, enumeration, extraction, on_missing, cells, .. } = metric.as_mut();
         cells.begin();
-        let mut ledger = Ledger { object: &self.name, syntax: self.syntax, enumeration, rows, cells, counts };
-        let samples = || page.named(name).filter(|sample| matcher.matches(&sample.labels));
-        match take {
-            Take::Label(label) => ledger.texts(samples(), |sample| sample.labels.get(label)),
-            Take::Numbers { of, shape } if self.syntax.is_string() => {
-                ledger.texts(samples(), Sample::text);
-                ledger.numbers(samples().filter(|sample| sample.text().is_none()), of, *shape, at);
+        let mut evaluation = Evaluation { object: &self.name, syntax: self.syntax, enumeration, rows, cells, counts };
+        let selected = || samples.named(name).filter(|sample| matcher.matches(&sample.labels));
+        match extraction {
+            Extraction::Label(label) => evaluation.texts(selected(), |sample| sample.labels.get(label)),
+            Extraction::Numbers { kind, conversion } if self.syntax.is_string() => {
+                evaluation.texts(selected(), Sample::text);
+                evaluation.numbers(selected().filter(|sample| sample.text().is_none()), kind, *conversion, at);
             }
-            Take::Numbers { of, shape } => ledger.numbers(samples(), of, *shape, at),
-            Take::Quantile { quantile, buckets, rates, shape } => {
-                let buckets = page.named(buckets).filter(|sample| matcher.matches(&sample.labels));
-                let histograms = ledger.histograms(buckets, rates.as_mut(), at);
-                ledger.quantiles(samples(), histograms, *quantile, *shape);
+            Extraction::Numbers { kind, conversion } => evaluation.numbers(selected(), kind, *conversion, at),
+            Extraction::Quantile { quantile, buckets, rates, conversion } => {
+                let buckets = samples.named(buckets).filter(|sample| matcher.matches(&sample.labels));
+                let histograms = evaluation.histograms(buckets, rates.as_mut(), at);
+                evaluation.quantiles(selected(), histograms, *quantile, *conversion);
             }
         }
-        cells.end(matches!(missing, Missing::Hold));
+        cells.end(matches!(on_missing, Missing::Hold));
     }
 
-    /// Whether the latest scrape has samples for the row; where it is too old to be `fresh`, only what is held counts.
+    /// Returns whether the latest scrape has samples for the row. If that scrape is no longer `fresh`, this is true
+    /// only for an object that holds its values.
     pub(super) fn has_row(&self, row: u32, fresh: bool) -> bool {
         self.metric().is_some_and(|metric| {
-            (fresh || matches!(metric.missing, Missing::Hold)) && metric.cells.now(row) != Now::Absent
+            (fresh || matches!(metric.on_missing, Missing::Hold)) && metric.cells.state(row) != CellState::Absent
         })
     }
 
-    /// What the row shows: its value while the latest scrape is `fresh`, or what is shown for none. `None`: no instance.
-    pub(super) fn shows(&self, row: u32, fresh: bool) -> Option<ValueRef<'_>> {
+    /// Returns the value of the row: the computed value while the latest scrape is `fresh`, or else the value
+    /// that `onMissing` defines. `None`: the row has no instance.
+    pub(super) fn value(&self, row: u32, fresh: bool) -> Option<ValueRef<'_>> {
         let metric = match &self.kind {
             Kind::Constant(value) => return Some(value.as_ref()),
             Kind::Metric(metric) => metric,
         };
-        match metric.cells.now(row) {
-            Now::Value if fresh => metric.cells.last(row),
-            Now::Withheld if fresh => None,
-            _ => match &metric.missing {
+        match metric.cells.state(row) {
+            CellState::Value if fresh => metric.cells.last(row),
+            CellState::Withheld if fresh => None,
+            _ => match &metric.on_missing {
                 Missing::Nothing => None,
                 Missing::Hold => metric.cells.last(row),
-                // A counter that goes on does not fall to what is shown for none.
+                // A counter that continues does not fall to the replacement value.
                 Missing::Show(value) => {
-                    metric.take.continues().then(|| metric.cells.last(row)).flatten().or(Some(value.as_ref()))
+                    metric.extraction.is_continued().then(|| metric.cells.last(row)).flatten().or(Some(value.as_ref()))
                 }
             },
         }
     }
 
-    /// Follows the rows to their new numbers.
+    /// Applies the new row numbers.
     pub(super) fn renumber(&mut self, rows: &Renumbering) {
         let Kind::Metric(metric) = &mut self.kind else { return };
         metric.cells.renumber(rows);
-        metric.take.renumber(rows);
+        metric.extraction.renumber(rows);
     }
 }
 
 fn constant(syntax: Syntax, text: &str, path: &str, field: &str) -> Result<Value, Violation> {
-    // A text must stand unchanged; anything else is read as validation reads it.
-    let read = if syntax.is_string() {
+    // A text must not be changed. Other values are parsed as the validation parses them.
+    let parsed = if syntax.is_string() {
         syntax::from_text(syntax, text)
     } else {
         syntax.read_text(text).map(|value| (value, None)).map_err(|_| Reason::Unreadable)
     };
-    match read {
+    match parsed {
         Ok((value, None)) => Ok(value),
         Ok((_, Some(reason))) | Err(reason) => Err(Violation {
             path: format!("{path}.{field}"),
-            message: format!("{text:?} does not stand as {syntax:?}: {reason}"),
+            message: format!("{text:?} is not valid as {syntax:?}: {reason}"),
         }),
     }
 }

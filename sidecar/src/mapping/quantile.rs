@@ -1,59 +1,60 @@
-//! Quantiles of histograms, as Prometheus's `histogram_quantile`.
+//! Quantiles of histograms, as in Prometheus's `histogram_quantile`.
 
-/// The cumulative buckets of one histogram, or of several added up: bucket by bucket, by equal `le`.
+/// The cumulative buckets of one histogram, or of several histograms whose buckets with equal `le` are added.
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
-    /// In the order in which they came.
+    /// In the order of the samples.
     buckets: Vec<Bucket>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     upper_bound: f64,
-    /// Of all observations up to the bound.
+    /// The number of observations up to the bound.
     count: f64,
 }
 
-/// Counts that differ by less than this share of them differ by the rounding of sums alone: Prometheus's tolerance. Without
-/// it the quantile 1 would be the bound of a bucket that is empty.
-const ROUNDING: f64 = 1e-12;
+/// The relative difference below which two counts are equal, because sums of doubles are rounded. Prometheus has the
+/// same tolerance. Without it the quantile 1 could be the bound of an empty bucket.
+const TOLERANCE: f64 = 1e-12;
 
-/// Why a histogram has no quantile.
+/// The reason why a histogram has no quantile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoQuantile {
-    /// It has observed nothing.
+pub(super) enum QuantileError {
+    /// The histogram has no observations.
     Empty,
-    /// It has no `+Inf` bucket, or that one alone.
+    /// The histogram has no `+Inf` bucket, or only that bucket.
     Malformed,
 }
 
 impl Histogram {
-    /// Adds a bucket. Counts that are not finite are left out.
+    /// Adds a bucket. A bucket whose bound is NaN or whose count is not finite is ignored.
     pub(super) fn add(&mut self, upper_bound: f64, count: f64) {
         if !upper_bound.is_nan() && count.is_finite() {
             self.buckets.push(Bucket { upper_bound, count });
         }
     }
 
-    /// The value below which the share `quantile`, 0 to 1, of all observations lies.
+    /// Returns the value below which the share `quantile` (0 to 1) of all observations lies.
     ///
-    /// Observations are taken to lie evenly within a bucket; the first bucket begins at 0, or at its own upper bound where
-    /// that is not above 0. What lies in the `+Inf` bucket is shown as the highest finite bound. A bucket that counts less
-    /// than one before it (counts move while they are read), or more by no more than the rounding of sums, is taken to
-    /// count as much. The quantile 0 is where the first bucket that is not empty begins; Prometheus has NaN there.
+    /// Observations are assumed to be distributed evenly within a bucket. The first bucket begins at 0; if its upper
+    /// bound is not above 0, the result is that bound. For the `+Inf` bucket the result is the highest finite bound. If
+    /// a bucket counts less than the one before it (counts change while they are collected), or more by a rounding
+    /// error only, it gets the count of the one before it. The quantile 0 is the lower bound of the first bucket that
+    /// is not empty; Prometheus returns NaN.
     ///
     /// # Errors
-    /// [`NoQuantile`]
-    pub(super) fn quantile(mut self, quantile: f64) -> Result<f64, NoQuantile> {
+    /// Returns an error if the histogram has no observations or no usable buckets.
+    pub(super) fn quantile(mut self, quantile: f64) -> Result<f64, QuantileError> {
         let (finite, total) = self.cumulative()?;
         if total <= 0.0 {
-            return Err(NoQuantile::Empty);
+            return Err(QuantileError::Empty);
         }
         let rank = quantile * total;
         let mut below = Bucket { upper_bound: 0.0, count: 0.0 };
         for (i, bucket) in finite.iter().enumerate() {
             let within = bucket.count - below.count;
-            // An empty bucket is never the one, or the quantile 0 would be 0 / 0.
+            // An empty bucket is skipped; otherwise the quantile 0 would be 0 / 0.
             if bucket.count >= rank && within > 0.0 {
                 if i == 0 && bucket.upper_bound <= 0.0 {
                     return Ok(bucket.upper_bound);
@@ -66,12 +67,13 @@ impl Histogram {
         Ok(below.upper_bound)
     }
 
-    /// Sorts, joins equal bounds and mends counts that fall. The finite buckets, and the count of all observations.
-    fn cumulative(&mut self) -> Result<(&[Bucket], f64), NoQuantile> {
-        // Stable: equal bounds are added up in one order, whichever the bucket.
+    /// Sorts the buckets, adds those with equal bounds, and corrects counts that decrease. Returns the finite buckets
+    /// and the number of all observations.
+    fn cumulative(&mut self) -> Result<(&[Bucket], f64), QuantileError> {
+        // A stable sort, so that equal bounds are added in the same order in every bucket.
         self.buckets.sort_by(|a, b| a.upper_bound.total_cmp(&b.upper_bound));
         self.buckets.dedup_by(|later, kept| {
-            // By value, not bit for bit: -0 and 0 are one bound.
+            // Compared by value: -0 and 0 are the same bound.
             let same = later.upper_bound <= kept.upper_bound;
             if same {
                 kept.count += later.count;
@@ -80,14 +82,14 @@ impl Histogram {
         });
         let mut most = 0.0_f64;
         for bucket in &mut self.buckets {
-            if bucket.count - most > ROUNDING * (bucket.count + most) {
+            if bucket.count - most > TOLERANCE * (bucket.count + most) {
                 most = bucket.count;
             }
             bucket.count = most;
         }
         match self.buckets.split_last() {
             Some((last, finite)) if last.upper_bound == f64::INFINITY && !finite.is_empty() => Ok((finite, last.count)),
-            _ => Err(NoQuantile::Malformed),
+            _ => Err(QuantileError::Malformed),
         }
     }
 }
@@ -100,7 +102,7 @@ mod tests {
 
     const INF: f64 = f64::INFINITY;
 
-    fn quantile(buckets: &[(f64, f64)], q: f64) -> Result<f64, NoQuantile> {
+    fn quantile(buckets: &[(f64, f64)], q: f64) -> Result<f64, QuantileError> {
         let mut histogram = Histogram::default();
         for (bound, count) in buckets {
             histogram.add(*bound, *count);
@@ -132,43 +134,44 @@ mod tests {
     #[case::the_quantile_zero_below_zero(&[(-1.0, 5.0), (2.0, 10.0), (INF, 10.0)], 0.0, Ok(-1.0))]
     #[case::the_quantile_zero_begins_where_observations_do(&[(1.0, 0.0), (2.0, 10.0), (INF, 10.0)], 0.0, Ok(1.0))]
     #[case::order_does_not_matter(&[(INF, 10.0), (2.0, 10.0), (1.0, 0.0)], 0.5, Ok(1.5))]
-    #[case::equal_bounds_add_up(&[(1.0, 0.0), (2.0, 4.0), (2.0, 6.0), (INF, 4.0), (INF, 6.0), (1.0, 0.0)], 0.5, Ok(1.5))]
-    // "The counts in the buckets are monotonically increasing (strictly non-decreasing)", or are made so.
-    #[case::a_count_that_falls_is_mended(&[(1.0, 10.0), (2.0, 8.0), (INF, 10.0)], 0.5, Ok(0.5))]
-    #[case::a_total_that_falls_is_mended(&[(1.0, 0.0), (2.0, 10.0), (INF, 8.0)], 0.5, Ok(1.5))]
-    #[case::a_count_below_zero_is_none(&[(1.0, -5.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    #[case::equal_bounds_are_added(&[(1.0, 0.0), (2.0, 4.0), (2.0, 6.0), (INF, 4.0), (INF, 6.0), (1.0, 0.0)], 0.5, Ok(1.5))]
+    // "The counts in the buckets are monotonically increasing (strictly non-decreasing)"; others are corrected.
+    #[case::a_count_that_decreases_is_corrected(&[(1.0, 10.0), (2.0, 8.0), (INF, 10.0)], 0.5, Ok(0.5))]
+    #[case::a_total_that_decreases_is_corrected(&[(1.0, 0.0), (2.0, 10.0), (INF, 8.0)], 0.5, Ok(1.5))]
+    #[case::a_negative_count_is_zero(&[(1.0, -5.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
     // "Differences between consecutive buckets smaller than 10^-12 of their sum are ignored."
-    #[case::the_rounding_of_a_sum_is_no_observation(&[(1.0, 0.3), (2.0, 0.300_000_000_000_000_04), (INF, 0.300_000_000_000_000_04)], 1.0, Ok(1.0))]
+    #[case::a_rounding_error_is_not_an_observation(&[(1.0, 0.3), (2.0, 0.300_000_000_000_000_04), (INF, 0.300_000_000_000_000_04)], 1.0, Ok(1.0))]
     #[case::a_small_difference_is_an_observation(&[(1.0, 1.0), (2.0, 1.000_000_1), (INF, 1.000_000_1)], 1.0, Ok(2.0))]
-    // NaN there; nothing here: "0 observations", "no buckets", "the highest bucket must have an upper bound of +Inf".
-    #[case::no_observation(&[(1.0, 0.0), (INF, 0.0)], 0.5, Err(NoQuantile::Empty))]
-    #[case::no_infinite_bucket(&[(1.0, 5.0), (2.0, 10.0)], 0.5, Err(NoQuantile::Malformed))]
-    #[case::the_infinite_bucket_alone(&[(INF, 10.0)], 0.5, Err(NoQuantile::Malformed))]
-    #[case::no_bucket(&[], 0.5, Err(NoQuantile::Malformed))]
-    #[case::an_infinite_bucket_that_counts_nan(&[(1.0, 5.0), (INF, f64::NAN)], 0.5, Err(NoQuantile::Malformed))]
-    #[case::a_bound_of_nan_is_left_out(&[(1.0, 0.0), (f64::NAN, 7.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
-    #[case::a_bucket_of_infinity_is_left_out(&[(1.0, 0.0), (1.5, INF), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
-    #[case::a_bucket_of_nan_is_left_out(&[(1.0, 0.0), (1.5, f64::NAN), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
-    fn quantiles_are_those_of_prometheus(
+    // Prometheus returns NaN; here there is no value: "0 observations", "no buckets", "the highest bucket must have an
+    // upper bound of +Inf".
+    #[case::no_observation(&[(1.0, 0.0), (INF, 0.0)], 0.5, Err(QuantileError::Empty))]
+    #[case::no_infinite_bucket(&[(1.0, 5.0), (2.0, 10.0)], 0.5, Err(QuantileError::Malformed))]
+    #[case::the_infinite_bucket_alone(&[(INF, 10.0)], 0.5, Err(QuantileError::Malformed))]
+    #[case::no_buckets(&[], 0.5, Err(QuantileError::Malformed))]
+    #[case::an_infinite_bucket_that_counts_nan(&[(1.0, 5.0), (INF, f64::NAN)], 0.5, Err(QuantileError::Malformed))]
+    #[case::a_bound_of_nan_is_ignored(&[(1.0, 0.0), (f64::NAN, 7.0), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    #[case::a_bucket_of_infinity_is_ignored(&[(1.0, 0.0), (1.5, INF), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    #[case::a_bucket_of_nan_is_ignored(&[(1.0, 0.0), (1.5, f64::NAN), (2.0, 10.0), (INF, 10.0)], 0.5, Ok(1.5))]
+    fn quantiles_equal_those_of_prometheus(
         #[case] buckets: &[(f64, f64)],
         #[case] q: f64,
-        #[case] expected: Result<f64, NoQuantile>,
+        #[case] expected: Result<f64, QuantileError>,
     ) {
         assert_eq!(quantile(buckets, q), expected);
     }
 
     #[test]
-    fn a_quantile_beside_a_bound_of_minus_infinity_is_not_a_number() {
+    fn interpolation_from_a_bound_of_minus_infinity_is_nan() {
         assert!(quantile(&[(-INF, 5.0), (1.0, 10.0), (INF, 10.0)], 0.9).unwrap().is_nan());
     }
 
     proptest! {
         #[test]
-        fn a_quantile_is_within_the_buckets_and_grows_with_its_rank(
+        fn a_quantile_is_within_the_buckets_and_increases_with_its_rank(
             buckets in prop::collection::vec((any::<f64>(), any::<f64>()), 0..12),
             a in 0.0..=1.0, b in 0.0..=1.0,
         ) {
-            // No panic on any number at all; order and range on reasonable ones.
+            // No number causes a panic. Order and range hold for reasonable numbers.
             let _ = quantile(&buckets, a);
             let mut sane: Vec<_> = buckets.iter().map(|(le, n)| (le % 1e6, (n % 1e6).abs())).collect();
             sane.push((INF, 1e6));

@@ -1,18 +1,19 @@
-//! Rates: the increase per second of each series over a window.
+//! Rates: the increase per second of each series within a window.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
     number::Num,
-    rows::Renumbering,
-    series::{Found, Series},
+    retention::Renumbering,
+    series::{Lookup, Series},
 };
 use crate::sample::Labels;
 
-/// The most points that a window is divided into: older ones that lie closer are joined, so that memory is bounded.
-const POINTS: u32 = 32;
+/// The maximum number of intervals in a window. Older points that are closer together are merged, which bounds the
+/// memory.
+const MAX_INTERVALS: u32 = 32;
 
-/// The series of one object that shows a rate.
+/// The series of one object whose value is a rate.
 #[derive(Debug)]
 pub(super) struct Rates {
     window: Duration,
@@ -23,12 +24,12 @@ pub(super) struct Rates {
 #[derive(Debug)]
 struct Window {
     last: Num,
-    /// When, and the increase since the point before.
+    /// The time of each point, and the increase since the previous point.
     points: VecDeque<(Duration, f64)>,
 }
 
 impl Rates {
-    /// Rates over `window`.
+    /// Creates rates over `window`.
     pub(super) fn new(window: Duration) -> Self {
         Self { window, series: Series::default() }
     }
@@ -38,30 +39,32 @@ impl Rates {
         self.series.begin();
     }
 
-    /// The rate of the series, which has the number `num` at the time `at`, from the oldest point in the window to this
-    /// one; `None` where this is the only one. A fall counts as a restart at 0. A number that is not finite is no point.
+    /// Records the number `num` of a series at the time `at`, and returns the rate from the oldest point in the window
+    /// to this one. `None`: this is the only point. If the number falls, the series restarted from 0. A number that is
+    /// not finite is ignored.
     pub(super) fn advance(&mut self, labels: &Labels<'_>, row: u32, num: Num, at: Duration) -> Option<f64> {
         if !num.is_finite() {
             return None;
         }
         let new = || Window { last: num, points: VecDeque::from([(at, 0.0)]) };
         match self.series.find(labels, row, new) {
-            Found::Known(series) => series.advance(num, at, self.window),
-            Found::New | Found::Twice => None,
+            Lookup::Known(series) => series.advance(num, at, self.window),
+            Lookup::New | Lookup::Duplicate => None,
         }
     }
 
-    /// Ends a scrape at the time `at`. Series without a point in the window are forgotten, and of too many that are gone
-    /// the longest gone.
+    /// Ends a scrape at the time `at`. Forgets series without a point in the window. If too many series are absent,
+    /// forgets those that have been absent longest.
     pub(super) fn end(&mut self, at: Duration) {
         let begin = at.saturating_sub(self.window);
-        let patience = self.series.patience().unwrap_or(u16::MAX);
-        self.series
-            .retain(|entry| entry.unseen <= patience && entry.state.points.back().is_some_and(|(at, _)| *at >= begin));
+        let max_unseen = self.series.max_unseen().unwrap_or(u16::MAX);
+        self.series.retain(|entry| {
+            entry.unseen <= max_unseen && entry.state.points.back().is_some_and(|(at, _)| *at >= begin)
+        });
         self.series.end();
     }
 
-    /// Follows the rows to their new numbers, and forgets those that are gone.
+    /// Applies the new row numbers, and drops the series of forgotten rows.
     pub(super) fn renumber(&mut self, rows: &Renumbering) {
         self.series.renumber(rows);
     }
@@ -72,7 +75,7 @@ impl Window {
         let increase = if num.less(self.last) { num } else { num.subtract(self.last) };
         self.last = num;
         let mut increase = increase.as_f64();
-        self.thin(window, &mut increase);
+        self.merge_newest(window, &mut increase);
         self.points.push_back((at, increase));
         let begin = at.saturating_sub(window);
         while self.points.front().is_some_and(|(at, _)| *at < begin) {
@@ -84,11 +87,11 @@ impl Window {
         (span > 0.0).then(|| increase / span)
     }
 
-    /// Before a point is added: joins the newest point to it where that one lies close to the one before.
-    fn thin(&mut self, window: Duration, increase: &mut f64) {
+    /// Merges the newest point into the point that is about to be added, if it is close to the point before.
+    fn merge_newest(&mut self, window: Duration, increase: &mut f64) {
         let mut newest = self.points.iter().rev();
         if let (Some((newest, joined)), Some((before, _))) = (newest.next(), newest.next())
-            && newest.saturating_sub(*before) < window / POINTS
+            && newest.saturating_sub(*before) < window / MAX_INTERVALS
         {
             *increase += joined;
             self.points.pop_back();
@@ -100,11 +103,11 @@ impl Window {
 mod tests {
     use super::*;
     use crate::{
-        mapping::series::GONE,
+        mapping::retention::MIN_REMEMBERED,
         sample::{Number, Samples},
     };
 
-    /// Rates of one series over 60 s at these seconds.
+    /// Returns the rates of one series over 60 s. `points` are seconds and values.
     fn rates(points: &[(f64, f64)]) -> Vec<Option<f64>> {
         let mut rates = Rates::new(Duration::from_mins(1));
         points.iter().map(|(at, value)| scrape(&mut rates, *at, *value)).collect()
@@ -129,23 +132,23 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_counts_from_zero() {
+    fn a_series_that_falls_counts_from_zero() {
         assert_eq!(rates(&[(0.0, 100.0), (10.0, 120.0), (20.0, 10.0)]), [None, Some(2.0), Some(1.5)]);
     }
 
     #[test]
-    fn missed_scrapes_do_not_matter_until_the_window_is_empty() {
+    fn missed_scrapes_are_tolerated_until_the_window_is_empty() {
         assert_eq!(rates(&[(0.0, 0.0), (50.0, 100.0)]), [None, Some(2.0)]);
         assert_eq!(rates(&[(0.0, 0.0), (61.0, 100.0), (71.0, 120.0)]), [None, None, Some(2.0)]);
     }
 
     #[test]
-    fn two_points_at_one_time_are_no_rate() {
+    fn two_points_at_the_same_time_have_no_rate() {
         assert_eq!(rates(&[(5.0, 0.0), (5.0, 100.0)]), [None, None]);
     }
 
     #[test]
-    fn a_number_that_is_not_finite_is_no_point() {
+    fn a_number_that_is_not_finite_is_ignored() {
         assert_eq!(rates(&[(0.0, 0.0), (10.0, f64::NAN), (20.0, 40.0)]), [None, None, Some(2.0)]);
     }
 
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn scrapes_in_quick_succession_take_bounded_memory_and_lose_no_increase() {
+    fn frequent_scrapes_take_bounded_memory_and_keep_all_increases() {
         let mut rates = Rates::new(Duration::from_mins(1));
         for tick in 0..10_000_u32 {
             let at = f64::from(tick) / 100.0;
@@ -164,13 +167,13 @@ mod tests {
             assert!(tick == 0 || (rate.unwrap() - 3.0).abs() < 1e-9);
         }
         let window = &rates.series.iter().next().unwrap().state;
-        assert!(window.points.len() <= usize::try_from(POINTS).unwrap() + 2, "{} points", window.points.len());
+        assert!(window.points.len() <= usize::try_from(MAX_INTERVALS).unwrap() + 2, "{} points", window.points.len());
     }
 
     #[test]
-    fn series_without_end_take_bounded_memory_however_long_the_window_and_the_others_stay_right() {
+    fn an_unlimited_number_of_series_takes_bounded_memory_and_keeps_rates_correct() {
         let mut rates = Rates::new(Duration::from_hours(24));
-        for second in 0..4 * GONE {
+        for second in 0..4 * MIN_REMEMBERED {
             let at = Duration::from_secs(second.try_into().unwrap());
             let mut samples = Samples::new();
             samples.push("m", [("a", "stays")], Number::Signed(second.try_into().unwrap())).unwrap();
@@ -180,7 +183,7 @@ mod tests {
                 samples.iter().map(|sample| rates.advance(&sample.labels, 0, Num::from(sample.value), at)).collect();
             rates.end(at);
             assert_eq!(found, [(second > 0).then_some(1.0), None]);
-            assert!(rates.series.iter().count() <= GONE + 2);
+            assert!(rates.series.iter().count() <= MIN_REMEMBERED + 2);
         }
     }
 }

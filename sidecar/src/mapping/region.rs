@@ -1,27 +1,29 @@
-//! What to register with the master.
+//! Regions to register with the master.
 
 use std::fmt;
 
 use agentx::{Oid, SubId};
 
-/// A region of the tree, as a Register PDU names it (RFC 2741 section 6.2.3).
+/// A region of the OID tree, as in a Register PDU (RFC 2741 section 6.2.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Region {
-    /// The subtree; with a range, the first of a sequence of subtrees.
-    pub subtree: Oid,
-    /// Which sub-identifier of `subtree` runs, counted from 1 (`r.range_subid`), and up to which value (`r.upper_bound`).
-    pub range: Option<(u8, SubId)>,
+pub(crate) struct Region {
+    /// The OID of the region. With a range, it is the first of a sequence of OIDs.
+    pub(crate) subtree: Oid,
+    /// The position of the ranged arc in `subtree`, counted from 1 (`r.range_subid`), and its last value
+    /// (`r.upper_bound`).
+    pub(crate) range: Option<(u8, SubId)>,
 }
 
 impl Region {
-    /// The whole subtree at `base`.
+    /// Returns the region of the whole subtree at `base`.
     pub(super) fn whole(base: &Oid) -> Self {
         Self { subtree: base.clone(), range: None }
     }
 
-    /// In each of these columns (ascending) below `entry` the rows whose first index is `pod`: `entry`.column.`pod`.
+    /// Returns the region of the rows whose first index is `pod`, in all of these columns (ascending) below `entry`:
+    /// `entry`.column.`pod`.
     ///
-    /// `None` where that has too many sub-identifiers, and so no row can exist.
+    /// `None`: the OID would have too many arcs, so no row can exist.
     pub(super) fn rows(entry: &[SubId], columns: &[SubId], pod: SubId) -> Option<Self> {
         let (first, last) = (*columns.first()?, *columns.last()?);
         let subtree = Oid::new([entry, &[first, pod]].concat()).ok()?;
@@ -31,7 +33,7 @@ impl Region {
 }
 
 impl fmt::Display for Region {
-    /// In dotted decimals, a range as `[first-last]`.
+    /// Writes the region in dotted decimal. A range is `[first-last]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, arc) in (1_usize..).zip(self.subtree.iter()) {
             let dot = if position == 1 { "" } else { "." };

@@ -1,4 +1,4 @@
-//! The rows of a table: which there are, and under which index.
+//! The rows of a table and their indexes.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,28 +9,31 @@ use std::{
 use agentx::SubId;
 use sidecar_config::{Index, IndexEncoding, IndexKind};
 
-use super::{assigned::Assignments, counts::Counts, counts::Reason, index, series};
+use super::{
+    assignments::Assignments,
+    counts::{Counts, Reason},
+    index,
+    retention::{self, MIN_REMEMBERED, Renumbering},
+};
 use crate::sample::Labels;
 
-/// Rows that are gone and yet remembered, so that their counters go on when they come back, at the least.
-const GONE: usize = 1024;
+/// The longest label text that makes a row, in octets. It bounds the memory of absent rows.
+const MAX_LABEL_TEXT: usize = 1024;
 
-/// The longest label text that makes a row, in octets: bounds what is remembered of rows that are gone.
-const LONGEST: usize = 1024;
-
-/// Finds the row that a sample belongs to.
-pub(super) trait Locate {
-    /// The row's number. `None`: the sample makes no row, which is counted.
+/// A lookup of the rows of samples.
+pub(super) trait LocateRow {
+    /// Returns the number of the row that a sample with these labels belongs to. `None`: the sample makes no row. This
+    /// is counted.
     fn locate(&mut self, labels: &Labels<'_>, object: &str, counts: &mut Counts) -> Option<u32>;
 
-    /// The index texts of a row, for people.
+    /// Returns the index texts of a row, for messages.
     fn describe(&self, row: u32) -> String;
 }
 
-/// The one row of a scalar.
-pub(super) struct Single;
+/// The single row of a scalar.
+pub(super) struct ScalarRow;
 
-impl Locate for Single {
+impl LocateRow for ScalarRow {
     fn locate(&mut self, _: &Labels<'_>, _: &str, _: &mut Counts) -> Option<u32> {
         Some(0)
     }
@@ -40,24 +43,24 @@ impl Locate for Single {
     }
 }
 
-/// All rows of a table that are there or remembered, each known by the texts of its index labels.
+/// All present and remembered rows of a table. The texts of the index labels identify a row.
 #[derive(Debug)]
 pub(super) struct Rows {
     parts: Vec<Part>,
-    /// The most arcs that an index can have in this table.
-    room: usize,
+    /// The maximum number of arcs of an index in this table.
+    max_index_arcs: usize,
     hasher: RandomState,
     by_hash: HashMap<u64, u32>,
-    known: Vec<Row>,
-    /// Of each row the label texts, each followed by [`END`].
+    entries: Vec<Row>,
+    /// The label texts of all rows, each text followed by [`END`].
     keys: Vec<u8>,
-    /// Of each row the index.
+    /// The indexes of all rows.
     arcs: Vec<SubId>,
-    /// All rows by index, then by texts.
+    /// All row numbers, sorted by index, then by texts.
     order: Vec<u32>,
 }
 
-/// An octet that is in no UTF-8 text.
+/// Terminates a text. This octet does not occur in UTF-8.
 const END: u8 = 0xff;
 
 #[derive(Debug)]
@@ -66,7 +69,7 @@ enum Part {
     Label {
         label: String,
         encoding: IndexEncoding,
-        /// Its name among the [`Assignments`].
+        /// The name of the index in [`Assignments`].
         index: String,
     },
 }
@@ -76,27 +79,11 @@ struct Row {
     hash: u64,
     key: Range<u32>,
     arcs: Range<u32>,
-    /// How many scrapes have gone by without it.
+    /// The number of scrapes since the row was last present.
     unseen: u16,
 }
 
-/// New numbers for rows, after some were forgotten.
-pub(super) struct Renumbering(Vec<Option<u32>>);
-
-impl Renumbering {
-    /// The row's new number, if it is still there.
-    pub(super) fn number(&self, row: u32) -> Option<u32> {
-        self.0.get(row as usize).copied().flatten()
-    }
-
-    /// Keeps of a list with one item per row what is still there.
-    pub(super) fn keep<T>(&self, items: &mut Vec<T>) {
-        let mut new = self.0.iter();
-        items.retain(|_| new.next().is_some_and(Option::is_some));
-    }
-}
-
-/// The name of an index among the [`Assignments`].
+/// Returns the name of an index in [`Assignments`].
 pub(super) fn assignment_name(table: &str, index: &Index) -> String {
     format!("{table}.{}", index.name)
 }
@@ -106,7 +93,7 @@ fn slice<'a, T>(arena: &'a [T], range: &Range<u32>) -> &'a [T] {
 }
 
 impl Rows {
-    /// No rows so far, of a table whose instances have `prefix` arcs before their index.
+    /// Creates a table without rows, whose instances have `prefix` arcs before their index.
     pub(super) fn new(table: &str, indexes: &[Index], pod: SubId, prefix: usize) -> Self {
         let part = |index: &Index| match &index.kind {
             IndexKind::Pod {} => Part::Pod(pod),
@@ -116,10 +103,10 @@ impl Rows {
         };
         Self {
             parts: indexes.iter().map(part).collect(),
-            room: agentx::Oid::MAX_LEN.saturating_sub(prefix),
+            max_index_arcs: agentx::Oid::MAX_LEN.saturating_sub(prefix),
             hasher: RandomState::new(),
             by_hash: HashMap::new(),
-            known: Vec::new(),
+            entries: Vec::new(),
             keys: Vec::new(),
             arcs: Vec::new(),
             order: Vec::new(),
@@ -127,19 +114,19 @@ impl Rows {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.known.len()
+        self.entries.len()
     }
 
-    /// The row's index.
+    /// Returns the index of the row.
     pub(super) fn index(&self, row: u32) -> &[SubId] {
-        self.known.get(row as usize).map(|row| slice(&self.arcs, &row.arcs)).unwrap_or_default()
+        self.entries.get(row as usize).map(|row| slice(&self.arcs, &row.arcs)).unwrap_or_default()
     }
 
     fn key(&self, row: u32) -> &[u8] {
-        self.known.get(row as usize).map(|row| slice(&self.keys, &row.key)).unwrap_or_default()
+        self.entries.get(row as usize).map(|row| slice(&self.keys, &row.key)).unwrap_or_default()
     }
 
-    /// The label texts of a row, the pod's own index left out.
+    /// Returns the label texts of a row, without the index of the pod.
     fn texts(&self, row: u32) -> impl Iterator<Item = &[u8]> {
         self.key(row).split_inclusive(|octet| *octet == END).map(|text| text.strip_suffix(&[END]).unwrap_or(text))
     }
@@ -149,13 +136,13 @@ impl Rows {
         texts.join(", ")
     }
 
-    /// The row of these labels, made if there is none yet.
+    /// Returns the row with these labels. Adds it if it does not exist.
     fn locate(&mut self, labels: &Labels<'_>, assignments: &mut Assignments) -> Result<u32, Reason> {
-        // The key is written where it would stay, and taken back where the row is known.
+        // `find` appends the key as for a new row. It is removed if no row was added.
         let start = self.keys.len();
         let found = self.find(start, labels, assignments);
         if found.is_err()
-            || found.is_ok_and(|row| self.known.get(row as usize).is_some_and(|row| row.key.start as usize != start))
+            || found.is_ok_and(|row| self.entries.get(row as usize).is_some_and(|row| row.key.start as usize != start))
         {
             self.keys.truncate(start);
         }
@@ -166,7 +153,7 @@ impl Rows {
         for part in &self.parts {
             if let Part::Label { label, .. } = part {
                 let text = labels.get(label).ok_or(Reason::NoIndexLabel)?;
-                if text.len() > LONGEST {
+                if text.len() > MAX_LABEL_TEXT {
                     return Err(Reason::RowTooLong);
                 }
                 self.keys.extend_from_slice(text.as_bytes());
@@ -177,7 +164,7 @@ impl Rows {
         let hash = self.hasher.hash_one(key);
         match self.by_hash.get(&hash) {
             Some(row) if self.key(*row) == key => Ok(*row),
-            // Two texts with one 64-bit hash: as good as never.
+            // Two texts with the same 64-bit hash: practically impossible.
             Some(_) => Err(Reason::IndexCollision),
             None => self.add(start, hash, labels, assignments),
         }
@@ -204,74 +191,76 @@ impl Rows {
                 }
             }
         }
-        if arcs.len() > self.room {
+        if arcs.len() > self.max_index_arcs {
             return Err(Reason::RowTooLong);
         }
         let full = |_| Reason::ViewFull;
-        let row = u32::try_from(self.known.len()).map_err(full)?;
+        let row = u32::try_from(self.entries.len()).map_err(full)?;
         let arcs_start = u32::try_from(self.arcs.len()).map_err(full)?;
         let arcs_end = u32::try_from(self.arcs.len() + arcs.len()).map_err(full)?;
         let key = u32::try_from(key_start).map_err(full)?..u32::try_from(self.keys.len()).map_err(full)?;
         self.arcs.extend(arcs);
-        self.known.push(Row { hash, key, arcs: arcs_start..arcs_end, unseen: 0 });
+        self.entries.push(Row { hash, key, arcs: arcs_start..arcs_end, unseen: 0 });
         self.by_hash.insert(hash, row);
         Ok(row)
     }
 
-    /// The texts that all rows have at one part of the index.
+    /// Returns the texts of all rows at one part of the index.
     fn texts_of_part(&self, part: usize) -> HashSet<String> {
         let label = self.parts.iter().take(part).filter(|part| matches!(part, Part::Label { .. })).count();
-        let rows = 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        let rows = 0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         rows.filter_map(|row| Some(String::from_utf8_lossy(self.texts(row).nth(label)?).into_owned())).collect()
     }
 
-    /// Ends a scrape after which these rows are there. Of those gone no more are remembered than are there, or [`GONE`];
-    /// where some are forgotten, the others' new numbers.
-    pub(super) fn end(&mut self, there: &[bool]) -> Option<Renumbering> {
-        for (i, row) in self.known.iter_mut().enumerate() {
-            row.unseen = if there.get(i).is_some_and(|there| *there) { 0 } else { row.unseen.saturating_add(1) };
+    /// Ends a scrape. `present` has for each row whether it is present.
+    ///
+    /// No more absent rows are remembered than are present, or [`MIN_REMEMBERED`]. If rows are forgotten, returns the
+    /// new numbers of the others.
+    pub(super) fn end(&mut self, present: &[bool]) -> Option<Renumbering> {
+        for (i, row) in self.entries.iter_mut().enumerate() {
+            row.unseen = if present.get(i).is_some_and(|present| *present) { 0 } else { row.unseen.saturating_add(1) };
         }
-        let limit = there.iter().filter(|there| **there).count().max(GONE);
-        let renumbering =
-            series::patience(self.known.iter().map(|row| row.unseen), limit).map(|patience| self.forget(patience));
-        if self.order.len() != self.known.len() || renumbering.is_some() {
+        let limit = present.iter().filter(|present| **present).count().max(MIN_REMEMBERED);
+        let renumbering = retention::max_unseen(self.entries.iter().map(|row| row.unseen), limit)
+            .map(|max_unseen| self.forget(max_unseen));
+        if self.order.len() != self.entries.len() || renumbering.is_some() {
             self.sort();
         }
         renumbering
     }
 
-    fn forget(&mut self, patience: u16) -> Renumbering {
+    fn forget(&mut self, max_unseen: u16) -> Renumbering {
         let keys = std::mem::take(&mut self.keys);
         let arcs = std::mem::take(&mut self.arcs);
-        let old = std::mem::take(&mut self.known);
+        let old = std::mem::take(&mut self.entries);
         self.by_hash.clear();
         let new = old.into_iter().map(|row| {
-            let kept = row.unseen <= patience;
+            let kept = row.unseen <= max_unseen;
             kept.then(|| {
-                let number = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+                let number = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
                 let key = append(&mut self.keys, slice(&keys, &row.key));
                 let arcs = append(&mut self.arcs, slice(&arcs, &row.arcs));
                 self.by_hash.insert(row.hash, number);
-                self.known.push(Row { key, arcs, ..row });
+                self.entries.push(Row { key, arcs, ..row });
                 number
             })
         });
-        Renumbering(new.collect())
+        Renumbering::new(new.collect())
     }
 
     fn sort(&mut self) {
-        let mut order: Vec<_> = (0..u32::try_from(self.known.len()).unwrap_or(u32::MAX)).collect();
+        let mut order: Vec<_> = (0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX)).collect();
         order.sort_unstable_by(|a, b| {
             self.index(*a).cmp(self.index(*b)).then_with(|| self.texts(*a).cmp(self.texts(*b)))
         });
         self.order = order;
     }
 
-    /// The rows to show, of those that are `there`, by index. Of rows with one index the first in text order is shown;
-    /// `withheld` gets the others.
-    pub(super) fn shown(&self, there: &[bool], mut withheld: impl FnMut(u32)) -> Vec<u32> {
+    /// Returns the present rows to show, sorted by index. If several rows have the same index, the first in text order
+    /// is shown; `withheld` is called with the others.
+    pub(super) fn shown(&self, present: &[bool], mut withheld: impl FnMut(u32)) -> Vec<u32> {
         let mut shown: Vec<u32> = Vec::with_capacity(self.order.len());
-        for row in self.order.iter().copied().filter(|row| there.get(*row as usize).is_some_and(|there| *there)) {
+        for row in self.order.iter().copied().filter(|row| present.get(*row as usize).is_some_and(|present| *present)) {
             if shown.last().is_some_and(|last| self.index(*last) == self.index(row)) {
                 withheld(row);
             } else {
@@ -282,20 +271,20 @@ impl Rows {
     }
 }
 
-/// Appends to an arena that is no longer than the one that the items come from.
+/// Appends to an arena. It never exceeds `u32`, because it is not longer than the arena that the items come from.
 fn append<T: Copy>(arena: &mut Vec<T>, items: &[T]) -> Range<u32> {
     let start = u32::try_from(arena.len()).unwrap_or(u32::MAX);
     arena.extend_from_slice(items);
     start..u32::try_from(arena.len()).unwrap_or(u32::MAX)
 }
 
-/// A table's rows while a scrape is read.
-pub(super) struct Reading<'a> {
+/// The rows of a table while a scrape is processed.
+pub(super) struct TableRows<'a> {
     pub(super) rows: &'a mut Rows,
     pub(super) assignments: &'a mut Assignments,
 }
 
-impl Locate for Reading<'_> {
+impl LocateRow for TableRows<'_> {
     fn locate(&mut self, labels: &Labels<'_>, object: &str, counts: &mut Counts) -> Option<u32> {
         self.rows
             .locate(labels, self.assignments)

@@ -1,14 +1,14 @@
-//! From numbers and texts to values of an object's syntax.
+//! Conversion of numbers and texts to values of an object's syntax.
 
 use agentx::{Oid, Value, ValueRef};
 use sidecar_config::{Round, Syntax};
 
 use super::{counts::Reason, number::Num};
 
-/// A value, and what was changed to make it one.
-pub(super) type Shown = (Value, Option<Reason>);
+/// A value, and the reason if it was changed to fit the syntax.
+pub(super) type Converted = (Value, Option<Reason>);
 
-/// What `onMissing: Zero` shows.
+/// Returns the value of `onMissing: Zero`.
 pub(super) fn zero(syntax: Syntax) -> Value {
     match syntax {
         Syntax::Integer32 => Value::Integer(0),
@@ -23,10 +23,10 @@ pub(super) fn zero(syntax: Syntax) -> Value {
     }
 }
 
-/// The integer that a number shows in one of the integral syntaxes, of any size.
+/// Rounds a number to an integer of any size.
 pub(super) fn integer(num: Num, round: Round) -> Result<i128, Reason> {
     match num.round(round) {
-        // Saturated: the number has more than 128 bits, and its low ones mean nothing.
+        // Saturated: the number has more than 128 bits.
         Some(i128::MIN | i128::MAX) => Err(Reason::OutOfRange),
         Some(whole) => Ok(whole),
         None if num.is_nan() => Err(Reason::NotANumber),
@@ -34,28 +34,28 @@ pub(super) fn integer(num: Num, round: Round) -> Result<i128, Reason> {
     }
 }
 
-/// The count that a number shows in a counter, before it wraps.
+/// Rounds a number to the total of a counter, before it wraps.
 pub(super) fn count(num: Num, round: Round) -> Result<i128, Reason> {
     integer(num, round).and_then(|whole| if whole < 0 { Err(Reason::OutOfRange) } else { Ok(whole) })
 }
 
-/// The counter's value at `count`, modulo 2³² or 2⁶⁴ (RFC 2578 sections 7.1.6 and 7.1.10).
+/// Returns the value of a counter with the total `count`: modulo 2³² or 2⁶⁴ (RFC 2578 sections 7.1.6 and 7.1.10).
 pub(super) fn wrap(syntax: Syntax, count: i128) -> ValueRef<'static> {
     if syntax == Syntax::Counter32 { ValueRef::Counter32(low32(count)) } else { ValueRef::Counter64(low64(count)) }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value modulo 2³² is what is asked for")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value modulo 2³² is wanted")]
 fn low32(whole: i128) -> u32 {
     whole as u32
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value modulo 2⁶⁴ is what is asked for")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value modulo 2⁶⁴ is wanted")]
 fn low64(whole: i128) -> u64 {
     whole as u64
 }
 
-/// A number as a value.
-pub(super) fn from_number(syntax: Syntax, num: Num, round: Round) -> Result<Shown, Reason> {
+/// Converts a number to a value.
+pub(super) fn from_number(syntax: Syntax, num: Num, round: Round) -> Result<Converted, Reason> {
     let value = match syntax {
         Syntax::Integer32 => Value::Integer(integer(num, round)?.try_into().map_err(|_| Reason::OutOfRange)?),
         Syntax::Unsigned32 => Value::Gauge32(integer(num, round)?.try_into().map_err(|_| Reason::OutOfRange)?),
@@ -72,7 +72,7 @@ pub(super) fn from_number(syntax: Syntax, num: Num, round: Round) -> Result<Show
     Ok((value, None))
 }
 
-fn gauge(num: Num, round: Round) -> Result<Shown, Reason> {
+fn gauge(num: Num, round: Round) -> Result<Converted, Reason> {
     if num.is_nan() {
         return Err(Reason::NotANumber);
     }
@@ -87,8 +87,8 @@ fn truth(yes: bool) -> Value {
     Value::Integer(if yes { 1 } else { 2 })
 }
 
-/// A number as text: integers in full, fractions by the fewest digits that read back as the same double, with an
-/// exponent where there would be more than 20 digits before the point or more than 6 zeros behind it.
+/// Formats a number. Integers are written in full, and doubles with the fewest digits that parse as the same double.
+/// Doubles from 10²⁰ on and below 10⁻⁶ have an exponent.
 fn decimal(num: Num) -> Result<String, Reason> {
     match num {
         Num::Int(v) => Ok(v.to_string()),
@@ -100,11 +100,9 @@ fn decimal(num: Num) -> Result<String, Reason> {
     }
 }
 
-/// A label's text as a value.
-///
-/// As [`Syntax::read_text`] reads it, but that a text too long is cut, and that TruthValue reads `true` and `false`,
-/// whatever the case, and 1 and 0, which is how applications say it.
-pub(super) fn from_text(syntax: Syntax, text: &str) -> Result<Shown, Reason> {
+/// Converts a text to a value, like [`Syntax::read_text`] with two differences: a text that is too long is truncated,
+/// and TruthValue accepts what applications write, that is `true` and `false` in any case, 1 and 0.
+pub(super) fn from_text(syntax: Syntax, text: &str) -> Result<Converted, Reason> {
     let value = match syntax {
         Syntax::OctetString => {
             let cut = text.get(..text.floor_char_boundary(Syntax::MAX_OCTETS)).unwrap_or(text);
@@ -119,24 +117,25 @@ pub(super) fn from_text(syntax: Syntax, text: &str) -> Result<Shown, Reason> {
     Ok((value, None))
 }
 
-/// NVT ASCII of at most 255 octets in which a carriage return comes before a line feed or NUL only (RFC 2579).
-fn display_string(text: &str) -> Shown {
+/// Converts a text to NVT ASCII of at most 255 octets. A carriage return may only precede a line feed or NUL (RFC
+/// 2579).
+fn display_string(text: &str) -> Converted {
     let mut octets = Vec::with_capacity(text.len().min(Syntax::MAX_DISPLAY_OCTETS));
-    let mut note = None;
+    let mut change = None;
     let mut rest = text.chars().peekable();
     while let Some(char) = rest.next() {
         if octets.len() == Syntax::MAX_DISPLAY_OCTETS {
-            note = Some(Reason::Cut);
+            change = Some(Reason::Cut);
             break;
         }
         let followed = octets.len() + 1 < Syntax::MAX_DISPLAY_OCTETS && matches!(rest.peek(), Some('\n' | '\0'));
         let octet = u8::try_from(char).ok().filter(|octet| octet.is_ascii() && (*octet != b'\r' || followed));
         octets.push(octet.unwrap_or_else(|| {
-            note = Some(Reason::Replaced);
+            change = Some(Reason::Replaced);
             b'?'
         }));
     }
-    (Value::OctetString(octets), note)
+    (Value::OctetString(octets), change)
 }
 
 #[cfg(test)]
@@ -152,7 +151,7 @@ mod tests {
     const TWO_32: f64 = 4_294_967_296.0;
 
     #[rstest]
-    // RFC 2578 section 7.1.1: "between -2^31 and 2^31-1 inclusive"; what is outside is not shown as something else.
+    // RFC 2578 section 7.1.1: "between -2^31 and 2^31-1 inclusive". Numbers outside are withheld.
     #[case::integer32_at_its_high_end(Syntax::Integer32, 2_147_483_647.0, Ok((Value::Integer(i32::MAX), None)))]
     #[case::integer32_at_its_low_end(Syntax::Integer32, -2_147_483_648.0, Ok((Value::Integer(i32::MIN), None)))]
     #[case::integer32_beyond_is_withheld(Syntax::Integer32, 2_147_483_648.0, Err(Reason::OutOfRange))]
@@ -206,10 +205,10 @@ mod tests {
     #[case::truth_of_two_is_true(Syntax::TruthValue, 2.0, Ok((Value::Integer(1), None)))]
     #[case::truth_of_a_negative_is_true(Syntax::TruthValue, -1.0, Ok((Value::Integer(1), None)))]
     #[case::truth_of_a_fraction_is_true(Syntax::TruthValue, 0.1, Ok((Value::Integer(1), None)))]
-    #[case::truth_of_the_least_double_is_true(Syntax::TruthValue, 5e-324, Ok((Value::Integer(1), None)))]
+    #[case::truth_of_the_smallest_double_is_true(Syntax::TruthValue, 5e-324, Ok((Value::Integer(1), None)))]
     #[case::truth_of_nan(Syntax::TruthValue, f64::NAN, Err(Reason::NotANumber))]
     #[case::truth_of_infinity(Syntax::TruthValue, f64::INFINITY, Err(Reason::Infinite))]
-    // RFC 2578 section 7.1.2 and RFC 2579 section 2: octets, of which a number's are its decimal digits.
+    // RFC 2578 section 7.1.2 and RFC 2579 section 2: octets. Those of a number are its decimal digits.
     #[case::text_of_an_integer(Syntax::DisplayString, 42.0, Ok((text(b"42"), None)))]
     #[case::text_of_minus_zero(Syntax::DisplayString, -0.0, Ok((text(b"0"), None)))]
     #[case::text_of_a_fraction_is_not_rounded(Syntax::OctetString, 0.25, Ok((text(b"0.25"), None)))]
@@ -219,16 +218,16 @@ mod tests {
     #[case::text_of_a_huge_number(Syntax::DisplayString, 1.5e300, Ok((text(b"1.5e300"), None)))]
     #[case::text_of_nan(Syntax::DisplayString, f64::NAN, Err(Reason::NotANumber))]
     #[case::text_of_infinity(Syntax::DisplayString, f64::INFINITY, Err(Reason::Infinite))]
-    // RFC 2578 sections 7.1.5 and 7.1.3: no number is an address or an identifier.
-    #[case::no_address_is_a_number(Syntax::IpAddress, 1.0, Err(Reason::Unreadable))]
-    #[case::no_identifier_is_a_number(Syntax::ObjectIdentifier, 1.0, Err(Reason::Unreadable))]
-    fn numbers_become_values(#[case] syntax: Syntax, #[case] number: f64, #[case] expected: Result<Shown, Reason>) {
+    // RFC 2578 sections 7.1.5 and 7.1.3: numbers are neither addresses nor object identifiers.
+    #[case::a_number_is_not_an_address(Syntax::IpAddress, 1.0, Err(Reason::Unreadable))]
+    #[case::a_number_is_not_an_object_identifier(Syntax::ObjectIdentifier, 1.0, Err(Reason::Unreadable))]
+    fn numbers_are_converted(#[case] syntax: Syntax, #[case] number: f64, #[case] expected: Result<Converted, Reason>) {
         assert_eq!(from_number(syntax, Num::from(number), Round::Nearest), expected);
     }
 
     proptest! {
         #[test]
-        fn counters_and_time_ticks_are_modulo_what_their_syntax_counts_to(whole in 0..i128::MAX) {
+        fn counters_and_time_ticks_wrap_at_the_range_of_their_syntax(whole in 0..i128::MAX) {
             let shown = |syntax| from_number(syntax, Num::Int(whole), Round::Nearest).unwrap().0;
             let low = |bits: u32| u64::try_from(whole % (1 << bits)).unwrap();
             let low32 = u32::try_from(low(32)).unwrap();
@@ -252,36 +251,36 @@ mod tests {
     #[case::not_an_ipv4_address(Syntax::IpAddress, "::1", Err(Reason::Unreadable))]
     #[case::identifier(Syntax::ObjectIdentifier, "1.3.6.1", Ok(Value::ObjectIdentifier("1.3.6.1".parse().unwrap())))]
     #[case::identifier_of_one_arc(Syntax::ObjectIdentifier, "1", Err(Reason::Unreadable))]
-    #[case::identifier_that_no_one_can_encode(Syntax::ObjectIdentifier, "1.40.1", Err(Reason::Unreadable))]
+    #[case::identifier_that_cannot_be_encoded(Syntax::ObjectIdentifier, "1.40.1", Err(Reason::Unreadable))]
     #[case::identifier_of_words(Syntax::ObjectIdentifier, "iso.3", Err(Reason::Unreadable))]
     #[case::truth(Syntax::TruthValue, "True", Ok(Value::Integer(1)))]
     #[case::falsehood(Syntax::TruthValue, "0", Ok(Value::Integer(2)))]
-    #[case::neither(Syntax::TruthValue, "2", Err(Reason::Unreadable))]
-    #[case::octets_as_they_are(Syntax::OctetString, "é\r", Ok(text("é\r".as_bytes())))]
-    fn texts_become_values(#[case] syntax: Syntax, #[case] from: &str, #[case] expected: Result<Value, Reason>) {
+    #[case::a_number_other_than_0_and_1(Syntax::TruthValue, "2", Err(Reason::Unreadable))]
+    #[case::octets_unchanged(Syntax::OctetString, "é\r", Ok(text("é\r".as_bytes())))]
+    fn texts_are_converted(#[case] syntax: Syntax, #[case] from: &str, #[case] expected: Result<Value, Reason>) {
         assert_eq!(from_text(syntax, from), expected.map(|value| (value, None)));
     }
 
     #[rstest]
-    #[case::plain_text_stands("eth0", b"eth0", None)]
+    #[case::ascii_is_unchanged("eth0", b"eth0", None)]
     #[case::other_characters_are_replaced_one_by_one("café ☕", b"caf? ?", Some(Reason::Replaced))]
-    #[case::a_line_end_stands("a\r\nb", b"a\r\nb", None)]
+    #[case::a_line_end_is_unchanged("a\r\nb", b"a\r\nb", None)]
     #[case::a_bare_carriage_return_is_replaced("a\rb\r", b"a?b?", Some(Reason::Replaced))]
-    fn a_display_string_is_nvt_ascii(#[case] from: &str, #[case] octets: &[u8], #[case] note: Option<Reason>) {
-        assert_eq!(from_text(Syntax::DisplayString, from), Ok((text(octets), note)));
+    fn a_display_string_is_nvt_ascii(#[case] from: &str, #[case] octets: &[u8], #[case] change: Option<Reason>) {
+        assert_eq!(from_text(Syntax::DisplayString, from), Ok((text(octets), change)));
     }
 
     #[test]
-    fn long_texts_are_cut_where_the_syntax_ends() {
+    fn long_texts_are_truncated_to_the_maximum_of_the_syntax() {
         let x = |n| "x".repeat(n);
         let cut = |n: usize| Ok((text(x(n).as_bytes()), Some(Reason::Cut)));
         assert_eq!(from_text(Syntax::DisplayString, &x(256)), cut(255));
         assert_eq!(from_text(Syntax::DisplayString, &x(255)), Ok((text(x(255).as_bytes()), None)));
         assert_eq!(from_text(Syntax::OctetString, &x(65_001)), cut(65_000));
-        let (value, note) = from_text(Syntax::OctetString, &"é☕".repeat(20_000)).unwrap();
+        let (value, change) = from_text(Syntax::OctetString, &"é☕".repeat(20_000)).unwrap();
         let Value::OctetString(octets) = value else { panic!("not octets") };
-        assert!(String::from_utf8(octets).is_ok(), "cut between characters");
-        assert_eq!(note, Some(Reason::Cut));
+        assert!(String::from_utf8(octets).is_ok(), "truncated between characters");
+        assert_eq!(change, Some(Reason::Cut));
         let line_end_across_the_cut = x(254) + "\r\n";
         let (Value::OctetString(octets), _) = from_text(Syntax::DisplayString, &line_end_across_the_cut).unwrap()
         else {
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_a_value_of_every_syntax() {
+    fn every_syntax_has_a_zero() {
         for (syntax, value) in [
             (Syntax::Integer32, Value::Integer(0)),
             (Syntax::Gauge32, Value::Gauge32(0)),

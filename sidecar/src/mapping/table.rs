@@ -1,4 +1,4 @@
-//! A conceptual table: its rows and columns.
+//! A conceptual table with its rows and columns.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use agentx::{SubId, ValueRef};
 use sidecar_config::{IndexEncoding, IndexKind, Subtree, Table as Declared, Violation};
 
 use super::{
-    assigned::Assignments,
+    assignments::Assignments,
     counts::{Counts, Reason},
     object::Object,
-    page::Page,
     region::Region,
     rows::{self, Rows},
+    samples_by_name::SamplesByName,
 };
 
-/// A table, with its values.
+/// A table and its values.
 #[derive(Debug)]
 pub(super) struct Table {
     name: String,
-    /// The arcs of the entry, below the subtree's base.
+    /// The arcs of the entry, below the base OID.
     entry: Vec<SubId>,
     rows: Rows,
     /// In ascending order.
     columns: Vec<Column>,
-    /// The pod's index, where that is the first of the table's.
+    /// The index of the pod, if it is the first index of the table.
     pod: Option<SubId>,
 }
 
-/// A column: its arc below the entry, and its values.
+/// A column: its arc below the entry, and its object.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) arc: SubId,
@@ -38,7 +38,7 @@ impl Table {
     /// Compiles the table at `path` of the document.
     ///
     /// # Errors
-    /// Those of its columns.
+    /// Returns the first violation in one of the columns.
     pub(super) fn new(
         subtree: &Subtree,
         table: &Declared,
@@ -65,7 +65,7 @@ impl Table {
         })
     }
 
-    /// The names of its `Assigned` indexes among the [`Assignments`].
+    /// Returns the names of the table's `Assigned` indexes in [`Assignments`].
     pub(super) fn assignment_names(table: &Declared) -> impl Iterator<Item = String> {
         let assigned = |kind: &IndexKind| matches!(kind, IndexKind::Label { encoding: IndexEncoding::Assigned, .. });
         table
@@ -83,7 +83,7 @@ impl Table {
         &self.columns
     }
 
-    /// Takes over rows and values of a table that was declared as this one is.
+    /// Takes over the rows and values of a table with the same declaration.
     pub(super) fn inherit(&mut self, before: Self) {
         let before_columns = before.columns.into_iter().map(|column| column.object);
         for (column, mut object) in self.columns.iter_mut().zip(before_columns) {
@@ -93,54 +93,54 @@ impl Table {
         self.rows = before.rows;
     }
 
-    /// Takes the samples that one column has in a scrape.
+    /// Processes the samples of one column in a scrape.
     pub(super) fn observe(
         &mut self,
         column: usize,
-        page: &Page<'_>,
+        samples: &SamplesByName<'_>,
         at: Duration,
         assignments: &mut Assignments,
         counts: &mut Counts,
     ) {
-        let mut rows = rows::Reading { rows: &mut self.rows, assignments };
+        let mut rows = rows::TableRows { rows: &mut self.rows, assignments };
         if let Some(column) = self.columns.get_mut(column) {
-            column.object.observe(page, at, &mut rows, counts);
+            column.object.observe(samples, at, &mut rows, counts);
         }
     }
 
-    /// Ends a scrape: forgets what has long been gone, and counts the rows that collide.
+    /// Ends a scrape: forgets rows that have been absent too long, and counts rows with the same index.
     pub(super) fn end(&mut self, counts: &mut Counts) {
-        let there = self.there(|_| true);
-        if let Some(renumbering) = self.rows.end(&there) {
+        let present = self.present(|_| true);
+        if let Some(renumbering) = self.rows.end(&present) {
             for column in &mut self.columns {
                 column.object.renumber(&renumbering);
             }
         }
-        let there = self.there(|_| true);
-        self.rows.shown(&there, |row| {
+        let present = self.present(|_| true);
+        self.rows.shown(&present, |row| {
             counts.add(Reason::IndexCollision, || format!("{} of {}", self.name, self.rows.describe(row)));
         });
     }
 
-    /// Which rows are there, given which objects are fresh.
-    fn there(&self, fresh: impl Fn(&Object) -> bool) -> Vec<bool> {
-        let mut there = vec![false; self.rows.len()];
+    /// Returns for each row whether it is present. `fresh` returns whether the samples of an object are still valid.
+    fn present(&self, fresh: impl Fn(&Object) -> bool) -> Vec<bool> {
+        let mut present = vec![false; self.rows.len()];
         for column in &self.columns {
             let fresh = fresh(&column.object);
-            for (row, there) in (0..).zip(&mut there) {
-                *there = *there || column.object.has_row(row, fresh);
+            for (row, present) in (0..).zip(&mut present) {
+                *present = *present || column.object.has_row(row, fresh);
             }
         }
-        there
+        present
     }
 
-    /// The rows to show, by index, given which objects are fresh.
+    /// Returns the rows to show, sorted by index. `fresh` returns whether the samples of an object are still valid.
     pub(super) fn shown(&self, fresh: impl Fn(&Object) -> bool) -> Vec<u32> {
-        self.rows.shown(&self.there(fresh), |_| {})
+        self.rows.shown(&self.present(fresh), |_| {})
     }
 
-    /// Pushes the instances of a column in these rows, given which objects are fresh: the column's arcs below the
-    /// subtree's base, in the buffer `arcs`, the row's index, and the value.
+    /// Calls `push` with each instance of a column in these rows: the arcs of the column below the base OID, the index
+    /// of the row, and the value. `fresh` returns whether the samples of an object are still valid. `arcs` is a buffer.
     pub(super) fn instances(
         &self,
         column: usize,
@@ -155,19 +155,19 @@ impl Table {
         arcs.extend_from_slice(&self.entry);
         arcs.push(*arc);
         for row in rows {
-            if let Some(value) = object.shows(*row, fresh) {
+            if let Some(value) = object.value(*row, fresh) {
                 push(arcs, self.rows.index(*row), value);
             }
         }
     }
 
-    /// How many rows there are and are remembered.
+    /// Returns the number of present and remembered rows.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.rows.len()
     }
 
-    /// The region of this pod's rows, where pods share the table.
+    /// Returns the region of this pod's rows, if the table is shared by several pods.
     pub(super) fn region(&self, base: &[SubId]) -> Option<Region> {
         let columns: Vec<_> = self.columns.iter().map(|column| column.arc).collect();
         Region::rows(&[base, &self.entry].concat(), &columns, self.pod?)

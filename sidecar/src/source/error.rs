@@ -1,95 +1,95 @@
-//! Why a scrape failed.
+//! Errors of sources.
 
 use std::{fmt, io, time::Duration};
 
-use super::prometheus::ParseError;
-use crate::sample::TooLarge;
+use super::exposition::ParseError;
+use crate::sample::CapacityError;
 
-/// A scrape that failed: of which source, where it is, and why. Holds no secret.
+/// A failed collection: the source, its location and the error. It contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("source {source_name}, {location}: {cause}")]
-pub struct ScrapeError {
-    /// The source's name.
+pub struct CollectionError {
+    /// The name of the source.
     pub source_name: String,
-    /// Where it is: a URL without its query, or what stands for one.
+    /// The location of the source: a URL without its query, or a description.
     pub location: String,
     /// What went wrong.
-    pub cause: Cause,
+    pub cause: SourceError,
 }
 
-/// What went wrong in a scrape.
+/// The reason why a collection failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
-    /// The port's name is not among the named ports.
+pub enum SourceError {
+    /// No container port has the name of the port.
     #[error("no container port is named {0:?}")]
     UnknownPort(String),
     /// Host, port and path do not make a URL.
-    #[error("not a URL: {0}")]
+    #[error("the URL is invalid: {0}")]
     Url(String),
-    /// A credential or certificate that cannot be read.
+    /// A file with a credential, certificate or ConfigMap key cannot be read.
     #[error("cannot read the file {name:?}: {error}")]
     UnreadableFile {
-        /// Its name in the configuration folder.
+        /// The file name in the configuration directory.
         name: String,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::ErrorKind,
     },
-    /// A credential or certificate that cannot be used.
+    /// A file with a credential, certificate or ConfigMap key cannot be used.
     #[error("the file {name:?} {problem}")]
     BadFile {
-        /// Its name in the configuration folder.
+        /// The file name in the configuration directory.
         name: String,
-        /// What is the matter with it.
+        /// What is wrong with the content.
         problem: &'static str,
     },
-    /// Settings that make no TLS client.
-    #[error("TLS settings: {0}")]
+    /// No TLS client can be built from the settings.
+    #[error("the TLS settings are invalid: {0}")]
     TlsSettings(String),
-    /// No connection.
+    /// The connection cannot be established.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// A connection, but no TLS over it.
-    #[error("TLS: {0}")]
+    /// The TLS handshake failed.
+    #[error("TLS error: {0}")]
     Tls(String),
-    /// The server breaks off, or does not speak HTTP.
-    #[error("HTTP: {0}")]
+    /// The server closed the connection early, or does not speak HTTP.
+    #[error("HTTP error: {0}")]
     Http(String),
-    /// A redirect, which is not followed.
+    /// The server redirects. Redirects are not followed.
     #[error("the server redirects to {location} (status {status}); redirects are not followed")]
     Redirect {
-        /// The response's status.
+        /// The status of the response.
         status: u16,
-        /// Where it points, without query.
+        /// The target of the redirect, without its query.
         location: String,
     },
-    /// Any other status than 200.
-    #[error("the server answers with status {0}")]
+    /// The server returned another status than 200.
+    #[error("the server returned status {0}")]
     Status(u16),
-    /// A body that is not in a format that is read.
+    /// The format of the body is not supported.
     #[error("the content type {0:?} is neither text/plain nor application/openmetrics-text")]
     ContentType(String),
-    /// A version of OpenMetrics that is not read.
-    #[error("OpenMetrics version {0:?} is not 1.0.0 or 0.0.1")]
+    /// The version of OpenMetrics is not supported.
+    #[error("OpenMetrics version {0:?} is not supported, only 1.0.0 and 0.0.1")]
     Version(String),
-    /// Another charset than UTF-8.
-    #[error("the charset {0:?} is not UTF-8")]
+    /// The charset is not UTF-8.
+    #[error("the charset {0:?} is not supported, only UTF-8")]
     Charset(String),
-    /// Another encoding than gzip.
-    #[error("the content encoding {0:?} is not gzip")]
+    /// The body is compressed in another format than gzip.
+    #[error("the content encoding {0:?} is not supported, only gzip")]
     ContentEncoding(String),
     /// The body is too long.
     #[error("the body is longer than {limit} bytes")]
     BodyTooLong {
-        /// The most that is accepted, before and after decompression.
+        /// The limit, which applies before and after decompression.
         limit: u64,
     },
-    /// The body is not what gzip makes.
-    #[error("gzip: {0}")]
+    /// The body cannot be decompressed.
+    #[error("cannot decompress the body: {0}")]
     Gzip(String),
-    /// The end of the connection is the end of the body, and the last line is not whole.
-    #[error("the body was cut off: its last line does not end, and its length was not announced")]
-    CutOff,
-    /// The server goes on behind the length that it announced.
+    /// The body ends with the connection, and its last line or value is not complete.
+    #[error("the body is truncated: its length was not announced, and its last line or value is incomplete")]
+    Truncated,
+    /// The server sent more than it announced.
     #[error("the body is longer than its Content-Length")]
     BeyondContentLength,
     /// The body is malformed, or has too many samples.
@@ -100,87 +100,87 @@ pub enum Cause {
     NotJson {
         /// What is wrong, and where.
         error: String,
-        /// What the server says that it is.
+        /// The content type of the response.
         content_type: String,
     },
-    /// A document of JSON takes more memory than it may.
+    /// A JSON document takes too much memory.
     #[error("the document takes more than 16 MiB of memory")]
     JsonTooLarge,
-    /// What a database refuses, or answers otherwise than was asked.
+    /// The database returned an error, or a result that does not match the query.
     #[error("{}{error}", query.as_ref().map(|query| format!("the query {query}: ")).unwrap_or_default())]
     Database {
-        /// The query's name; none where it came to none.
+        /// The name of the query; `None` if the error occurred before the first query.
         query: Option<String>,
-        /// What is the matter.
+        /// The error.
         error: String,
     },
-    /// More than one reading may take in.
-    #[error("the server sends more than {limit} bytes")]
-    IntakeTooLong {
-        /// The most that is taken in.
+    /// The database server sent too much.
+    #[error("the server sent more than {limit} bytes")]
+    ResponseTooLong {
+        /// The limit for one collection.
         limit: u64,
     },
-    /// The samples of one reading have more text than they may.
-    #[error("the texts of the samples are longer than {limit} bytes in all")]
+    /// The samples of one collection have too much text.
+    #[error("the texts of all samples take more than {limit} bytes")]
     TextsTooLong {
-        /// The most that is accepted.
+        /// The limit for one collection.
         limit: usize,
     },
-    /// A file of the system that cannot be understood.
+    /// A file of the host cannot be parsed.
     #[error("{path}: {problem}")]
     SystemFile {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What is the matter with it, and in which line.
+        /// What is wrong, and in which line.
         problem: String,
     },
-    /// A metric that cannot be made from what came.
+    /// A metric cannot be extracted from the response.
     #[error("the metric {metric}: {problem}")]
     Metric {
-        /// Its name.
+        /// The name of the metric.
         metric: String,
-        /// What is the matter with it.
+        /// What is wrong.
         problem: String,
     },
-    /// More samples than the source may yield.
+    /// The source has too many samples.
     #[error("there are more than {limit} samples")]
     TooManySamples {
-        /// The most that are accepted.
+        /// The maximum number of samples.
         limit: u64,
     },
-    /// More than fits into memory that is addressed by 32 bits.
+    /// The samples exceed what 32-bit offsets can address.
     #[error(transparent)]
-    TooLarge(#[from] TooLarge),
-    /// The scrape took too long.
-    #[error("not done within {timeout:?}, while {phase}")]
+    TooLarge(#[from] CapacityError),
+    /// The collection took too long.
+    #[error("timed out after {timeout:?} while {phase}")]
     Timeout {
-        /// How long it may take.
+        /// The timeout of the source.
         timeout: Duration,
-        /// What was under way.
+        /// The phase in which the timeout occurred.
         phase: Phase,
     },
 }
 
-/// The phase that a scrape is in.
+/// The phase of a collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// Name resolution, connection, TLS.
+    /// Name resolution, connection and TLS handshake.
     #[default]
     Connecting,
-    /// The request was sent.
+    /// The request was sent, and the response has not begun.
     AwaitingResponse,
-    /// Files of the machine are read.
+    /// Files of the host are being read.
     ReadingFiles,
-    /// A query of several runs, or its rows are coming.
+    /// A query is running, or its rows are being received.
     Querying {
-        /// Which, from 1 on.
+        /// The number of the query, from 1.
         query: usize,
-        /// How many there are.
+        /// The number of queries.
         of: usize,
     },
-    /// The body is coming.
+    /// The body is being received.
     ReadingBody {
-        /// How many bytes of it came, as they are on the wire.
+        /// The number of bytes received, before decompression.
         received: u64,
     },
 }
@@ -190,19 +190,19 @@ impl fmt::Display for Phase {
         match self {
             Self::Connecting => f.write_str("connecting"),
             Self::AwaitingResponse => f.write_str("waiting for the response"),
-            Self::ReadingFiles => f.write_str("reading the machine's files"),
+            Self::ReadingFiles => f.write_str("reading the files of the host"),
             Self::Querying { query, of } => write!(f, "waiting for query {query} of {of}"),
-            Self::ReadingBody { received } => write!(f, "reading the body, {received} bytes of which came"),
+            Self::ReadingBody { received } => write!(f, "reading the body ({received} bytes received)"),
         }
     }
 }
 
-/// An error with all its causes, in one line.
+/// Returns the error with all its sources in one line.
 pub(crate) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
     let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
     let mut line = String::new();
     for cause in causes {
-        // Some errors tell their cause themselves.
+        // Some errors already include their source.
         if !line.ends_with(&cause) {
             let separator = if line.is_empty() { "" } else { ": " };
             line = format!("{line}{separator}{cause}");

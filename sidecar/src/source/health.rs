@@ -1,4 +1,4 @@
-//! The samples about a source that are the sidecar's own.
+//! The sidecar's own samples about a source.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sidecar_config::health::{SCRAPE_AGE, SCRAPE_DUPLICATES, SCRAPE_DURATION, SCR
 
 use crate::sample::{Number, Samples};
 
-/// How the last scrape went.
+/// The result of the last collection from a source.
 #[derive(Debug)]
 pub(super) struct Health<'a> {
     pub(super) duration: Duration,
@@ -20,7 +20,7 @@ impl Health<'_> {
     pub(super) fn samples(&self) -> Samples {
         let mut samples = Samples::new();
         let mut push = |name: &str, value: Number| {
-            // A handful of numbers is never too large.
+            // A few samples never exceed the capacity.
             let _ = samples.push(name, [], value);
         };
         push(UP, Number::Signed(self.error.is_none().into()));

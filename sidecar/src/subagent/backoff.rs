@@ -1,59 +1,59 @@
-//! How long to wait before connecting again.
+//! The delays between attempts to connect.
 
 use std::time::{Duration, Instant};
 
-use crate::session::Jitter;
+use super::jitter::Jitter;
 
-/// The longest wait before the first attempt; doubled for every one after it,
+/// The longest delay before the first attempt. It doubles with every further attempt.
 const FIRST: Duration = Duration::from_millis(100);
-/// but a master that was away briefly is back in this at most,
+/// The limit of the delay while the master has been unreachable for a short time only.
 const BRIEF: Duration = Duration::from_millis(800);
-/// and one that is away for longer in this part of the time that it has been away,
-const PART: u32 = 32;
-/// up to this. With a thousand sidecars that is 130 attempts a second.
-const MOST: Duration = Duration::from_secs(15);
-/// A Unix socket costs nobody anything: it is tried this often at least, however long its master is away.
-const UNIX_MOST: Duration = Duration::from_millis(500);
-/// A session that was open for this long was a good one.
-const SETTLED: Duration = Duration::from_secs(5);
+/// Later the limit is the time since the master became unreachable, divided by this.
+const DIVISOR: u32 = 32;
+/// The limit of any delay. A thousand sidecars then make about 130 attempts per second.
+const MAX: Duration = Duration::from_secs(15);
+/// The limit of any delay for a Unix socket, where attempts are cheap.
+const UNIX_MAX: Duration = Duration::from_millis(500);
+/// A session that was open for this long resets the backoff.
+const STABLE: Duration = Duration::from_secs(5);
 
-/// Waits between attempts to reach one master, with full jitter: each is anything from none to the longest.
+/// Exponential backoff for one master, with full jitter: each delay is random between zero and a maximum.
 #[derive(Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     jitter: Jitter,
-    most: Duration,
+    max: Duration,
     attempts: u32,
     away_since: Option<Instant>,
 }
 
 impl Backoff {
-    /// For a master on a Unix socket.
+    /// Creates the backoff for a master on a Unix socket.
     #[must_use]
-    pub fn unix(jitter: Jitter) -> Self {
-        Self { jitter, most: UNIX_MOST, attempts: 0, away_since: None }
+    pub(crate) fn unix(jitter: Jitter) -> Self {
+        Self { jitter, max: UNIX_MAX, attempts: 0, away_since: None }
     }
 
-    /// For a master across a network.
+    /// Creates the backoff for a master on the network.
     #[must_use]
-    pub fn network(jitter: Jitter) -> Self {
-        Self { jitter, most: MOST, attempts: 0, away_since: None }
+    pub(crate) fn network(jitter: Jitter) -> Self {
+        Self { jitter, max: MAX, attempts: 0, away_since: None }
     }
 
-    /// A connection ended; its session was open for this long. One that was not open for long changes nothing: a
-    /// master that opens sessions only to close them is not asked ever faster.
-    pub fn ended(&mut self, open_for: Duration) {
-        if open_for >= SETTLED {
+    /// Records that a session ended which was open for this long. Short sessions do not reset the backoff, because a master may
+    /// open sessions only to close them.
+    pub(crate) fn session_ended(&mut self, open_for: Duration) {
+        if open_for >= STABLE {
             self.attempts = 0;
             self.away_since = None;
         }
     }
 
-    /// How long to wait before the next attempt.
-    pub fn wait(&mut self, now: Instant) -> Duration {
+    /// Returns the delay before the next attempt.
+    pub(crate) fn delay(&mut self, now: Instant) -> Duration {
         let away = now.saturating_duration_since(*self.away_since.get_or_insert(now));
-        let longest = FIRST.saturating_mul(1 << self.attempts.min(16)).min((away / PART).max(BRIEF)).min(self.most);
+        let max = FIRST.saturating_mul(1 << self.attempts.min(16)).min((away / DIVISOR).max(BRIEF)).min(self.max);
         self.attempts = self.attempts.saturating_add(1);
-        self.jitter.up_to(longest)
+        self.jitter.up_to(max)
     }
 }
 
@@ -61,51 +61,51 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// The waits until the master has been away for `time`.
-    fn waits(backoff: &mut Backoff, time: Duration) -> Vec<Duration> {
+    /// Returns the delays until the master has been unreachable for `time`.
+    fn delays(backoff: &mut Backoff, time: Duration) -> Vec<Duration> {
         let start = Instant::now();
         let mut now = start;
-        let mut waits = Vec::new();
+        let mut delays = Vec::new();
         while now < start + time {
-            let wait = backoff.wait(now);
-            waits.push(wait);
-            now += wait;
+            let delay = backoff.delay(now);
+            delays.push(delay);
+            now += delay;
         }
-        waits
+        delays
     }
 
     #[test]
-    fn a_master_that_was_away_briefly_is_tried_within_a_second() {
+    fn delays_are_short_at_first() {
         for seed in 0..50 {
-            let waits = waits(&mut Backoff::network(Jitter::new(seed)), Duration::from_secs(25));
-            assert!(waits[0] <= FIRST && waits[1] <= 2 * FIRST, "{waits:?}");
-            assert!(waits.iter().all(|wait| *wait <= BRIEF), "{waits:?}");
+            let delays = delays(&mut Backoff::network(Jitter::new(seed)), Duration::from_secs(25));
+            assert!(delays[0] <= FIRST && delays[1] <= 2 * FIRST, "{delays:?}");
+            assert!(delays.iter().all(|delay| *delay <= BRIEF), "{delays:?}");
         }
     }
 
     #[test]
-    fn a_master_that_is_away_for_long_is_tried_rarely_but_always_again() {
-        let waits = waits(&mut Backoff::network(Jitter::new(1)), Duration::from_hours(24));
-        assert!(waits.len() < 24 * 3600 / 6, "{} attempts in a day", waits.len());
-        assert!(waits.iter().all(|wait| *wait <= MOST));
-        assert!(waits.iter().any(|wait| *wait > MOST * 9 / 10));
+    fn delays_grow_up_to_the_maximum() {
+        let delays = delays(&mut Backoff::network(Jitter::new(1)), Duration::from_hours(24));
+        assert!(delays.len() < 24 * 3600 / 6, "{} attempts in a day", delays.len());
+        assert!(delays.iter().all(|delay| *delay <= MAX));
+        assert!(delays.iter().any(|delay| *delay > MAX * 9 / 10));
     }
 
     #[test]
-    fn a_unix_socket_is_tried_often_for_ever() {
-        let waits = waits(&mut Backoff::unix(Jitter::new(1)), Duration::from_hours(1));
-        assert!(waits.iter().all(|wait| *wait <= UNIX_MOST));
+    fn delays_of_a_unix_socket_stay_short() {
+        let delays = delays(&mut Backoff::unix(Jitter::new(1)), Duration::from_hours(1));
+        assert!(delays.iter().all(|delay| *delay <= UNIX_MAX));
     }
 
     #[test]
-    fn only_a_session_that_lasted_starts_the_waits_anew() {
+    fn only_a_stable_session_resets_the_backoff() {
         let mut backoff = Backoff::network(Jitter::new(1));
         let away = Duration::from_hours(1);
-        waits(&mut backoff, away);
+        delays(&mut backoff, away);
         let later = Instant::now() + away;
-        backoff.ended(Duration::from_secs(1));
-        assert!((0..20).any(|_| backoff.wait(later) > BRIEF));
-        backoff.ended(SETTLED);
-        assert!(backoff.wait(later) <= FIRST);
+        backoff.session_ended(Duration::from_secs(1));
+        assert!((0..20).any(|_| backoff.delay(later) > BRIEF));
+        backoff.session_ended(STABLE);
+        assert!(backoff.delay(later) <= FIRST);
     }
 }

@@ -1,4 +1,4 @@
-//! One address of a master: connects, drives a session, connects again.
+//! One address of a master: connects, drives a session, and reconnects when it ends.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use agentx::Header;
+use agentx::{Header, Output};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -23,23 +23,23 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Backoff, MasterStatus, SessionState,
-    status::LinkStatus,
-    tls::{Connection, TlsError, TlsMaster},
+    backoff::Backoff,
+    jitter::Jitter,
+    session::{End, Input, Session, State},
+    status::{LinkStatus, MasterStatus, SessionState},
+    tls::{CONNECT_TIMEOUT, Connection, TlsError, TlsMaster},
 };
 use crate::{
-    session::{End, Exports, Input, Jitter, Output, Session, State, Verdict},
-    write::Desk,
+    set::{SetCoordinator, StepResult},
+    view::exports::Exports,
 };
 
-/// How long a connection may take to be made.
-pub(super) const CONNECT: Duration = Duration::from_secs(3);
-/// How much is read at a time, in octets: all that a master pipelines, usually.
-const READ: usize = 32 << 10;
-/// A session without anything to wait for looks at the time this often.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// The size of a read, in octets. It usually holds everything that a master pipelines.
+const READ_SIZE: usize = 32 << 10;
+/// The longest sleep of a session without a deadline.
+const MAX_SLEEP: Duration = Duration::from_mins(1);
 
-/// Where to connect to.
+/// An address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Address {
     Unix(PathBuf),
@@ -55,21 +55,22 @@ impl fmt::Display for Address {
     }
 }
 
-/// One address, and what is to be served there.
+/// An address and everything that is needed to serve it.
 pub(super) struct Link {
     pub(super) address: Address,
     pub(super) description: Arc<str>,
     pub(super) exports: watch::Receiver<Exports>,
-    pub(super) desk: Desk,
-    /// Its sender goes when the link is to end.
+    pub(super) sets: SetCoordinator,
+    /// The link ends when the sender is dropped.
     pub(super) stop: watch::Receiver<()>,
-    /// Of the whole master, and of the connection that there is.
+    /// The status of the whole master.
     pub(super) master: MasterStatus,
+    /// The status of the current connection.
     pub(super) status: LinkStatus,
     pub(super) jitter: Jitter,
-    /// When the last session was opened; none if the last connection had none.
+    /// When the session of the last connection was opened; `None` if it was never open.
     pub(super) opened: Option<Instant>,
-    /// How to reach the address by TLS; none where it is reached without.
+    /// How to connect over TLS; `None` for plain connections.
     pub(super) tls: Option<Arc<TlsMaster>>,
 }
 
@@ -80,9 +81,9 @@ enum Stream {
     Tls { master: Arc<TlsMaster>, address: SocketAddr, connection: Box<Connection> },
 }
 
-/// Why there is no connection.
+/// Why a connection attempt failed.
 #[derive(Debug, thiserror::Error)]
-enum Unconnected {
+enum ConnectError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -100,31 +101,31 @@ pub(super) enum Ended {
     Io(#[from] io::Error),
 }
 
-/// What a wait for a connection came to.
+/// The outcome of sending and receiving.
 enum Exchanged {
-    /// This much was received.
+    /// This many octets were received.
     Received(usize),
-    /// The session can go on with what it has received already.
-    GoOn,
+    /// The session can continue with what it has received already.
+    Continue,
 }
 
-/// When a session can go on.
+/// When a session can continue.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Readiness {
-    /// At once.
+enum Resume {
+    /// Immediately.
     Now,
-    /// When something has been sent or received.
+    /// When octets have been sent or received.
     OnceSent,
-    /// When something has been received.
+    /// When octets have been received.
     OnceReceived,
 }
 
-/// What a conversation goes on with.
+/// An event of the loop that drives a session.
 enum Event {
     Stop,
     Exports,
     Time,
-    Verdict(Header, Verdict),
+    StepResult(Header, StepResult),
     Connection(Exchanged),
 }
 
@@ -132,15 +133,15 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<()>) {
     _ = stop.wait_for(|()| false).await;
 }
 
-/// The next exports; for ever none once no one is left to send them.
-async fn changed(exports: &mut watch::Receiver<Exports>) {
+/// Waits for a change of the exports. Never returns after their sender was dropped.
+async fn exports_changed(exports: &mut watch::Receiver<Exports>) {
     if exports.changed().await.is_err() {
         pending::<()>().await;
     }
 }
 
 impl Link {
-    /// Connects and serves until it is stopped.
+    /// Connects and serves until stopped.
     pub(super) async fn run(mut self) {
         let jitter = Jitter::new(self.jitter.number());
         let mut backoff = match self.address {
@@ -157,36 +158,36 @@ impl Link {
                 Ok(stream) => {
                     self.opened = None;
                     let ended = match stream {
-                        Stream::Unix(mut stream) => self.converse(&mut stream, &[]).await,
-                        Stream::Tcp(mut stream) => self.converse(&mut stream, &[]).await,
+                        Stream::Unix(mut stream) => self.serve(&mut stream, &[]).await,
+                        Stream::Tcp(mut stream) => self.serve(&mut stream, &[]).await,
                         Stream::Tls { master, address, connection } => self.relay(&master, address, *connection).await,
                     };
                     if matches!(ended, Ended::Session(End::Shutdown)) {
                         return;
                     }
-                    backoff.ended(self.opened.map_or(Duration::ZERO, |opened| opened.elapsed()));
-                    self.note(&ended);
+                    backoff.session_ended(self.opened.map_or(Duration::ZERO, |opened| opened.elapsed()));
+                    self.record_disconnect(&ended);
                 }
                 Err(error) => {
                     self.status.counters().failed_connects.one();
-                    self.note(&error);
+                    self.record_disconnect(&error);
                 }
             }
-            let wait = backoff.wait(Instant::now().into_std());
+            let delay = backoff.delay(Instant::now().into_std());
             tokio::select! {
                 () = stopped(&mut stop) => return,
-                () = sleep(wait) => {}
+                () = sleep(delay) => {}
             }
         }
     }
 
-    async fn connect(&self) -> Result<Stream, Unconnected> {
+    async fn connect(&self) -> Result<Stream, ConnectError> {
         let connecting = async {
             io::Result::Ok(match &self.address {
                 Address::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
                 Address::Tcp(address) => {
                     let stream = TcpStream::connect(address).await?;
-                    // An answer is one write: to hold it back would only make the master wait.
+                    // Each response is one write, and delaying it would only make the master wait.
                     stream.set_nodelay(true)?;
                     Stream::Tcp(stream)
                 }
@@ -196,69 +197,68 @@ impl Link {
             let connection = Box::new(master.connect(*address).await?);
             return Ok(Stream::Tls { master: Arc::clone(master), address: *address, connection });
         }
-        Ok(timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?)
+        Ok(timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?)
     }
 
-    /// Notes why there is no connection; what goes on being so is logged once.
-    fn note(&self, error: &(dyn std::error::Error + Send + Sync)) {
+    /// Records why there is no connection. A repeated error is logged once.
+    fn record_disconnect(&self, error: &(dyn std::error::Error + Send + Sync)) {
         let text = error.to_string();
         if self.status.last_error().as_ref() == Some(&text) {
-            debug!(master = %self.address, "still not connected: {text}");
+            debug!(master = %self.address, "still not connected to the master: {text}");
         } else {
-            warn!(master = %self.address, "not connected: {text}");
+            warn!(master = %self.address, "not connected to the master; trying again: {text}");
         }
         self.status.disconnected(text);
     }
 
-    /// Serves one connection until it ends; these octets of the master have come already.
-    pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, early: &[u8]) -> Ended {
+    /// Serves one connection until it ends. `early` was received already.
+    pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, early: &[u8]) -> Ended {
         let counters = Arc::clone(self.status.counters());
         counters.connects.one();
         let exports = self.exports.borrow_and_update().clone();
         let jitter = Jitter::new(self.jitter.number());
         let mut session =
             Session::new(&self.description, &exports, jitter, Arc::clone(&counters), Instant::now().into_std());
-        // What an answer may refer to is not kept alive by whoever listens for changes.
+        // Frees the exports, so that replaced views are not kept in memory.
         drop(exports);
         if !early.is_empty() {
             session.handle(Input::Received(early), Instant::now().into_std());
         }
-        let mut writes = self.desk.connect();
-        let mut received = vec![0; READ].into_boxed_slice();
+        let mut sets = self.sets.connect();
+        let mut received = vec![0; READ_SIZE].into_boxed_slice();
         let mut timer = pin!(sleep(Duration::ZERO));
-        let mut shown = None;
+        let mut last_revision = None;
         loop {
-            while let Some(asked) = session.next_write() {
-                if !writes.ask(asked) {
-                    debug!(master = %self.address, "a step of a SET is not taken");
+            while let Some(request) = session.next_set_step() {
+                if !sets.request(request) {
+                    debug!(master = %self.address, "a step of a SET was not queued and will time out");
                 }
             }
-            self.show(&session, &mut shown);
+            self.update_status(&session, &mut last_revision);
             if let State::Ended(end) = session.state() {
                 if matches!(end, End::Silent | End::NotReading | End::Garbage(_)) {
                     counters.dropped.one();
                 }
                 return end.into();
             }
-            // A deadline that moves away, as one does with every request, is not worth setting the timer anew: it
-            // goes off early once.
-            let wakeup = session.wakeup().map_or_else(|| Instant::now() + LONGEST_SLEEP, Instant::from_std);
+            // Every request moves the deadline. The timer is not reset for a later deadline; it fires early once instead.
+            let wakeup = session.wakeup().map_or_else(|| Instant::now() + MAX_SLEEP, Instant::from_std);
             if wakeup < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(wakeup);
             }
             let closing = matches!(session.state(), State::Closing { .. });
-            let readiness = match () {
-                () if session.is_behind() => Readiness::Now,
-                () if session.is_held_back() => Readiness::OnceSent,
-                () => Readiness::OnceReceived,
+            let resume = match () {
+                () if session.is_behind() => Resume::Now,
+                () if session.is_held_back() => Resume::OnceSent,
+                () => Resume::OnceReceived,
             };
             let event = tokio::select! {
                 biased;
                 () = stopped(&mut self.stop), if !closing => Event::Stop,
-                () = changed(&mut self.exports) => Event::Exports,
+                () = exports_changed(&mut self.exports) => Event::Exports,
                 () = &mut timer => Event::Time,
-                (header, verdict) = writes.verdict() => Event::Verdict(header, verdict),
-                exchanged = exchange(stream, session.output(), &mut received, readiness) => match exchanged {
+                (header, result) = sets.result() => Event::StepResult(header, result),
+                exchanged = exchange(stream, session.output(), &mut received, resume) => match exchanged {
                     Ok(exchanged) => Event::Connection(exchanged),
                     Err(ended) => return ended,
                 },
@@ -267,10 +267,10 @@ impl Link {
                 Event::Stop => Input::Shutdown,
                 Event::Exports => Input::Exports(self.exports.borrow_and_update().clone()),
                 Event::Time => Input::Time,
-                Event::Verdict(header, verdict) => Input::Verdict(header, verdict),
+                Event::StepResult(header, result) => Input::StepResult(header, result),
                 Event::Connection(Exchanged::Received(len)) => Input::Received(received.get(..len).unwrap_or_default()),
-                Event::Connection(Exchanged::GoOn) => {
-                    // A flood of requests leaves the others on this thread their turns.
+                Event::Connection(Exchanged::Continue) => {
+                    // Lets other tasks on this thread run during a flood of requests.
                     yield_now().await;
                     Input::Time
                 }
@@ -279,29 +279,29 @@ impl Link {
         }
     }
 
-    /// Shows the session's state to people, if it has changed since.
-    fn show(&mut self, session: &Session, shown: &mut Option<u64>) {
+    /// Updates the status if the session has changed.
+    fn update_status(&mut self, session: &Session, last_revision: &mut Option<u64>) {
         let revision = Some(session.revision());
-        if *shown != revision {
-            let before = self.status.show(session);
+        if *last_revision != revision {
+            let before = self.status.update(session);
             if before != SessionState::Open && matches!(session.state(), State::Open { .. }) {
                 self.opened = Some(Instant::now());
-                info!(master = %self.address, "session open");
+                info!(master = %self.address, "session opened");
             }
-            *shown = revision;
+            *last_revision = revision;
         }
     }
 }
 
-/// Sends what can be sent at once, and more while it waits until the session can go on.
+/// Sends as much output as possible and waits until the session can continue.
 ///
-/// Reading never waits for writing: a master that writes before it reads would wait for us for ever. Nothing is lost
-/// if the wait is given up.
+/// Reading never waits for writing, because a master that writes before it reads would block for ever. Cancelling the
+/// future loses no data.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     output: &mut Output,
     received: &mut [u8],
-    readiness: Readiness,
+    resume: Resume,
 ) -> Result<Exchanged, Ended> {
     poll_fn(|cx| {
         let mut sent_any = false;
@@ -316,14 +316,14 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
                 Poll::Pending => break,
             }
         }
-        // TLS takes what it cannot send yet; sockets take nothing.
+        // TLS buffers what it cannot send yet; sockets do not.
         _ = Pin::new(&mut *stream).poll_flush(cx)?;
-        if readiness == Readiness::Now || (readiness == Readiness::OnceSent && sent_any) {
-            return Poll::Ready(Ok(Exchanged::GoOn));
+        if resume == Resume::Now || (resume == Resume::OnceSent && sent_any) {
+            return Poll::Ready(Ok(Exchanged::Continue));
         }
         let mut buf = ReadBuf::new(received);
         match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf)) {
-            // TLS without its own word for the end. AgentX has frames: what was cut off is none.
+            // A TLS stream without close_notify. Truncation is harmless, because AgentX frames have a length.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Err(Ended::EndOfFile)),
             read => read?,
         }

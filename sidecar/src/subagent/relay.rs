@@ -1,4 +1,4 @@
-//! Connections that follow one another at one address, so that none outlives its token and there is no gap.
+//! The replacement of a connection before its token expires, without a gap.
 
 use std::{
     future::{Future, poll_fn},
@@ -17,47 +17,49 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
+    jitter::Jitter,
     link::{Ended, Link, stopped},
-    renewal::{Renewal, Step, takes_over},
+    renewal::{Renewal, RenewalStep, takes_over},
+    session::End,
     status::LinkStatus,
     tls::{Connection, TlsError, TlsMaster},
     token::Token,
 };
-use crate::session::{End, Jitter};
 
-/// While two connections stand, the clock is asked this often whether the old one's token ends.
-const CHECK: Duration = Duration::from_secs(1);
+/// During a handover, the interval at which the expiry of the old connection's token is checked.
+const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 
-/// A connection's end, and when its session had been opened.
+/// Why a connection ended, and when its session was opened.
 type Outcome = (Ended, Option<Instant>);
 
-/// A connection that is served.
-struct Conversation {
+/// A connection and the future that serves it.
+struct ServedConnection {
     outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-    /// Dropped, it closes the session.
+    /// Dropping it closes the session.
     stop: watch::Sender<()>,
     status: LinkStatus,
     token: Token,
     renewal: Renewal,
 }
 
-/// What became of two connections, of which one was to take the place of the other.
+/// The outcome of a handover from one connection to the next.
 enum Handover {
-    /// The new one has all that the old one had, or has what it can have when the old one's token ends.
+    /// The new connection has all registrations of the old one, or the old one's token is about to expire.
     Ready,
-    /// The old one ended by itself.
+    /// The old connection ended by itself.
     OldEnded,
-    /// The new one did.
+    /// The new connection ended by itself.
     NewEnded(Ended),
 }
 
 impl Link {
-    /// Serves a connection, and those that take its place before its token ends, until one ends without another.
+    /// Serves a connection and its successors, each of which takes over before the previous token expires. Returns when a
+    /// connection ends without a successor.
     pub(super) async fn relay(&mut self, master: &TlsMaster, address: SocketAddr, first: Connection) -> Ended {
         let mut stop = self.stop.clone();
         let mut current = self.begin(first, self.status.clone());
-        // The one before, until the master has answered its Close.
-        let mut closing: Option<Conversation> = None;
+        // The previous connection, until the master has responded to its Close.
+        let mut closing: Option<ServedConnection> = None;
         loop {
             let successor = tokio::select! {
                 biased;
@@ -82,15 +84,15 @@ impl Link {
             match handover {
                 Handover::NewEnded(ended) => {
                     self.status.counters().failed_connects.one();
-                    self.note_unrenewed(&ended);
+                    self.record_renewal_error(&ended);
                 }
                 Handover::Ready | Handover::OldEnded => {
-                    info!(master = %self.address, "a connection with a newer token has taken over");
+                    info!(master = %self.address, "a connection with a newer token took over");
                     self.master.replace(&self.address.to_string(), &next.status);
                     self.status = next.status.clone();
                     let mut old = std::mem::replace(&mut current, next);
                     if matches!(handover, Handover::Ready) {
-                        // To drop what it had is what tells it to close.
+                        // Dropping the sender closes the session.
                         old.stop = watch::channel(()).0;
                         closing = Some(old);
                     }
@@ -99,15 +101,15 @@ impl Link {
         }
     }
 
-    /// Begins to serve a connection.
-    fn begin(&mut self, connection: Connection, status: LinkStatus) -> Conversation {
+    /// Starts serving a connection.
+    fn begin(&mut self, connection: Connection, status: LinkStatus) -> ServedConnection {
         let Connection { mut stream, early, token } = connection;
         let (stop, stopped) = watch::channel(());
         let mut link = Self {
             address: self.address.clone(),
             description: Arc::clone(&self.description),
             exports: self.exports.clone(),
-            desk: self.desk.clone(),
+            sets: self.sets.clone(),
             stop: stopped,
             master: self.master.clone(),
             status: status.clone(),
@@ -115,10 +117,10 @@ impl Link {
             opened: None,
             tls: None,
         };
-        let renewal = Renewal::new(token.life(), Jitter::new(self.jitter.number()));
+        let renewal = Renewal::new(token.lifetime(), Jitter::new(self.jitter.number()));
         let outcome = Box::pin(async move {
-            let ended = link.converse(&mut stream, &early).await;
-            // TLS has a word for the end as well. Nobody waits for it.
+            let ended = link.serve(&mut stream, &early).await;
+            // Sends TLS's close_notify if that is possible without waiting.
             poll_fn(|cx| {
                 _ = Pin::new(&mut stream).poll_shutdown(cx);
                 Poll::Ready(())
@@ -126,10 +128,10 @@ impl Link {
             .await;
             (ended, link.opened)
         });
-        Conversation { outcome, stop, status, token, renewal }
+        ServedConnection { outcome, stop, status, token, renewal }
     }
 
-    /// Waits until another token is due and there, and brings a connection with it.
+    /// Waits until a newer token is due and available, and connects with it.
     async fn successor(
         &self,
         master: &TlsMaster,
@@ -139,24 +141,24 @@ impl Link {
     ) -> Connection {
         loop {
             match renewal.step(SystemTime::now()) {
-                Step::Never => std::future::pending().await,
-                Step::Wait(wait) => sleep(wait).await,
-                Step::Look => {
-                    let brought = async {
+                RenewalStep::Never => std::future::pending().await,
+                RenewalStep::Wait(wait) => sleep(wait).await,
+                RenewalStep::Check => {
+                    let connecting = async {
                         let token = master.token().await?;
                         if token == *used {
                             return Ok(None);
                         }
                         master.connect_with(address, token).await.map(Some)
                     };
-                    match brought.await {
+                    match connecting.await {
                         Ok(Some(connection)) => return connection,
-                        Ok(None) => debug!(master = %self.address, "the token's file has no newer one yet"),
+                        Ok(None) => debug!(master = %self.address, "the token file has no newer token yet"),
                         Err(error) => {
                             if !matches!(error, TlsError::File { .. }) {
                                 self.status.counters().failed_connects.one();
                             }
-                            self.note_unrenewed(&error);
+                            self.record_renewal_error(&error);
                         }
                     }
                 }
@@ -164,25 +166,25 @@ impl Link {
         }
     }
 
-    /// Notes why there is no connection with a newer token; what goes on being so is logged once.
-    fn note_unrenewed(&self, error: &(dyn std::error::Error + Send + Sync)) {
-        let text = format!("no connection with a newer token: {error}");
+    /// Records why there is no connection with a newer token. A repeated error is logged once.
+    fn record_renewal_error(&self, error: &(dyn std::error::Error + Send + Sync)) {
+        let text = format!("failed to connect with a newer token: {error}");
         if self.status.last_error().as_ref() == Some(&text) {
-            debug!(master = %self.address, "still {text}");
+            debug!(master = %self.address, "{text}");
         } else {
-            warn!(master = %self.address, "{text}");
+            warn!(master = %self.address, "{text}; trying again until the current token expires");
         }
         self.status.set_last_error(text);
     }
 }
 
-/// Serves both until it is clear which of them goes on.
-async fn hand_over(old: &mut Conversation, new: &mut Conversation) -> Handover {
+/// Serves both connections until it is clear which one continues.
+async fn hand_over(old: &mut ServedConnection, new: &mut ServedConnection) -> Handover {
     loop {
-        let is_over = old.renewal.is_over(SystemTime::now());
+        let is_expiring = old.renewal.is_expiring(SystemTime::now());
         let takes_over = new.status.read(|new, state| {
-            // Near the end of its token the old one has nothing to lose.
-            old.status.read(|old, _| takes_over(if is_over { &[] } else { old }, state, new))
+            // Shortly before its token expires, the old connection has nothing to lose.
+            old.status.read(|old, _| takes_over(if is_expiring { &[] } else { old }, state, new))
         });
         if takes_over {
             return Handover::Ready;
@@ -192,21 +194,21 @@ async fn hand_over(old: &mut Conversation, new: &mut Conversation) -> Handover {
             _ = &mut old.outcome => return Handover::OldEnded,
             (ended, _) = &mut new.outcome => return Handover::NewEnded(ended),
             () = new.status.changed() => {}
-            () = sleep(CHECK) => {}
+            () = sleep(EXPIRY_CHECK) => {}
         }
     }
 }
 
-async fn closed(closing: &mut Option<Conversation>) {
+async fn closed(closing: &mut Option<ServedConnection>) {
     match closing {
         Some(conversation) => _ = (&mut conversation.outcome).await,
         None => std::future::pending().await,
     }
 }
 
-/// Closes both.
-async fn close(one: Conversation, other: Option<Conversation>) -> Ended {
-    let end = async |conversation: Conversation| {
+/// Closes both connections.
+async fn close(one: ServedConnection, other: Option<ServedConnection>) -> Ended {
+    let end = async |conversation: ServedConnection| {
         drop(conversation.stop);
         conversation.outcome.await;
     };

@@ -1,79 +1,82 @@
-//! When a connection is to make way for one with a newer token, without I/O.
+//! The decision when to replace a connection by one with a newer token. This module does no I/O.
 
 use std::time::{Duration, SystemTime};
 
-use super::{RegistrationState, RegistrationStatus, SessionState, token::Life};
-use crate::session::Jitter;
+use super::{
+    jitter::Jitter,
+    status::{RegistrationState, RegistrationStatus, SessionState},
+    token::Lifetime,
+};
 
-/// A new connection is due once so many hundredths of the token's life are over. The kubelet, too, brings a new token
-/// then, or a little later.
-const DUE: u32 = 80;
-/// While one is due, the token's file is looked at after this long at least, and twice as long at most.
-const LOOK: Duration = Duration::from_secs(5);
-/// The clock may be set: it is asked again after this long at most.
-const LONGEST: Duration = Duration::from_mins(1);
-/// The old connection is closed this long before its token ends, though the new one has not all that it had.
+/// A new connection is due after this percentage of the token's lifetime. The kubelet writes a new token at about the same
+/// time or a little later.
+const DUE_PERCENT: u32 = 80;
+/// While a new connection is due, the shortest interval at which the token file is checked. The longest is twice that.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The longest wait. The clock may be set, so it is read again after that.
+const MAX_WAIT: Duration = Duration::from_mins(1);
+/// The old connection is closed this long before its token expires, even if the new one does not have all registrations.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// What to do about the token of a connection.
+/// What to do next about the token of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Nothing, ever: nobody knows when it ends.
+pub(super) enum RenewalStep {
+    /// Nothing: the token has no known expiry.
     Never,
-    /// Ask again after this long.
+    /// Wait this long, then ask again.
     Wait(Duration),
-    /// See whether the file has another one, and bring a new connection with that.
-    Look,
+    /// Check whether the file has a newer token, and connect with it.
+    Check,
 }
 
-/// Watches the life of the token that a connection was made with.
+/// The state of a connection's token: its lifetime, and when to check for a newer token.
 pub(super) struct Renewal {
-    life: Option<Life>,
-    /// No look before this.
-    next: Option<SystemTime>,
+    lifetime: Option<Lifetime>,
+    /// The file is not checked before this moment.
+    next_check: Option<SystemTime>,
     jitter: Jitter,
 }
 
 impl Renewal {
-    /// Of a token with this life.
-    pub(super) fn new(life: Option<Life>, jitter: Jitter) -> Self {
-        Self { life, next: None, jitter }
+    pub(super) fn new(lifetime: Option<Lifetime>, jitter: Jitter) -> Self {
+        Self { lifetime, next_check: None, jitter }
     }
 
-    /// What to do now.
-    pub(super) fn step(&mut self, now: SystemTime) -> Step {
-        let Some(life) = self.life else { return Step::Never };
-        let due = self.next.map_or(life.part(DUE), |next| next.max(life.part(DUE)));
+    /// Returns what to do now.
+    pub(super) fn step(&mut self, now: SystemTime) -> RenewalStep {
+        let Some(lifetime) = self.lifetime else { return RenewalStep::Never };
+        let due = lifetime.at_percent(DUE_PERCENT);
+        let due = self.next_check.map_or(due, |next| next.max(due));
         match due.duration_since(now) {
-            Ok(wait) if !wait.is_zero() => Step::Wait(wait.min(LONGEST)),
+            Ok(wait) if !wait.is_zero() => RenewalStep::Wait(wait.min(MAX_WAIT)),
             _ => {
-                self.next = Some(now + self.jitter.between(LOOK, 2 * LOOK));
-                Step::Look
+                self.next_check = Some(now + self.jitter.between(CHECK_INTERVAL, 2 * CHECK_INTERVAL));
+                RenewalStep::Check
             }
         }
     }
 
-    /// Whether the token is about to end: the connection that it was shown on is to be closed.
-    pub(super) fn is_over(&self, now: SystemTime) -> bool {
-        self.life.is_some_and(|life| now + MARGIN >= life.until)
+    /// Returns whether the token is about to expire, so that its connection must be closed.
+    pub(super) fn is_expiring(&self, now: SystemTime) -> bool {
+        self.lifetime.is_some_and(|lifetime| now + MARGIN >= lifetime.until)
     }
 }
 
-/// Whether a new session can take the place of an old one without a gap: all that the master asks the old one for, it
-/// asks the new one for as soon as the old one is closed.
+/// Returns whether a new session can replace an old one without a gap: the master has accepted every registration of the
+/// old session for the new one as well, and uses it as soon as the old session is closed.
 ///
-/// Our master queues equal registrations of one namespace, and says yes to each. A master that says duplicate keeps the
-/// old session until its token ends.
+/// snmp-master queues equal registrations of one namespace and accepts each. With a master that responds
+/// duplicateRegistration, the old session stays until its token expires.
 pub(super) fn takes_over(old: &[RegistrationStatus], state: SessionState, new: &[RegistrationStatus]) -> bool {
     let is = |state: RegistrationState| move |r: &&RegistrationStatus| r.state == state;
-    let stands = |served: &RegistrationStatus| {
+    let is_taken_over = |served: &RegistrationStatus| {
         new.iter()
             .filter(is(RegistrationState::Registered))
             .any(|r| r.context == served.context && r.region == served.region)
     };
     state == SessionState::Open
         && !new.iter().any(|r| r.state == RegistrationState::Pending)
-        && old.iter().filter(is(RegistrationState::Registered)).all(stands)
+        && old.iter().filter(is(RegistrationState::Registered)).all(is_taken_over)
 }
 
 #[cfg(test)]
@@ -89,52 +92,55 @@ mod tests {
     }
 
     fn renewal() -> Renewal {
-        Renewal::new(Some(Life { from: at(1000), until: at(4600) }), Jitter::new(1))
+        Renewal::new(Some(Lifetime { from: at(1000), until: at(4600) }), Jitter::new(1))
     }
 
     #[test]
-    fn the_file_is_looked_at_once_four_fifths_of_the_life_are_over_and_then_every_few_seconds() {
+    fn file_is_checked_from_80_percent_of_the_lifetime_on() {
         let (mut renewal, mut now) = (renewal(), at(1000));
-        let mut looks = Vec::new();
+        let mut checks = Vec::new();
         while now < at(4600) {
             match renewal.step(now) {
-                Step::Never => panic!("{now:?}"),
-                Step::Wait(wait) => {
-                    assert!(!wait.is_zero() && wait <= LONGEST, "{wait:?}");
+                RenewalStep::Never => panic!("{now:?}"),
+                RenewalStep::Wait(wait) => {
+                    assert!(!wait.is_zero() && wait <= MAX_WAIT, "{wait:?}");
                     now += wait;
                 }
-                Step::Look => looks.push(now),
+                RenewalStep::Check => checks.push(now),
             }
         }
-        assert_eq!(looks[0], at(3880));
-        let waits: Vec<_> = looks.windows(2).map(|pair| pair[1].duration_since(pair[0]).unwrap()).collect();
-        assert!(waits.len() > 70 && waits.iter().all(|wait| (LOOK..=2 * LOOK).contains(wait)), "{waits:?}");
+        assert_eq!(checks[0], at(3880));
+        let waits: Vec<_> = checks.windows(2).map(|pair| pair[1].duration_since(pair[0]).unwrap()).collect();
+        assert!(
+            waits.len() > 70 && waits.iter().all(|wait| (CHECK_INTERVAL..=2 * CHECK_INTERVAL).contains(wait)),
+            "{waits:?}"
+        );
     }
 
     #[test]
-    fn a_token_that_has_ended_already_is_looked_for_at_once() {
-        assert_eq!(renewal().step(at(9999)), Step::Look);
-        assert!(renewal().is_over(at(9999)));
+    fn expired_token_is_replaced_at_once() {
+        assert_eq!(renewal().step(at(9999)), RenewalStep::Check);
+        assert!(renewal().is_expiring(at(9999)));
     }
 
     #[test]
-    fn a_clock_that_is_set_forward_is_noticed_within_a_minute() {
+    fn clock_set_forward_is_noticed_within_a_minute() {
         let mut renewal = renewal();
-        assert_eq!(renewal.step(at(1000)), Step::Wait(LONGEST));
-        assert_eq!(renewal.step(at(4000)), Step::Look);
+        assert_eq!(renewal.step(at(1000)), RenewalStep::Wait(MAX_WAIT));
+        assert_eq!(renewal.step(at(4000)), RenewalStep::Check);
     }
 
     #[test]
-    fn a_token_that_does_not_say_when_it_ends_is_never_renewed_by_time() {
+    fn token_without_expiry_is_never_renewed() {
         let mut renewal = Renewal::new(None, Jitter::new(1));
-        assert_eq!(renewal.step(at(4000)), Step::Never);
-        assert!(!renewal.is_over(at(4000)));
+        assert_eq!(renewal.step(at(4000)), RenewalStep::Never);
+        assert!(!renewal.is_expiring(at(4000)));
     }
 
     #[test]
-    fn the_old_connection_goes_a_little_before_its_token_ends() {
-        assert!(!renewal().is_over(at(4594)));
-        assert!(renewal().is_over(at(4595)));
+    fn old_connection_is_closed_shortly_before_its_token_expires() {
+        assert!(!renewal().is_expiring(at(4594)));
+        assert!(renewal().is_expiring(at(4595)));
     }
 
     fn regions(states: &[(&str, RegistrationState)]) -> Vec<RegistrationStatus> {
@@ -150,28 +156,28 @@ mod tests {
     use RegistrationState::{Pending, Refused, Registered, StandingBy};
 
     #[rstest]
-    #[case::all_stands(&[("1.3", Registered)], &[("1.3", Registered)], true)]
+    #[case::all_registered(&[("1.3", Registered)], &[("1.3", Registered)], true)]
     #[case::nothing_is_served(&[], &[], true)]
     #[case::not_answered(&[("1.3", Registered)], &[("1.3", Pending)], false)]
     #[case::one_not_answered(&[("1.3", Registered)], &[("1.3", Registered), ("1.4", Pending)], false)]
-    #[case::not_begun(&[("1.3", Registered)], &[], false)]
+    #[case::nothing_registered(&[("1.3", Registered)], &[], false)]
     #[case::a_master_that_does_not_queue(&[("1.3", Registered)], &[("1.3", StandingBy)], false)]
     #[case::behind_another_pod(&[("1.3", StandingBy)], &[("1.3", StandingBy)], true)]
     #[case::refused_before_as_well(&[("1.3", Refused)], &[("1.3", Refused)], true)]
     #[case::refused_now(&[("1.3", Registered)], &[("1.3", Refused)], false)]
     #[case::another_region(&[("1.3", Registered)], &[("1.4", Registered)], false)]
-    fn a_session_takes_over_when_it_has_all_that_the_old_one_serves(
+    fn new_session_takes_over_when_it_has_all_registrations(
         #[case] old: &[(&str, RegistrationState)],
         #[case] new: &[(&str, RegistrationState)],
         #[case] expected: bool,
     ) {
         let (old, new) = (regions(old), regions(new));
         assert_eq!(takes_over(&old, SessionState::Open, &new), expected);
-        assert!(!takes_over(&old, SessionState::Opening, &new), "only an open one takes over");
+        assert!(!takes_over(&old, SessionState::Opening, &new), "the new session is not open");
     }
 
     #[test]
-    fn the_same_region_of_another_context_is_another() {
+    fn same_region_in_another_context_does_not_count() {
         let (old, mut new) = (regions(&[("1.3", Registered)]), regions(&[("1.3", Registered)]));
         new[0].context = "other".to_owned();
         assert!(!takes_over(&old, SessionState::Open, &new));

@@ -1,61 +1,61 @@
-//! Which addresses a host name has at the moment.
+//! Lookups of the addresses of a master's host name.
 
 use std::{collections::BTreeSet, future::Future, net::IpAddr, time::Duration};
 
 use hickory_resolver::{TokioResolver, net::NetError};
 use tokio::time::sleep;
 
-use crate::session::Jitter;
+use super::jitter::Jitter;
 
-/// A host's addresses are looked up again after this long at least, and half as long again at most. Answers are not
-/// remembered for longer either, so that a master that moved is found soon.
-const LOOK_UP: Duration = Duration::from_secs(5);
-/// The same after a look-up that failed, and for the answer that there is no such name: a Service whose first pod is
-/// still starting.
-const LOOK_UP_FAILED: Duration = Duration::from_secs(1);
+/// The shortest interval between two lookups. The longest is 1.5 times that. Answers are cached no longer than this, so
+/// that a master that moved is found soon.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
+/// The interval after a failed lookup. It is also the cache time of the answer that the name does not exist, for
+/// example because the first pod of a Service is still starting.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Finds the addresses of hosts.
-pub trait Resolve: Send {
-    /// All addresses of `host`, at least one; after the first time once they are due to be looked up again.
+/// A resolver of host names.
+pub(crate) trait Resolve: Send {
+    /// Returns all addresses of `host`, at least one. Every call but the first waits until the next lookup is due.
     ///
     /// # Errors
-    /// Why they are not known, in words.
+    /// Returns the reason if the lookup fails or finds no address.
     fn resolve(&mut self, host: &str) -> impl Future<Output = Result<BTreeSet<IpAddr>, String>> + Send;
 }
 
-/// Asks the name servers of `/etc/resolv.conf`, after `/etc/hosts`. IPv6 addresses count where there is no IPv4: a
-/// master with one of each is one master.
+/// A resolver that reads `/etc/hosts` and then queries the name servers of `/etc/resolv.conf`. IPv6 addresses are used
+/// only if there is no IPv4 address, because a master with both is one master.
 #[derive(Debug)]
-pub struct SystemResolver {
+pub(crate) struct SystemResolver {
     resolver: Option<TokioResolver>,
     jitter: Jitter,
     wait: Duration,
 }
 
 impl SystemResolver {
-    /// Waits between look-ups are drawn from `jitter`.
+    /// Creates a resolver. `jitter` randomizes the intervals between lookups.
     #[must_use]
-    pub fn new(jitter: Jitter) -> Self {
+    pub(crate) fn new(jitter: Jitter) -> Self {
         Self { resolver: None, jitter, wait: Duration::ZERO }
     }
 
-    /// Reads the system's configuration when it is first needed, and again until it can be read.
+    /// Returns the resolver. The first call reads the system's configuration; if that fails, the next call tries again.
     fn resolver(&mut self) -> Result<&TokioResolver, NetError> {
         let resolver = if let Some(resolver) = self.resolver.take() {
             resolver
         } else {
             let mut builder = TokioResolver::builder_tokio()?;
             let options = builder.options_mut();
-            options.positive_max_ttl = Some(LOOK_UP);
-            options.negative_max_ttl = Some(LOOK_UP_FAILED);
+            options.positive_max_ttl = Some(LOOKUP_INTERVAL);
+            options.negative_max_ttl = Some(RETRY_INTERVAL);
             builder.build()?
         };
         Ok(self.resolver.insert(resolver))
     }
 
-    async fn look_up(&mut self, host: &str) -> Result<BTreeSet<IpAddr>, NetError> {
+    async fn lookup(&mut self, host: &str) -> Result<BTreeSet<IpAddr>, NetError> {
         let mut addresses: BTreeSet<IpAddr> = self.resolver()?.lookup_ip(host).await?.iter().collect();
-        // The hosts file may name both kinds, though only one was asked for.
+        // The hosts file may contain both families although only one was requested.
         if addresses.iter().any(IpAddr::is_ipv4) {
             addresses.retain(IpAddr::is_ipv4);
         }
@@ -66,12 +66,12 @@ impl SystemResolver {
 impl Resolve for SystemResolver {
     async fn resolve(&mut self, host: &str) -> Result<BTreeSet<IpAddr>, String> {
         sleep(self.jitter.between(self.wait, self.wait * 3 / 2)).await;
-        let found = match self.look_up(host).await {
+        let found = match self.lookup(host).await {
             Ok(addresses) if addresses.is_empty() => Err(format!("{host} has no address")),
             Ok(addresses) => Ok(addresses),
             Err(error) => Err(error.to_string()),
         };
-        self.wait = if found.is_ok() { LOOK_UP } else { LOOK_UP_FAILED };
+        self.wait = if found.is_ok() { LOOKUP_INTERVAL } else { RETRY_INTERVAL };
         found
     }
 }

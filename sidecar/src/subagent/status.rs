@@ -1,4 +1,4 @@
-//! What the sessions with a master are doing, for people and metrics.
+//! The status of the sessions with a master, for `/status`, metrics and readiness.
 
 use std::{
     collections::BTreeMap,
@@ -9,102 +9,102 @@ use std::{
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use crate::session::{Counters, Counts, Progress, Registration, Session, State};
+use super::session::{Counters, Counts, Progress, Registration, Session, State};
 
-/// What happens with one master URL. Cheap to clone; reading it never makes a request wait.
+/// The status of one master URL. Clones share it. Reading it never delays a request.
 #[derive(Debug, Clone)]
-pub struct MasterStatus(Arc<Master>);
+pub(crate) struct MasterStatus(Arc<Master>);
 
 #[derive(Debug)]
 struct Master {
     url: String,
-    /// Locked when an address comes or goes and when someone looks.
+    /// Locked when an address is added or removed and when the status is read.
     links: Mutex<BTreeMap<String, LinkStatus>>,
     resolve_error: Mutex<Option<String>>,
 }
 
-/// One connection to an address of a master, and what happens there.
+/// The status of one connection to an address of a master. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct LinkStatus(Arc<Link>);
 
 #[derive(Debug)]
 struct Link {
-    /// Of the address, whichever connection it has.
+    /// The counters of the address. Successive connections share them.
     counters: Arc<Counters>,
-    /// Locked when the state or a registration changes and when someone looks.
-    seen: Mutex<Seen>,
+    /// Locked when the state or a registration changes and when the status is read.
+    latest: Mutex<SessionSnapshot>,
     changed: Notify,
 }
 
-/// What a session was when it last changed.
+/// A session at its latest change.
 #[derive(Debug, Default)]
-struct Seen {
+struct SessionSnapshot {
     state: SessionState,
     open_since: Option<Instant>,
     last_error: Option<String>,
     registrations: Vec<RegistrationStatus>,
 }
 
-/// How far the session with one address has come.
+/// The state of the session with one address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum SessionState {
-    /// There is no connection yet.
+pub(crate) enum SessionState {
+    /// There is no connection.
     #[default]
     Connecting,
     /// The master has not opened the session yet.
     Opening,
-    /// The master may ask.
+    /// The session is open.
     Open,
-    /// We are ending it.
+    /// The sidecar is closing the session.
     Closing,
 }
 
 /// The session with one address of a master.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SessionStatus {
+pub(crate) struct SessionStatus {
     /// The socket's path, or the IP address and port.
-    pub address: String,
-    /// How far it has come.
-    pub state: SessionState,
-    /// For how many seconds it has been open.
-    pub open_seconds: Option<u64>,
-    /// Why the last connection ended or could not be made; none before anything went wrong.
-    pub last_error: Option<String>,
-    /// What it registers.
-    pub registrations: Vec<RegistrationStatus>,
-    /// What was counted at this address.
-    pub counts: Counts,
+    pub(crate) address: String,
+    /// Its state.
+    pub(crate) state: SessionState,
+    /// How long it has been open, in seconds.
+    pub(crate) open_seconds: Option<u64>,
+    /// Why the last connection ended or failed; `None` before the first error.
+    pub(crate) last_error: Option<String>,
+    /// Its registrations.
+    pub(crate) registrations: Vec<RegistrationStatus>,
+    /// The counters of the address.
+    pub(crate) counts: Counts,
 }
 
 /// One region at one master.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RegistrationStatus {
-    /// The context; empty is the default context.
-    pub context: String,
-    /// The region, in dotted decimals; with a range in it as `[1-5]`.
-    pub region: String,
-    /// How far it has come.
-    pub state: RegistrationState,
+pub(crate) struct RegistrationStatus {
+    /// The SNMP context; empty is the default context.
+    pub(crate) context: String,
+    /// The region in dotted decimals, with a range as `[1-5]`.
+    pub(crate) region: String,
+    /// Its state.
+    pub(crate) state: RegistrationState,
     /// Why the master refused it.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
-/// How far a registration has come.
+/// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum RegistrationState {
-    /// To be sent, or not answered yet.
+pub(crate) enum RegistrationState {
+    /// Not sent or not answered yet.
     Pending,
-    /// The master asks us for it.
+    /// The master accepted it.
     Registered,
-    /// Another session holds it: this one takes over when that one goes.
+    /// Another session holds the region. This session takes over when that one ends.
     StandingBy,
-    /// The master refused it; it is asked again now and then.
+    /// The master refused it. The session retries.
     Refused,
-    /// Being taken back.
+    /// Unregister was sent, not answered yet.
     Unregistering,
 }
 
@@ -117,32 +117,31 @@ impl MasterStatus {
         Self(Arc::new(Master { url, links: Mutex::default(), resolve_error: Mutex::default() }))
     }
 
-    /// The master's URL.
+    /// Returns the master's URL.
     #[must_use]
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.0.url
     }
 
-    /// Why the host's addresses are not known, if that is so.
+    /// Returns why the last lookup of the host failed, if it did.
     #[must_use]
-    pub fn resolve_error(&self) -> Option<String> {
+    pub(crate) fn resolve_error(&self) -> Option<String> {
         lock(&self.0.resolve_error).clone()
     }
 
-    /// One session for each address that the master has.
+    /// Returns the session of each address.
     #[must_use]
-    pub fn sessions(&self) -> Vec<SessionStatus> {
+    pub(crate) fn sessions(&self) -> Vec<SessionStatus> {
         lock(&self.0.links).iter().map(|(address, link)| link.status(address)).collect()
     }
 
-    /// Whether a session is open and the master has answered all that it registers, with success or not: nothing
-    /// more will happen by waiting.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
+    /// Returns whether a session is open and the master has answered all its registrations.
+    #[cfg(test)]
+    pub(crate) fn is_settled(&self) -> bool {
         let answered = |r: &RegistrationStatus| r.state != RegistrationState::Pending;
         let settled = |link: &LinkStatus| {
-            let seen = lock(&link.0.seen);
-            seen.state == SessionState::Open && seen.registrations.iter().all(answered)
+            let latest = lock(&link.0.latest);
+            latest.state == SessionState::Open && latest.registrations.iter().all(answered)
         };
         lock(&self.0.links).values().any(settled)
     }
@@ -157,7 +156,7 @@ impl MasterStatus {
         link
     }
 
-    /// Another connection is what counts at this address from now on, if the address still does.
+    /// Replaces the connection of an address, if the address is still served.
     pub(super) fn replace(&self, address: &str, link: &LinkStatus) {
         if let Some(shown) = lock(&self.0.links).get_mut(address) {
             shown.clone_from(link);
@@ -171,10 +170,10 @@ impl MasterStatus {
 
 impl LinkStatus {
     fn new(counters: Arc<Counters>) -> Self {
-        Self(Arc::new(Link { counters, seen: Mutex::default(), changed: Notify::new() }))
+        Self(Arc::new(Link { counters, latest: Mutex::default(), changed: Notify::new() }))
     }
 
-    /// For another connection to the same address, which nobody sees until it takes this one's place.
+    /// Returns the status of another connection to the same address. It is not shown until it replaces this one.
     pub(super) fn successor(&self) -> Self {
         Self::new(Arc::clone(&self.0.counters))
     }
@@ -183,54 +182,54 @@ impl LinkStatus {
         &self.0.counters
     }
 
-    /// There is no connection, for this reason.
+    /// Records that there is no connection, and why.
     pub(super) fn disconnected(&self, error: String) {
-        *lock(&self.0.seen) = Seen { last_error: Some(error), ..Seen::default() };
+        *lock(&self.0.latest) = SessionSnapshot { last_error: Some(error), ..SessionSnapshot::default() };
     }
 
     pub(super) fn last_error(&self) -> Option<String> {
-        lock(&self.0.seen).last_error.clone()
+        lock(&self.0.latest).last_error.clone()
     }
 
     pub(super) fn set_last_error(&self, error: String) {
-        lock(&self.0.seen).last_error = Some(error);
+        lock(&self.0.latest).last_error = Some(error);
     }
 
-    /// Waits until the session is shown anew. One waits at a time.
+    /// Waits for the next [`Self::update`]. Only one task may wait at a time.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 
-    /// Looks at what is registered, and how far the session has come.
-    pub(super) fn read<T>(&self, look: impl FnOnce(&[RegistrationStatus], SessionState) -> T) -> T {
-        let seen = lock(&self.0.seen);
-        look(&seen.registrations, seen.state)
+    /// Passes the registrations and the state to `read`.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&[RegistrationStatus], SessionState) -> T) -> T {
+        let latest = lock(&self.0.latest);
+        read(&latest.registrations, latest.state)
     }
 
-    /// The session is so now. Returns what it was.
-    pub(super) fn show(&self, session: &Session) -> SessionState {
+    /// Records the session's state and registrations. Returns the previous state.
+    pub(super) fn update(&self, session: &Session) -> SessionState {
         let (state, open_since) = match session.state() {
             State::Opening => (SessionState::Opening, None),
             State::Open { since } => (SessionState::Open, Some(since)),
             State::Closing { .. } | State::Ended(_) => (SessionState::Closing, None),
         };
         let registrations = session.registrations().map(RegistrationStatus::from).collect();
-        let mut seen = lock(&self.0.seen);
-        let before = seen.state;
-        *seen = Seen { state, open_since, last_error: seen.last_error.take(), registrations };
-        drop(seen);
+        let mut latest = lock(&self.0.latest);
+        let before = latest.state;
+        *latest = SessionSnapshot { state, open_since, last_error: latest.last_error.take(), registrations };
+        drop(latest);
         self.0.changed.notify_one();
         before
     }
 
     fn status(&self, address: &str) -> SessionStatus {
-        let seen = lock(&self.0.seen);
+        let latest = lock(&self.0.latest);
         SessionStatus {
             address: address.to_owned(),
-            state: seen.state,
-            open_seconds: seen.open_since.map(|since| since.elapsed().as_secs()),
-            last_error: seen.last_error.clone(),
-            registrations: seen.registrations.clone(),
+            state: latest.state,
+            open_seconds: latest.open_since.map(|since| since.elapsed().as_secs()),
+            last_error: latest.last_error.clone(),
+            registrations: latest.registrations.clone(),
             counts: self.0.counters.read(),
         }
     }

@@ -1,4 +1,4 @@
-//! The token that a master is shown, and how long it lives.
+//! The ServiceAccount token for a master, and its lifetime.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,21 +6,21 @@ use data_encoding::BASE64URL_NOPAD;
 use http::HeaderValue;
 use serde::Deserialize;
 
-/// A token, as its file has it. No `Debug`: it is a secret.
+/// A token. No `Debug`, because it is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token {
     text: Vec<u8>,
-    life: Option<Life>,
+    lifetime: Option<Lifetime>,
 }
 
-/// From when until when a token counts, by the clock on the wall.
+/// The period in which a token is valid, by the system clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Life {
+pub(super) struct Lifetime {
     pub(super) from: SystemTime,
     pub(super) until: SystemTime,
 }
 
-/// What a token says of itself (RFC 7519 section 4.1); anything may stand there.
+/// The claims of a JWT (RFC 7519 section 4.1). Their types are not checked here.
 #[derive(Deserialize)]
 struct Claims {
     exp: serde_json::Value,
@@ -29,20 +29,20 @@ struct Claims {
 }
 
 impl Token {
-    /// The token in a file that was read at this moment. None where it holds nothing.
-    pub(super) fn of(file: &[u8], read: SystemTime) -> Option<Self> {
+    /// Returns the token in the contents of a file that was read at `read`, or `None` if the file is empty.
+    pub(super) fn parse(file: &[u8], read: SystemTime) -> Option<Self> {
         let text = file.trim_ascii().to_vec();
-        let life = Life::of(&text, read);
-        (!text.is_empty()).then_some(Self { text, life })
+        let lifetime = Lifetime::parse(&text, read);
+        (!text.is_empty()).then_some(Self { text, lifetime })
     }
 
-    /// How long it counts, if it says so.
-    pub(super) fn life(&self) -> Option<Life> {
-        self.life
+    /// Returns its lifetime if the token contains it.
+    pub(super) fn lifetime(&self) -> Option<Lifetime> {
+        self.lifetime
     }
 
-    /// The value of the `Authorization` header, which shows nothing of itself when it is printed; none where there is
-    /// a character in it that a header cannot have.
+    /// Returns the value of the `Authorization` header, marked as sensitive so that it is not printed. Returns `None` if the
+    /// token contains a character that a header must not contain.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_bytes(&[b"Bearer ", self.text.as_slice()].concat()).ok()?;
         value.set_sensitive(true);
@@ -50,10 +50,10 @@ impl Token {
     }
 }
 
-impl Life {
-    /// Of a token that was read at this moment: none where it is no JWT, or does not say when it ends. That it is signed
-    /// by whom it should is the master's to check.
-    fn of(token: &[u8], read: SystemTime) -> Option<Self> {
+impl Lifetime {
+    /// Returns the lifetime of a token that was read at `read`, or `None` if it is not a JWT or has no expiry. The master
+    /// verifies the signature.
+    fn parse(token: &[u8], read: SystemTime) -> Option<Self> {
         let mut parts = token.split(|octet| *octet == b'.');
         let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             return None;
@@ -64,19 +64,19 @@ impl Life {
         Some(Self { from, until })
     }
 
-    /// When this many hundredths of it are over.
-    pub(super) fn part(&self, hundredths: u32) -> SystemTime {
+    /// Returns the moment at which this percentage of the lifetime has passed.
+    pub(super) fn at_percent(&self, percent: u32) -> SystemTime {
         let whole = self.until.duration_since(self.from).unwrap_or_default();
-        self.from + whole / 100 * hundredths.min(100)
+        self.from + whole / 100 * percent.min(100)
     }
 }
 
-/// A NumericDate: seconds since 1970, maybe with a fraction.
+/// Parses a NumericDate: seconds since 1970, possibly with a fraction.
 fn date(value: &serde_json::Value) -> Option<SystemTime> {
-    /// Some thirty thousand years: within what any clock can say.
-    const MOST: Duration = Duration::from_secs(1_000_000_000_000);
+    /// About 30,000 years, which `SystemTime` can represent.
+    const MAX: Duration = Duration::from_secs(1_000_000_000_000);
     let since = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
-    (since <= MOST).then(|| UNIX_EPOCH + since)
+    (since <= MAX).then(|| UNIX_EPOCH + since)
 }
 
 #[cfg(test)]
@@ -89,18 +89,18 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn life(payload: &str) -> Option<Life> {
+    fn lifetime(payload: &str) -> Option<Lifetime> {
         let token = format!("e30.{}.c2ln\n", BASE64URL_NOPAD.encode(payload.as_bytes()));
-        Token::of(token.as_bytes(), at(500)).unwrap().life()
+        Token::parse(token.as_bytes(), at(500)).unwrap().lifetime()
     }
 
     #[rstest]
     #[case(r#"{"iat": 1000, "exp": 4600, "aud": ["snmp-operator.dev"]}"#, 1000, 4600)]
-    #[case::no_beginning(r#"{"exp": 4600}"#, 500, 4600)]
-    #[case::a_beginning_of_another_type(r#"{"exp": 4600, "iat": "now"}"#, 500, 4600)]
-    #[case::over_before_it_began(r#"{"exp": 100, "iat": 200}"#, 100, 100)]
-    fn a_token_says_how_long_it_lives(#[case] payload: &str, #[case] from: u64, #[case] until: u64) {
-        assert_eq!(life(payload), Some(Life { from: at(from), until: at(until) }));
+    #[case::no_iat(r#"{"exp": 4600}"#, 500, 4600)]
+    #[case::iat_of_another_type(r#"{"exp": 4600, "iat": "now"}"#, 500, 4600)]
+    #[case::exp_before_iat(r#"{"exp": 100, "iat": 200}"#, 100, 100)]
+    fn lifetime_is_read_from_the_claims(#[case] payload: &str, #[case] from: u64, #[case] until: u64) {
+        assert_eq!(lifetime(payload), Some(Lifetime { from: at(from), until: at(until) }));
     }
 
     #[rstest]
@@ -113,8 +113,8 @@ mod tests {
     #[case(r#"{"exp": 1e300}"#)]
     #[case(r#"{"exp": 1e400}"#)]
     #[case(r#"{"exp": 4600"#)]
-    fn a_payload_without_an_end_is_a_token_without_one(#[case] payload: &str) {
-        assert_eq!(life(payload), None);
+    fn payload_without_exp_has_no_lifetime(#[case] payload: &str) {
+        assert_eq!(lifetime(payload), None);
     }
 
     #[rstest]
@@ -123,33 +123,36 @@ mod tests {
     #[case("..")]
     #[case("a.e30.c.d")]
     #[case("a.!!.c")]
-    fn what_is_no_jwt_is_a_token_all_the_same(#[case] text: &str) {
-        let token = Token::of(text.as_bytes(), at(0)).unwrap();
-        assert_eq!(token.life(), None);
+    fn token_that_is_not_a_jwt_is_accepted(#[case] text: &str) {
+        let token = Token::parse(text.as_bytes(), at(0)).unwrap();
+        assert_eq!(token.lifetime(), None);
         assert_eq!(token.authorization().unwrap().as_bytes(), format!("Bearer {text}").as_bytes());
     }
 
     #[test]
-    fn deep_nesting_is_no_token_that_ends() {
-        assert_eq!(life(&format!(r#"{{"exp": {}"#, "[".repeat(100_000))), None);
+    fn deeply_nested_payload_has_no_lifetime() {
+        assert_eq!(lifetime(&format!(r#"{{"exp": {}"#, "[".repeat(100_000))), None);
     }
 
     #[test]
-    fn white_space_around_it_is_none_of_it_and_an_empty_file_holds_none() {
-        assert!(Token::of(b" \n", at(0)).is_none());
-        assert_eq!(Token::of(b" abc\n", at(0)).unwrap().authorization().unwrap().as_bytes(), b"Bearer abc");
+    fn surrounding_white_space_is_ignored() {
+        assert!(Token::parse(b" \n", at(0)).is_none());
+        assert_eq!(Token::parse(b" abc\n", at(0)).unwrap().authorization().unwrap().as_bytes(), b"Bearer abc");
     }
 
     #[test]
-    fn a_token_is_never_shown_and_one_that_no_header_can_have_is_not_sent() {
-        let value = Token::of(b"s3cret", at(0)).unwrap().authorization().unwrap();
+    fn token_is_not_printed_and_must_fit_into_a_header() {
+        let value = Token::parse(b"s3cret", at(0)).unwrap().authorization().unwrap();
         assert!(!format!("{value:?}").contains("s3"));
-        assert!(Token::of(b"s3\ncret", at(0)).unwrap().authorization().is_none());
+        assert!(Token::parse(b"s3\ncret", at(0)).unwrap().authorization().is_none());
     }
 
     #[test]
-    fn four_fifths_of_a_life_are_four_fifths_of_it() {
-        let life = Life { from: at(1000), until: at(4600) };
-        assert_eq!((life.part(0), life.part(80), life.part(100)), (at(1000), at(3880), at(4600)));
+    fn moment_at_a_percentage_of_the_lifetime_is_computed() {
+        let lifetime = Lifetime { from: at(1000), until: at(4600) };
+        assert_eq!(
+            (lifetime.at_percent(0), lifetime.at_percent(80), lifetime.at_percent(100)),
+            (at(1000), at(3880), at(4600))
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! From HTTP to AgentX: `GET /agentx` with `Upgrade: agentx`, and the master's answer.
+//! The HTTP upgrade to AgentX: `GET /agentx` with `Upgrade: agentx`, and the master's response.
 
 use std::{pin::pin, time::Duration};
 
@@ -19,52 +19,55 @@ use tokio::{
     time::timeout,
 };
 
-/// The longest head of an answer, in octets. The client takes no smaller bound.
-const HEAD: usize = 8 << 10;
-/// So much of a body is read to find its first line, in octets,
-const BODY: usize = 1 << 10;
-/// for this long,
-const BODY_TIME: Duration = Duration::from_secs(1);
-/// and so much of that is shown, in characters.
-const LINE: usize = 200;
+/// The longest head of a response, in octets. hyper accepts no lower limit.
+const MAX_HEAD: usize = 8 << 10;
+/// How much of a body is read to find its first line, in octets.
+const MAX_BODY: usize = 1 << 10;
+/// How long the body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of a line is shown, in characters.
+const MAX_LINE: usize = 200;
 
-/// The protocol that is asked for.
+/// The name of the protocol.
 const AGENTX: &str = "agentx";
 
-/// Why there is no AgentX.
+/// Why the upgrade failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpgradeError {
-    /// The master does not want this client, or not now.
-    #[error("the master answered {status}{separator}{line}", separator = if line.is_empty() { "" } else { ": " })]
+    /// The master refused.
+    #[error("the master responded with {status}{separator}{line}", separator = if line.is_empty() { "" } else { ": " })]
     Refused {
-        /// What it answered.
+        /// The status of the response.
         status: StatusCode,
-        /// The first line of the answer's body, fit to be shown.
+        /// The first line of the body, made printable.
         line: String,
     },
-    /// Something else was agreed to.
-    #[error("the master answered 101 without \"Upgrade: agentx\"")]
+    /// The master switched to another protocol.
+    #[error("the master responded with 101 without \"Upgrade: agentx\"")]
     OtherProtocol,
-    /// No answer, or none that is HTTP.
-    #[error("no HTTP answer: {0}")]
+    /// There was no response, or it was not HTTP.
+    #[error("no HTTP response: {0}")]
     Http(String),
 }
 
-/// Asks for AgentX on a new connection. The answer is the connection, and the octets of AgentX that came with the head.
+/// Requests AgentX on a new connection. Returns the connection and the octets of AgentX that followed the response's head.
 pub(super) async fn upgrade<S>(stream: S, authority: &str, token: HeaderValue) -> Result<(S, Bytes), UpgradeError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) =
-        Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let (mut sender, connection) = Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| http_error(&error))?;
     let mut connection = pin!(connection.with_upgrades());
-    let mut upgraded = pin!(ask(&mut sender, authority, token));
+    let mut upgraded = pin!(request(&mut sender, authority, token));
     let mut is_driven = true;
     let upgraded = loop {
         tokio::select! {
             biased;
             upgraded = &mut upgraded => break upgraded?,
-            // What went wrong there is told to who waits for the answer.
+            // `send_request` returns the error of the connection as well.
             _ = &mut connection, if is_driven => is_driven = false,
         }
     };
@@ -72,7 +75,7 @@ where
     Ok((parts.io.into_inner(), parts.read_buf))
 }
 
-async fn ask(
+async fn request(
     sender: &mut SendRequest<Empty<Bytes>>,
     authority: &str,
     token: HeaderValue,
@@ -87,36 +90,36 @@ async fn ask(
         .header(USER_AGENT, concat!("snmp-sidecar/", env!("CARGO_PKG_VERSION")))
         .body(Empty::new())
         .map_err(|error| UpgradeError::Http(error.to_string()))?;
-    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| http_error(&error))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(UpgradeError::Refused { status: response.status(), line: first_line(response).await });
     }
-    let agreed =
+    let is_agentx =
         response.headers().get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(AGENTX.as_bytes()));
-    if !agreed {
+    if !is_agentx {
         return Err(UpgradeError::OtherProtocol);
     }
-    upgrade::on(response).await.map_err(|error| broken(&error))
+    upgrade::on(response).await.map_err(|error| http_error(&error))
 }
 
-/// What the body of an answer begins with, as far as it comes soon.
+/// Returns the first line of a response's body, as far as it arrives in time.
 async fn first_line(response: Response<Incoming>) -> String {
     let (mut body, mut octets) = (response.into_body(), Vec::new());
     let read = async {
-        while octets.len() < BODY && !octets.contains(&b'\n') {
+        while octets.len() < MAX_BODY && !octets.contains(&b'\n') {
             let Some(Ok(frame)) = body.frame().await else { return };
-            octets.extend(frame.data_ref().into_iter().flatten().take(BODY));
+            octets.extend(frame.data_ref().into_iter().flatten().take(MAX_BODY));
         }
     };
-    _ = timeout(BODY_TIME, read).await;
+    _ = timeout(BODY_TIMEOUT, read).await;
     let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
     printable(String::from_utf8_lossy(line).trim())
 }
 
-/// A text of someone else's, fit to be shown: not long, and nothing in it that moves a cursor.
+/// Makes a text from the peer printable: cuts it and escapes control and direction characters.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown: String = text.chars().take(LINE).flat_map(escaped).collect();
-    if text.chars().nth(LINE).is_some() {
+    let mut shown: String = text.chars().take(MAX_LINE).flat_map(escaped).collect();
+    if text.chars().nth(MAX_LINE).is_some() {
         shown.push('…');
     }
     shown
@@ -130,7 +133,7 @@ fn escaped(c: char) -> impl Iterator<Item = char> {
     escape.into_iter().flatten().chain(itself)
 }
 
-fn broken(error: &hyper::Error) -> UpgradeError {
+fn http_error(error: &hyper::Error) -> UpgradeError {
     UpgradeError::Http(printable(&crate::source::in_full(error)))
 }
 
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_master_says_is_cut_and_escaped() {
+    fn text_from_the_master_is_cut_and_escaped() {
         assert_eq!(printable("no token"), "no token");
         assert_eq!(printable("a\u{1b}[2J\tb\u{202e}c"), "a\\u{1b}[2J\\tb\\u{202e}c");
         let long = printable(&"é".repeat(1000));

@@ -1,46 +1,46 @@
-//! Where a master is: `unix:/path`, `tcp://host:port` or `tls://host:port`.
+//! URLs of masters: `unix:/path`, `tcp://host:port` and `tls://host:port`.
 
 use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
 
 /// AgentX's TCP port (RFC 2741 section 8.1.1).
 const TCP_PORT: u16 = 705;
-/// The port of our master's TLS listener.
+/// The default port of snmp-master's TLS listener.
 const TLS_PORT: u16 = 7705;
 
-/// A master's address.
+/// The URL of a master.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum MasterUrl {
-    /// A Unix stream socket, by its absolute path.
+pub(crate) enum MasterUrl {
+    /// The absolute path of a Unix stream socket.
     Unix(PathBuf),
-    /// TCP: a host name or IP address, and a port.
+    /// TCP.
     Tcp {
-        /// A name, or an IP address; IPv6 without its brackets.
+        /// A host name or IP address; IPv6 without brackets.
         host: String,
-        /// 705 where the URL has none.
+        /// The port; 705 by default.
         port: u16,
     },
-    /// TLS, and a token that says who asks: our own master's listener.
+    /// TLS with a token: the listener of snmp-master.
     Tls {
-        /// A name, or an IP address, which the master's certificate must be for; IPv6 without its brackets.
+        /// The host name or IP address that the master's certificate must be valid for; IPv6 without brackets.
         host: String,
-        /// 7705 where the URL has none.
+        /// The port; 7705 by default.
         port: u16,
     },
 }
 
-/// Why a text is not a master's address.
+/// Why a text is not the URL of a master.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MasterUrlError {
-    /// None of the schemes.
-    #[error("{0:?} is not a master's address: unix:/path, tcp://host:705 or tls://host:7705")]
+pub(crate) enum MasterUrlError {
+    /// Another scheme.
+    #[error("{0:?} is not the URL of a master, such as unix:/path, tcp://host:705 or tls://host:7705")]
     Scheme(String),
     /// A Unix socket without an absolute path.
     #[error("{0:?} needs an absolute path: unix:/var/agentx/master")]
     Path(String),
-    /// No host, or one with characters that no name or address has.
+    /// No host, or a host with invalid characters.
     #[error("{0:?} has no host name or IP address: tcp://host:705, tls://host:7705, tcp://[::1]:705")]
     Host(String),
-    /// Not a port.
+    /// An invalid port.
     #[error("{0:?} has a port that is not a number from 1 to 65535")]
     Port(String),
 }
@@ -50,7 +50,7 @@ impl FromStr for MasterUrl {
 
     fn from_str(url: &str) -> Result<Self, MasterUrlError> {
         if let Some(path) = url.strip_prefix("unix:") {
-            // `unix:///path` is how other programs write it.
+            // Other programs write `unix:///path`.
             let path = path.strip_prefix("//").unwrap_or(path);
             if !path.starts_with('/') {
                 return Err(MasterUrlError::Path(url.to_owned()));
@@ -74,7 +74,7 @@ impl FromStr for MasterUrl {
     }
 }
 
-/// The host, and the text of the port where there is one, of `host`, `host:port`, `[v6]` or `[v6]:port`.
+/// Splits `host`, `host:port`, `[v6]` or `[v6]:port` into the host and the text of the port, if any.
 fn split(authority: &str) -> Option<(&str, Option<&str>)> {
     if let Some(bracketed) = authority.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']')?;
@@ -82,8 +82,8 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
         return if rest.is_empty() { Some((host, None)) } else { Some((host, Some(rest.strip_prefix(':')?))) };
     }
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
-    let of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
-    (!host.is_empty() && host.len() <= 253 && host.bytes().all(of_name)).then_some((host, port))
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
+    (!host.is_empty() && host.len() <= 253 && host.bytes().all(is_name)).then_some((host, port))
 }
 
 impl fmt::Display for MasterUrl {
@@ -96,7 +96,7 @@ impl fmt::Display for MasterUrl {
     }
 }
 
-/// A host and a port as URLs have them.
+/// A host and a port in the form of a URL's authority.
 pub(super) struct Authority<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
@@ -132,15 +132,15 @@ mod tests {
     #[case("tcp://[fd00::5]", tcp("fd00::5", 705))]
     #[case("tls://snmp-master-agentx.snmp-system.svc", tls("snmp-master-agentx.snmp-system.svc", 7705))]
     #[case("tls://[::1]:705", tls("::1", 705))]
-    fn an_address_is_read_and_written_back(#[case] text: &str, #[case] url: MasterUrl) {
+    fn url_is_parsed_and_displayed(#[case] text: &str, #[case] url: MasterUrl) {
         assert_eq!(text.parse(), Ok(url.clone()));
         assert_eq!(url.to_string().parse(), Ok(url));
     }
 
     #[rstest]
-    #[case("", "is not a master's address")]
-    #[case("localhost:705", "is not a master's address")]
-    #[case("http://localhost", "is not a master's address")]
+    #[case("", "is not the URL of a master")]
+    #[case("localhost:705", "is not the URL of a master")]
+    #[case("http://localhost", "is not the URL of a master")]
     #[case("unix:", "absolute path")]
     #[case("unix:run/master", "absolute path")]
     #[case("tcp://", "no host")]
@@ -154,7 +154,7 @@ mod tests {
     #[case("tcp://[::1]705", "no host")]
     #[case("tls://", "no host")]
     #[case("tls://host:0", "not a number")]
-    fn what_is_no_address_is_refused_by_name(#[case] text: &str, #[case] why: &str) {
+    fn invalid_url_is_named_in_the_error(#[case] text: &str, #[case] why: &str) {
         let error = text.parse::<MasterUrl>().unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
         assert!(error.contains(&format!("{text:?}")), "{error}");

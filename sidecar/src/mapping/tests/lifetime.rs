@@ -1,38 +1,38 @@
-//! How long values stand: failed scrapes, staleness, health.
+//! The lifetime of values: failed scrapes, staleness, health, changes of the configuration.
 
 use super::*;
 
 #[test]
-fn values_stand_through_failed_scrapes_until_they_are_stale() {
-    let mut bed = Bed::scalar("Gauge32", "m", json!({}));
-    assert_eq!(bed.value(), None, "nothing before the first scrape");
-    assert_eq!(bed.mapper.next_change(bed.now), None);
-    bed.observe(0, "m 5");
-    let stale = bed.now + Duration::from_mins(1);
-    bed.wait(59).fail(0);
-    assert_eq!((bed.value().as_deref(), bed.mapper.next_change(bed.now)), (Some("5"), Some(stale)));
-    bed.wait(1);
-    assert_eq!((bed.value(), bed.mapper.next_change(bed.now)), (None, None));
-    assert_eq!(bed.observe(0, "m 6").value().as_deref(), Some("6"));
+fn values_survive_failed_scrapes_until_they_are_stale() {
+    let mut fixture = Fixture::scalar("Gauge32", "m", json!({}));
+    assert_eq!(fixture.value(), None, "nothing before the first scrape");
+    assert_eq!(fixture.mapper.next_change(fixture.now), None);
+    fixture.observe(0, "m 5");
+    let stale = fixture.now + Duration::from_mins(1);
+    fixture.wait(59).fail(0);
+    assert_eq!((fixture.value().as_deref(), fixture.mapper.next_change(fixture.now)), (Some("5"), Some(stale)));
+    fixture.wait(1);
+    assert_eq!((fixture.value(), fixture.mapper.next_change(fixture.now)), (None, None));
+    assert_eq!(fixture.observe(0, "m 6").value().as_deref(), Some("6"));
 }
 
 #[test]
-fn each_source_goes_stale_by_itself_and_the_first_is_the_next_change() {
+fn each_source_becomes_stale_independently_and_the_first_is_the_next_change() {
     let scalar = |name: &str, oid: &str, source: &str| json!({"name": name, "oid": oid, "syntax": "Gauge32", "value": {"source": source, "metric": "m"}});
-    let mut bed = Bed::new(json!([scalar("a", "1", "app"), scalar("b", "2", "db")]), json!([]));
-    let start = bed.now;
-    bed.observe(0, "m 1").observe(1, "m 2");
-    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_mins(1)));
-    bed.wait(60);
-    assert_eq!(bed.walk(), ["2.0 2"]);
-    assert_eq!(bed.mapper.next_change(bed.now), Some(start + Duration::from_mins(5)));
-    bed.wait(240);
-    assert_eq!(bed.walk(), [""; 0]);
+    let mut fixture = Fixture::new(json!([scalar("a", "1", "app"), scalar("b", "2", "db")]), json!([]));
+    let start = fixture.now;
+    fixture.observe(0, "m 1").observe(1, "m 2");
+    assert_eq!(fixture.mapper.next_change(fixture.now), Some(start + Duration::from_mins(1)));
+    fixture.wait(60);
+    assert_eq!(fixture.walk(), ["2.0 2"]);
+    assert_eq!(fixture.mapper.next_change(fixture.now), Some(start + Duration::from_mins(5)));
+    fixture.wait(240);
+    assert_eq!(fixture.walk(), [""; 0]);
 }
 
-fn table(on_missing: &str) -> Bed {
+fn table(on_missing: &str) -> Fixture {
     let column = |name: &str, oid: u32, source: &str, on_missing: &str| json!({"name": name, "oid": oid, "syntax": "Gauge32", "value": {"source": source, "metric": "m", "onMissing": on_missing}});
-    Bed::new(
+    Fixture::new(
         json!([]),
         json!([{
             "name": "t", "oid": "2", "index": [{"name": "i", "oid": 9, "label": "d", "as": "Integer"}],
@@ -42,70 +42,71 @@ fn table(on_missing: &str) -> Bed {
 }
 
 #[test]
-fn rows_of_a_stale_source_vanish_unless_another_has_them() {
-    let mut bed = table("NoSuchInstance");
-    bed.observe(0, "m d=1 1\nm d=2 2").observe(1, "m d=2 20");
-    assert_eq!(bed.walk(), ["2.1.1.1 1", "2.1.1.2 2", "2.1.2.2 20"]);
-    assert_eq!(bed.wait(60).walk(), ["2.1.2.2 20"]);
-    assert_eq!(bed.wait(240).walk(), [""; 0]);
+fn rows_of_a_stale_source_vanish_unless_another_source_has_them() {
+    let mut fixture = table("NoSuchInstance");
+    fixture.observe(0, "m d=1 1\nm d=2 2").observe(1, "m d=2 20");
+    assert_eq!(fixture.walk(), ["2.1.1.1 1", "2.1.1.2 2", "2.1.2.2 20"]);
+    assert_eq!(fixture.wait(60).walk(), ["2.1.2.2 20"]);
+    assert_eq!(fixture.wait(240).walk(), [""; 0]);
 }
 
 #[test]
-fn what_is_held_keeps_rows_and_values_of_a_stale_source() {
-    let mut bed = table("Hold");
-    bed.observe(0, "m d=1 1\nm d=2 2").observe(1, "m d=2 20");
-    assert_eq!(bed.wait(300).walk(), ["2.1.1.1 1", "2.1.1.2 2"]);
-    assert_eq!(bed.observe(0, "m d=2 3").walk(), ["2.1.1.2 3"], "a row that a good scrape lacks is gone");
+fn hold_keeps_the_rows_and_values_of_a_stale_source() {
+    let mut fixture = table("Hold");
+    fixture.observe(0, "m d=1 1\nm d=2 2").observe(1, "m d=2 20");
+    assert_eq!(fixture.wait(300).walk(), ["2.1.1.1 1", "2.1.1.2 2"]);
+    assert_eq!(fixture.observe(0, "m d=2 3").walk(), ["2.1.1.2 3"], "a row that a successful scrape lacks vanishes");
 }
 
 #[test]
-fn within_a_row_a_held_value_stands_while_another_column_keeps_the_row() {
-    let mut bed = table("Hold");
-    bed.observe(0, "m d=1 1").observe(1, "m d=1 10");
-    assert_eq!(bed.observe(0, "").walk(), ["2.1.1.1 1", "2.1.2.1 10"]);
+fn hold_keeps_a_value_while_another_column_has_the_row() {
+    let mut fixture = table("Hold");
+    fixture.observe(0, "m d=1 1").observe(1, "m d=1 10");
+    assert_eq!(fixture.observe(0, "").walk(), ["2.1.1.1 1", "2.1.2.1 10"]);
 }
 
 #[test]
-fn health_is_never_stale_and_comes_from_the_sidecar_alone() {
-    let mut bed = Bed::scalar("Gauge32", "up", json!({"onMissing": {"Constant": "9"}}));
-    assert_eq!(bed.value().as_deref(), Some("9"), "nothing was tried so far");
-    bed.mapper.observe(0, Some(&samples("up 55")), &samples("up 1"), bed.now);
-    assert_eq!(bed.value().as_deref(), Some("1"), "the page cannot forge it");
-    assert_eq!(bed.fail(0).wait(100_000).value().as_deref(), Some("0"));
+fn health_is_never_stale_and_comes_only_from_the_sidecar() {
+    let mut fixture = Fixture::scalar("Gauge32", "up", json!({"onMissing": {"Constant": "9"}}));
+    assert_eq!(fixture.value().as_deref(), Some("9"), "nothing was collected yet");
+    fixture.mapper.observe(0, Some(&samples("up 55")), &samples("up 1"), fixture.now);
+    assert_eq!(fixture.value().as_deref(), Some("1"), "the source cannot set it");
+    assert_eq!(fixture.fail(0).wait(100_000).value().as_deref(), Some("0"));
 }
 
 #[test]
-fn the_text_of_an_error_goes_when_the_error_goes() {
-    let mut bed = Bed::scalar("DisplayString", "scrape_error", json!({"label": "error", "onMissing": "Zero"}));
-    bed.mapper.observe(0, None, &samples("up 0\nscrape_error error=refused 1"), bed.now);
-    assert_eq!(bed.value().as_deref(), Some(r#""refused""#));
-    assert_eq!(bed.observe(0, "").value().as_deref(), Some(r#""""#));
+fn the_text_of_an_error_vanishes_with_the_error() {
+    let mut fixture = Fixture::scalar("DisplayString", "scrape_error", json!({"label": "error", "onMissing": "Zero"}));
+    fixture.mapper.observe(0, None, &samples("up 0\nscrape_error error=refused 1"), fixture.now);
+    assert_eq!(fixture.value().as_deref(), Some(r#""refused""#));
+    assert_eq!(fixture.observe(0, "").value().as_deref(), Some(r#""""#));
 }
 
 #[test]
-fn a_source_that_is_not_there_and_a_clock_that_goes_back_are_harmless() {
-    let mut bed = Bed::scalar("Gauge32", "m", json!({"rateMs": 60_000}));
-    bed.observe(9, "m 1").app("m 1");
-    bed.now -= Duration::from_secs(10);
-    assert_eq!(bed.observe(0, "m 2").value(), None);
-    assert!(bed.wait(20).observe(0, "m 12").value().is_some());
+fn an_unknown_source_is_ignored_and_a_clock_that_goes_back_is_tolerated() {
+    let mut fixture = Fixture::scalar("Gauge32", "m", json!({"rateMs": 60_000}));
+    fixture.observe(9, "m 1").app("m 1");
+    fixture.now -= Duration::from_secs(10);
+    assert_eq!(fixture.observe(0, "m 2").value(), None);
+    assert!(fixture.wait(20).observe(0, "m 12").value().is_some());
 }
 
 #[test]
-fn the_subtree_can_be_asked_for() {
-    let bed = Bed::scalar("Gauge32", "m", json!({}));
-    assert_eq!(bed.mapper.subtree().name, "web");
+fn the_mapper_returns_its_subtree() {
+    let fixture = Fixture::scalar("Gauge32", "m", json!({}));
+    assert_eq!(fixture.mapper.subtree().name, "web");
 }
 
-/// A counter, a table of counters, and what a change adds: another scalar and another source before them.
-fn changing(changed: bool, metric: &str) -> Bed {
+/// Returns a mapper of a counter and a table of counters. A `changed` one has another scalar in front, and its sources
+/// in reverse order.
+fn changing(changed: bool, metric: &str) -> Fixture {
     let scalar = |name: &str, oid: &str, metric: &str| json!({"name": name, "oid": oid, "syntax": "Counter64", "value": {"source": "app", "metric": metric}});
     let mut scalars = vec![scalar("a", "3", metric)];
     if changed {
         scalars.insert(0, scalar("b", "1", "m"));
     }
     let value = json!({"source": "app", "metric": "n"});
-    let mut bed = Bed::new(
+    let mut fixture = Fixture::new(
         json!(scalars),
         json!([{
             "name": "t", "oid": "2", "index": [{"name": "i", "oid": 9, "label": "d", "as": "Integer"}],
@@ -113,28 +114,28 @@ fn changing(changed: bool, metric: &str) -> Bed {
         }]),
     );
     if changed {
-        let mut whole = Subtree::clone(&bed.mapper.subtree);
+        let mut whole = Subtree::clone(&fixture.mapper.subtree);
         whole.sources.reverse();
-        bed.mapper = Mapper::new(whole.validate().unwrap(), 7, Assignments::default()).unwrap();
+        fixture.mapper = Mapper::new(whole.validate().unwrap(), 7, Assignments::default()).unwrap();
     }
-    bed
+    fixture
 }
 
 #[test]
-fn a_change_of_the_subtree_leaves_alone_what_it_does_not_change() {
+fn a_change_of_the_subtree_keeps_unchanged_objects() {
     let mut before = changing(false, "m");
     before.observe(0, "m 10\nn d=1 100").observe(0, "m 4\nn d=1 40");
     assert_eq!(before.walk(), ["2.1.1.1 140", "3.0 14"]);
     let mut after = changing(true, "m");
     after.now = before.now;
     after.mapper.inherit(before.mapper);
-    assert_eq!(after.walk(), ["2.1.1.1 140", "3.0 14"], "nothing vanishes, and what is new has no value yet");
+    assert_eq!(after.walk(), ["2.1.1.1 140", "3.0 14"], "no value vanishes, and the new scalar has no value yet");
     assert_eq!(after.observe(1, "m 5\nn d=1 41").walk(), ["1.0 5", "2.1.1.1 141", "3.0 15"]);
-    assert_eq!(after.wait(60).walk(), [""; 0], "and all goes stale as ever");
+    assert_eq!(after.wait(60).walk(), [""; 0], "all values become stale as usual");
 }
 
 #[test]
-fn what_a_change_does_touch_begins_anew() {
+fn a_changed_object_starts_again() {
     let mut before = changing(false, "m");
     before.observe(0, "m 10\nn d=1 100");
     let mut after = changing(true, "other");

@@ -1,4 +1,4 @@
-//! Mapping against a model that is too simple to be wrong, and against whatever comes.
+//! Mapping compared with a simple model, and with arbitrary samples.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ fn page(metric: &str, lines: &[Line]) -> String {
     super::lines(lines, |(row, other, number)| format!("{metric} d={row} o={other} {number}"))
 }
 
-/// What a column shows of these lines, by row.
-fn joined(lines: &[Line], how: fn(u32, u32) -> u32) -> BTreeMap<u32, u32> {
+/// Returns the aggregate of these lines by row.
+fn aggregated(lines: &[Line], how: fn(u32, u32) -> u32) -> BTreeMap<u32, u32> {
     let mut rows = BTreeMap::new();
     for (row, _, number) in lines {
         rows.entry(*row).and_modify(|n| *n = how(*n, *number)).or_insert(*number);
@@ -25,7 +25,7 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
     prop::collection::vec((0..12_u32, any::<u8>(), 0..1_000_000_u32), 0..30)
 }
 
-/// Texts of every sort: short ones that meet, numbers, addresses, anything.
+/// Texts of all kinds: short ones that are often equal, numbers, addresses, any text.
 fn label_text() -> impl Strategy<Value = String> {
     prop_oneof!["[ab]{0,2}", "[0-9]{1,11}", "10\\.0\\.0\\.[0-9]{1,3}", any::<String>(), "x{100,140}"]
 }
@@ -51,8 +51,8 @@ fn any_samples() -> impl Strategy<Value = Samples> {
     })
 }
 
-/// Tables of every encoding with columns of every syntax.
-fn everything() -> Bed {
+/// Returns a mapper with tables of every encoding that have columns of every syntax.
+fn everything() -> Fixture {
     let syntaxes = [
         "Integer32",
         "Unsigned32",
@@ -79,7 +79,7 @@ fn everything() -> Bed {
         json!({"quantile": 0.9, "rateMs": 60000, "onMissing": "Zero"}),
         json!({"aggregate": "Avg", "scale": 0.001, "offset": -3.5, "round": "Floor", "counterReset": "PassThrough"}),
     ];
-    // What no document can ask: an address or OID made of a number, a reset of what is no counter.
+    // The validation does not allow an address or OID made from a number, nor counterReset without a counter.
     let fits = |syntax: &str, kind: &Json| {
         (kind.get("label").is_some() || !matches!(syntax, "IpAddress" | "ObjectIdentifier"))
             && (kind.get("counterReset").is_none() || syntax.starts_with("Counter"))
@@ -102,16 +102,16 @@ fn everything() -> Bed {
         json!({"name": format!("s{oid}"), "oid": format!("1.{oid}"), "syntax": syntax, "value": value(kind)})
     });
     let scalars: Vec<_> = scalars.collect();
-    Bed::new(json!(scalars), json!(tables))
+    Fixture::new(json!(scalars), json!(tables))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_table_shows_what_the_model_shows(scrapes in prop::collection::vec((lines(), lines()), 1..5)) {
+    fn a_table_equals_the_model(scrapes in prop::collection::vec((lines(), lines()), 1..5)) {
         let column = |name: &str, oid: u32, value: Json| json!({"name": name, "oid": oid, "syntax": "Unsigned32", "value": value});
-        let mut bed = Bed::new(json!([]), json!([{
+        let mut fixture = Fixture::new(json!([]), json!([{
             "name": "t", "oid": "2", "index": [{"name": "i", "oid": 9, "label": "d", "as": "Integer"}],
             "columns": [
                 column("sum", 1, json!({"source": "app", "metric": "m"})),
@@ -120,24 +120,24 @@ proptest! {
             ],
         }]));
         for (m, n) in scrapes {
-            let (sum, max, min) = (joined(&m, |a, b| a + b), joined(&n, u32::max), joined(&m, u32::min));
+            let (sum, max, min) = (aggregated(&m, |a, b| a + b), aggregated(&n, u32::max), aggregated(&m, u32::min));
             let rows: std::collections::BTreeSet<_> = sum.keys().chain(max.keys()).copied().collect();
             let mut expected: Vec<_> = sum.iter().map(|(row, v)| format!("2.1.1.{row} {v}")).collect();
             expected.extend(max.iter().map(|(row, v)| format!("2.1.2.{row} {v}")));
             expected.extend(rows.iter().map(|row| format!("2.1.3.{row} {}", min.get(row).unwrap_or(&0))));
-            prop_assert_eq!(bed.app(&(page("m", &m) + &page("n", &n))).walk(), expected);
+            prop_assert_eq!(fixture.app(&(page("m", &m) + &page("n", &n))).walk(), expected);
         }
     }
 
     #[test]
-    fn whatever_comes_the_view_is_sorted_and_of_the_declared_types(
+    fn a_view_of_any_samples_is_sorted_and_has_the_declared_types(
         scrapes in prop::collection::vec((any_samples(), 0..90_u64), 1..5),
     ) {
-        let mut bed = everything();
+        let mut fixture = everything();
         for (samples, pause) in scrapes {
-            bed.wait(pause);
-            bed.mapper.observe(0, Some(&samples), &Samples::new(), bed.now);
-            let view = bed.mapper.view(bed.now);
+            fixture.wait(pause);
+            fixture.mapper.observe(0, Some(&samples), &Samples::new(), fixture.now);
+            let view = fixture.mapper.view(fixture.now);
             prop_assert!(view.iter().map(|i| [i.object, i.index].concat()).is_sorted_by(|a, b| a < b));
             for instance in view.iter() {
                 let suffix = [instance.object, instance.index].concat();

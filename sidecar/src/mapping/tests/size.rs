@@ -1,4 +1,4 @@
-//! Work that must grow in step with the page, not faster.
+//! A large table. The work must grow linearly with the number of samples.
 
 use super::*;
 
@@ -21,12 +21,12 @@ fn filled(rows: u32, columns: u32, add: i64) -> Samples {
 }
 
 #[test]
-fn a_table_of_a_thousand_rows_by_ten_is_whole_after_many_scrapes() {
-    let mut bed = Bed::new(json!([]), large(10));
+fn a_table_of_a_thousand_rows_by_ten_is_complete_after_many_scrapes() {
+    let mut fixture = Fixture::new(json!([]), large(10));
     for round in 0..5 {
         let page = filled(1000, 10, round);
-        bed.mapper.observe(0, Some(&page), &Samples::new(), bed.now);
-        assert_eq!(bed.mapper.view(bed.now).len(), 10_000);
+        fixture.mapper.observe(0, Some(&page), &Samples::new(), fixture.now);
+        assert_eq!(fixture.mapper.view(fixture.now).len(), 10_000);
     }
-    assert!(bed.reasons().is_empty());
+    assert!(fixture.reasons().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Bodies, decoded and counted as they come.
+//! Response bodies, decompressed and limited while they are received.
 
 use std::io::{self, Write};
 
@@ -11,26 +11,27 @@ use hyper::{
 };
 
 use super::media_type;
-use crate::source::{Cause, Phase};
+use crate::source::error::{Phase, SourceError};
 
-/// How much compressed input is decoded at a time. It can become a thousand times as much: in between, others have
-/// their turn and the timeout its effect.
+/// The number of compressed bytes that are decompressed without yielding. They can become a thousand times as many
+/// bytes; yielding lets other tasks run and the timeout take effect.
 const GZIP_STEP: usize = 4 << 10;
 
-/// What becomes of the decoded bytes.
-pub(super) type Sink<'s> = &'s mut (dyn FnMut(&[u8]) -> Result<(), Cause> + Send);
+/// The receiver of the decompressed bytes.
+pub(super) type Sink<'s> = &'s mut (dyn FnMut(&[u8]) -> Result<(), SourceError> + Send);
 
-/// Reads the whole body into `sink`. Neither the bytes that come nor those that they are decoded to may be more than
-/// `limit`. Returns whether it is certain that the body is whole: its length was announced, or its end.
+/// Receives the whole body into `sink`. `limit` applies to the bytes before and after decompression.
+///
+/// Returns whether the body is certainly complete, because its length or end was announced.
 pub(super) async fn read(
     response: &mut Response<Incoming>,
     limit: u64,
     phase: &mut Phase,
     sink: Sink<'_>,
-) -> Result<bool, Cause> {
+) -> Result<bool, SourceError> {
     let encoding = media_type::encoding(response.headers())?;
     let delimited = is_delimited(response.headers());
-    let too_long = Cause::BodyTooLong { limit };
+    let too_long = SourceError::BodyTooLong { limit };
     if response.body().size_hint().lower() > limit {
         return Err(too_long);
     }
@@ -45,7 +46,7 @@ pub(super) async fn read(
             return Err(too_long);
         }
         match &mut decoder {
-            Decoder::Identity(sink) => sink.take(&data)?,
+            Decoder::Identity(sink) => sink.push(&data)?,
             Decoder::Gzip(decoder) => {
                 for step in data.chunks(GZIP_STEP) {
                     decoder.write_all(step).map_err(|error| gzip_error(decoder, &error))?;
@@ -60,8 +61,8 @@ pub(super) async fn read(
     Ok(delimited)
 }
 
-/// Whether the body's end is announced: by its last chunk, or else by its length. With any other transfer coding it ends
-/// where the connection does (RFC 9112 section 6.3).
+/// Returns whether the end of the body is announced, by a last chunk or by the length. With any other transfer coding
+/// the body ends with the connection (RFC 9112 section 6.3).
 fn is_delimited(headers: &HeaderMap) -> bool {
     match headers.get_all(TRANSFER_ENCODING).iter().next_back() {
         Some(codings) => codings.as_bytes().to_ascii_lowercase().trim_ascii_end().ends_with(b"chunked"),
@@ -69,10 +70,10 @@ fn is_delimited(headers: &HeaderMap) -> bool {
     }
 }
 
-fn gzip_error(decoder: &mut MultiGzDecoder<Limited<'_>>, error: &io::Error) -> Cause {
+fn gzip_error(decoder: &mut MultiGzDecoder<Limited<'_>>, error: &io::Error) -> SourceError {
     decoder.get_mut().failed.take().unwrap_or_else(|| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Cause::Gzip("the body was cut off".to_owned()),
-        _ => Cause::Gzip(error.to_string()),
+        io::ErrorKind::UnexpectedEof => SourceError::Gzip("the body is truncated".to_owned()),
+        _ => SourceError::Gzip(error.to_string()),
     })
 }
 
@@ -90,18 +91,18 @@ impl<'s> Decoder<'s> {
     }
 }
 
-/// A sink of so many bytes.
+/// A sink with a limit.
 struct Limited<'s> {
     sink: Sink<'s>,
     left: u64,
     limit: u64,
-    /// Why it took no more, for whoever sees only the [`io::Error`].
-    failed: Option<Cause>,
+    /// The error of the sink. [`Write`] can only return an [`io::Error`].
+    failed: Option<SourceError>,
 }
 
 impl Limited<'_> {
-    fn take(&mut self, data: &[u8]) -> Result<(), Cause> {
-        self.left = self.left.checked_sub(data.len() as u64).ok_or(Cause::BodyTooLong { limit: self.limit })?;
+    fn push(&mut self, data: &[u8]) -> Result<(), SourceError> {
+        self.left = self.left.checked_sub(data.len() as u64).ok_or(SourceError::BodyTooLong { limit: self.limit })?;
         (self.sink)(data)
     }
 }
@@ -109,7 +110,7 @@ impl Limited<'_> {
 impl Write for Limited<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if self.failed.is_none() {
-            self.failed = self.take(data).err();
+            self.failed = self.push(data).err();
         }
         if self.failed.is_some() { Err(io::ErrorKind::Other.into()) } else { Ok(data.len()) }
     }

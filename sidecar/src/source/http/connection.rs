@@ -1,4 +1,4 @@
-//! One connection to a source, kept between scrapes.
+//! An HTTP connection that is kept between requests.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -10,15 +10,15 @@ use hyper::{
 };
 use tokio::task::JoinHandle;
 
-use crate::source::Cause;
+use crate::source::error::SourceError;
 
-/// The longest head of a response, in bytes, and the most that is read ahead of a body.
+/// The maximum size of a response head, and of the read-ahead of a body, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
 
-/// The most headers of a response.
+/// The maximum number of response headers.
 const MAX_HEADERS: usize = 128;
 
-/// An HTTP/1.1 connection. Closed when it is dropped.
+/// An HTTP/1.1 connection. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -26,26 +26,26 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Speaks HTTP over `stream`.
-    pub(super) async fn new(stream: impl Read + Write + Unpin + Send + 'static) -> Result<Self, Cause> {
+    /// Starts HTTP on `stream`.
+    pub(super) async fn new(stream: impl Read + Write + Unpin + Send + 'static) -> Result<Self, SourceError> {
         let (sender, connection) =
             Builder::new().max_buf_size(MAX_BUFFER).max_headers(MAX_HEADERS).handshake(stream).await?;
         Ok(Self { sender, driver: tokio::spawn(connection) })
     }
 
-    /// Sends a request.
-    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Cause> {
+    /// Sends a request and receives the head of the response.
+    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SourceError> {
         Ok(self.sender.send_request(request).await?)
     }
 
-    /// Whether the connection can carry a further request, once the response before was read whole. Bytes that came
-    /// behind that response are an error: the server wrote more than it announced.
-    pub(super) async fn settle(&mut self) -> Result<bool, Cause> {
+    /// Returns whether the connection can carry another request, after a response was read completely. If the server
+    /// sent more bytes than it announced, this is an error.
+    pub(super) async fn is_reusable(&mut self) -> Result<bool, SourceError> {
         if self.sender.ready().await.is_ok() {
             return Ok(true);
         }
         match (&mut self.driver).await {
-            Ok(Err(_)) => Err(Cause::BeyondContentLength),
+            Ok(Err(_)) => Err(SourceError::BeyondContentLength),
             _ => Ok(false),
         }
     }

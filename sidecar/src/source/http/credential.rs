@@ -1,4 +1,4 @@
-//! Credentials, read from files for each scrape.
+//! Credentials, read from files for each request.
 
 use std::path::Path;
 
@@ -6,32 +6,32 @@ use data_encoding::BASE64;
 use hyper::header::HeaderValue;
 use sidecar_config::Authorization;
 
-use crate::source::{Cause, file};
+use crate::source::{error::SourceError, file};
 
-/// The value of the `Authorization` header. It shows nothing of itself when it is printed.
-pub(crate) fn header(authorization: &Authorization, folder: &Path) -> Result<HeaderValue, Cause> {
+/// Returns the value of the `Authorization` header. Its `Debug` output does not show the secret.
+pub(crate) fn header(authorization: &Authorization, directory: &Path) -> Result<HeaderValue, SourceError> {
     let (value, file) = match authorization {
         Authorization::Bearer { credentials_file } => {
-            let token = file::read(folder, credentials_file)?;
+            let token = file::read(directory, credentials_file)?;
             ([b"Bearer ", token.trim_ascii()].concat(), credentials_file)
         }
         Authorization::Basic { username_file, password_file } => {
-            let user = file::read(folder, username_file)?;
-            let password = file::read(folder, password_file)?;
+            let user = file::read(directory, username_file)?;
+            let password = file::read(directory, password_file)?;
             if user.contains(&b':') {
-                return Err(Cause::BadFile {
+                return Err(SourceError::BadFile {
                     name: username_file.clone(),
-                    problem: "has a colon in it, which no user name can have",
+                    problem: "contains a colon, which a user name must not",
                 });
             }
-            // As Prometheus does: who writes such a file with an editor gets a line feed at its end.
+            // Like Prometheus, trim white space: editors add a line feed at the end of a file.
             let credentials = [user.trim_ascii(), b":", password.trim_ascii()].concat();
             (format!("Basic {}", BASE64.encode(&credentials)).into_bytes(), password_file)
         }
     };
-    let mut value = HeaderValue::from_bytes(&value).map_err(|_| Cause::BadFile {
+    let mut value = HeaderValue::from_bytes(&value).map_err(|_| SourceError::BadFile {
         name: file.clone(),
-        problem: "has a character in it that no HTTP header can have",
+        problem: "contains a character that is not allowed in an HTTP header",
     })?;
     value.set_sensitive(true);
     Ok(value)
@@ -44,12 +44,12 @@ mod tests {
 
     use super::*;
 
-    fn folder(files: &[(&str, &[u8])]) -> TempDir {
-        let folder = tempfile::tempdir().unwrap();
+    fn directory(files: &[(&str, &[u8])]) -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
         for (name, content) in files {
-            std::fs::write(folder.path().join(name), content).unwrap();
+            std::fs::write(directory.path().join(name), content).unwrap();
         }
-        folder
+        directory
     }
 
     fn basic() -> Authorization {
@@ -57,40 +57,40 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_sent_without_white_space_at_their_ends_and_never_shown() {
-        let folder = folder(&[("token", b" s3cret\n"), ("user", b"Aladdin\n"), ("password", b"open sesame\r\n")]);
-        let bearer = header(&Authorization::Bearer { credentials_file: "token".to_owned() }, folder.path()).unwrap();
+    fn credentials_are_trimmed_and_never_shown() {
+        let directory = directory(&[("token", b" s3cret\n"), ("user", b"Aladdin\n"), ("password", b"open sesame\r\n")]);
+        let bearer = header(&Authorization::Bearer { credentials_file: "token".to_owned() }, directory.path()).unwrap();
         assert_eq!(bearer.as_bytes(), b"Bearer s3cret");
         assert!(!format!("{bearer:?}").contains("s3cret"));
         // The example of RFC 7617 section 2.
-        assert_eq!(header(&basic(), folder.path()).unwrap().as_bytes(), b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(header(&basic(), directory.path()).unwrap().as_bytes(), b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
     #[test]
-    fn credentials_that_cannot_be_sent_are_refused_without_showing_them() {
+    fn invalid_credentials_are_refused_without_showing_them() {
         for (user, token, file) in [(&b"a:b"[..], &b"x"[..], "user"), (b"a", b"s3\ncret", "token")] {
-            let folder = folder(&[("user", user), ("password", b"s3cret"), ("token", token)]);
+            let directory = directory(&[("user", user), ("password", b"s3cret"), ("token", token)]);
             let authorization = match file {
                 "user" => basic(),
                 _ => Authorization::Bearer { credentials_file: file.to_owned() },
             };
-            let error = header(&authorization, folder.path()).unwrap_err();
-            assert!(matches!(&error, Cause::BadFile { name, .. } if name == file), "{error}");
+            let error = header(&authorization, directory.path()).unwrap_err();
+            assert!(matches!(&error, SourceError::BadFile { name, .. } if name == file), "{error}");
             assert!(!format!("{error} {error:?}").contains("s3"), "{error:?}");
         }
     }
 
     #[rstest]
-    fn a_file_elsewhere_is_not_read(#[values("", ".", "..", "../x", "/etc/passwd", "a/b")] name: &str) {
-        let folder = folder(&[]);
-        assert!(matches!(file::read(folder.path(), name), Err(Cause::BadFile { .. })), "{name}");
+    fn a_file_outside_the_directory_is_not_read(#[values("", ".", "..", "../x", "/etc/passwd", "a/b")] name: &str) {
+        let directory = directory(&[]);
+        assert!(matches!(file::read(directory.path(), name), Err(SourceError::BadFile { .. })), "{name}");
     }
 
     #[test]
-    fn a_missing_or_endless_file_is_an_error() {
-        let folder = folder(&[("long", &vec![b'x'; (1 << 20) + 1])]);
-        let missing = Cause::UnreadableFile { name: "none".to_owned(), error: std::io::ErrorKind::NotFound };
-        assert_eq!(file::read(folder.path(), "none"), Err(missing));
-        assert!(matches!(file::read(folder.path(), "long"), Err(Cause::BadFile { .. })));
+    fn a_missing_or_too_long_file_is_an_error() {
+        let directory = directory(&[("long", &vec![b'x'; (1 << 20) + 1])]);
+        let missing = SourceError::UnreadableFile { name: "none".to_owned(), error: std::io::ErrorKind::NotFound };
+        assert_eq!(file::read(directory.path(), "none"), Err(missing));
+        assert!(matches!(file::read(directory.path(), "long"), Err(SourceError::BadFile { .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! Host names, resolved without the C library: a static binary has no name service switch.
+//! Resolution of host names without the C library: a static binary has no name service switch.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,13 +12,13 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tokio::sync::OnceCell;
 use tower_service::Service;
 
-/// Resolves names by `/etc/hosts` and the name servers of `/etc/resolv.conf`, which are read when the first name comes
-/// up: most sources are addresses.
+/// Resolves names with `/etc/hosts` and the name servers in `/etc/resolv.conf`. The files are read when the first name
+/// is resolved, because most sources use an IP address and need no lookup.
 #[derive(Clone, Default)]
 pub(in crate::source) struct Resolver(Arc<OnceCell<TokioResolver>>);
 
 impl Resolver {
-    /// The addresses of a host, which may be one itself.
+    /// Returns the addresses of a host. The host may be an address.
     pub(in crate::source) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NetError> {
         let resolver = self.0.get_or_try_init(async || TokioResolver::builder_tokio()?.build()).await?;
         Ok(resolver.lookup_ip(host).await?.iter().collect())

@@ -1,4 +1,4 @@
-//! Scrapes of servers on loopback, good and bad.
+//! Scrapes of servers on the loopback interface, correct and faulty.
 
 mod authorization;
 mod faults;

@@ -1,4 +1,4 @@
-//! TLS towards a source.
+//! TLS client configurations of a source.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,50 +11,53 @@ use rustls::{
 };
 use sidecar_config::Tls;
 
-use crate::source::{Cause, error::in_full, file};
+use crate::source::{
+    error::{SourceError, in_full},
+    file,
+};
 
-/// The contents of the files that a client is made of. No `Debug`: one is a private key.
+/// The contents of the files that a configuration is built from. It has no `Debug`, because one is a private key.
 #[derive(PartialEq, Eq)]
 struct Material {
     ca: Option<Vec<u8>>,
     certificate: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// TLS clients of one source, made anew when a file of theirs changes.
-pub(in crate::source) struct Clients {
+/// The TLS client configuration of one source, which is rebuilt when a file changes.
+pub(in crate::source) struct TlsClients {
     settings: Tls,
-    made: Option<(Material, Arc<ClientConfig>)>,
+    current: Option<(Material, Arc<ClientConfig>)>,
 }
 
-impl Clients {
+impl TlsClients {
     pub(in crate::source) fn new(settings: Tls) -> Self {
-        Self { settings, made: None }
+        Self { settings, current: None }
     }
 
-    /// The client for the files as they are now, and whether it is another than the last time.
-    pub(in crate::source) fn current(&mut self, folder: &Path) -> Result<(Arc<ClientConfig>, bool), Cause> {
-        let material = self.read(folder)?;
-        if let Some((made_of, client)) = &self.made
-            && *made_of == material
+    /// Returns the configuration for the current files, and whether it changed since the last call.
+    pub(in crate::source) fn current(&mut self, directory: &Path) -> Result<(Arc<ClientConfig>, bool), SourceError> {
+        let material = self.read(directory)?;
+        if let Some((built_from, client)) = &self.current
+            && *built_from == material
         {
             return Ok((Arc::clone(client), false));
         }
-        let client = Arc::new(self.make(&material)?);
-        self.made = Some((material, Arc::clone(&client)));
+        let client = Arc::new(self.build(&material)?);
+        self.current = Some((material, Arc::clone(&client)));
         Ok((client, true))
     }
 
-    fn read(&self, folder: &Path) -> Result<Material, Cause> {
-        let read = |name: &Option<String>| name.as_ref().map(|name| file::read(folder, name)).transpose();
+    fn read(&self, directory: &Path) -> Result<Material, SourceError> {
+        let read = |name: &Option<String>| name.as_ref().map(|name| file::read(directory, name)).transpose();
         let certificate = match (read(&self.settings.cert_file)?, read(&self.settings.key_file)?) {
             (Some(chain), Some(key)) => Some((chain, key)),
             (None, None) => None,
-            _ => return Err(Cause::TlsSettings("certFile and keyFile are for use together".to_owned())),
+            _ => return Err(SourceError::TlsSettings("certFile and keyFile must be set together".to_owned())),
         };
         Ok(Material { ca: read(&self.settings.ca_file)?, certificate })
     }
 
-    fn make(&self, material: &Material) -> Result<ClientConfig, Cause> {
+    fn build(&self, material: &Material) -> Result<ClientConfig, SourceError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -69,35 +72,43 @@ impl Clients {
         let Some((chain, key)) = &material.certificate else { return Ok(builder.with_no_client_auth()) };
         let chain = Self::certificates(self.settings.cert_file.as_deref(), chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|_| bad_file(self.settings.key_file.as_deref(), "holds no private key in PEM"))?;
+            .map_err(|_| bad_file(self.settings.key_file.as_deref(), "does not contain a private key in PEM format"))?;
         builder.with_client_auth_cert(chain, key).map_err(|error| settings_error(&error))
     }
 
-    fn roots(&self, ca: &[u8]) -> Result<RootCertStore, Cause> {
+    fn roots(&self, ca: &[u8]) -> Result<RootCertStore, SourceError> {
         let name = self.settings.ca_file.as_deref();
         let mut roots = RootCertStore::empty();
         for certificate in Self::certificates(name, ca)? {
-            roots.add(certificate).map_err(|_| bad_file(name, "holds a certificate that cannot be trusted"))?;
+            roots
+                .add(certificate)
+                .map_err(|_| bad_file(name, "contains a certificate that cannot be a trust anchor"))?;
         }
         Ok(roots)
     }
 
-    fn certificates(name: Option<&str>, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
-        let certificates: Vec<_> =
-            CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| bad_file(name, "is not PEM"))?;
-        if certificates.is_empty() { Err(bad_file(name, "holds no certificate in PEM")) } else { Ok(certificates) }
+    fn certificates(name: Option<&str>, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SourceError> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<_, _>>()
+            .map_err(|_| bad_file(name, "is not in PEM format"))?;
+        if certificates.is_empty() {
+            Err(bad_file(name, "does not contain a certificate in PEM format"))
+        } else {
+            Ok(certificates)
+        }
     }
 }
 
-fn bad_file(name: Option<&str>, problem: &'static str) -> Cause {
-    Cause::BadFile { name: name.unwrap_or_default().to_owned(), problem }
+fn bad_file(name: Option<&str>, problem: &'static str) -> SourceError {
+    SourceError::BadFile { name: name.unwrap_or_default().to_owned(), problem }
 }
 
-fn settings_error(error: &(dyn std::error::Error + 'static)) -> Cause {
-    Cause::TlsSettings(in_full(error))
+fn settings_error(error: &(dyn std::error::Error + 'static)) -> SourceError {
+    SourceError::TlsSettings(in_full(error))
 }
 
-/// Takes any certificate, as `insecureSkipVerify` asks. That the server holds its key is still checked.
+/// A verifier that accepts any certificate, for `insecureSkipVerify`. The server must still prove that it has the
+/// private key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,57 +1,61 @@
-//! JSON texts (RFC 8259) as trees, of which the memory is bounded.
+//! A JSON parser (RFC 8259) with a memory limit.
 
 use std::{cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::source::Cause;
+use crate::source::error::SourceError;
 
-/// The most that a tree may take, in octets.
+/// The maximum memory of a document, in octets.
 pub(super) const MEMORY: u64 = 16 << 20;
-/// What a value takes, beside its text or its parts, and what an entry of an object does, beside its name.
+/// The memory of a value without its text or parts.
 const VALUE: u64 = 40;
+/// The memory of an object's entry without its name and value.
 const ENTRY: u64 = 56;
 
-/// Why there is no tree.
+/// The reason why a text cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Problem {
-    /// It is not JSON: what, and where.
+pub(super) enum DocumentError {
+    /// The text is not JSON. The message has the position.
     Malformed(String),
-    /// It would take more than [`MEMORY`].
+    /// The document would take more than [`MEMORY`].
     TooLarge,
 }
 
-impl Problem {
-    /// The same as a scrape has it, of a body with this content type.
-    pub(super) fn cause(self, content_type: &str) -> Cause {
+impl DocumentError {
+    /// Converts the error to that of a source whose response has this content type.
+    pub(super) fn into_source_error(self, content_type: &str) -> SourceError {
         match self {
-            Self::TooLarge => Cause::JsonTooLarge,
-            Self::Malformed(error) => Cause::NotJson { error, content_type: content_type.to_owned() },
+            Self::TooLarge => SourceError::JsonTooLarge,
+            Self::Malformed(error) => SourceError::NotJson { error, content_type: content_type.to_owned() },
         }
     }
 }
 
-/// The tree of the text. Numbers are exact to 64 bits; 127 levels are the most; of entries with one name the last counts.
-pub(super) fn read(text: &[u8]) -> Result<Value, Problem> {
+/// Parses a document. Integers of up to 64 bits are exact. At most 127 levels are allowed. If entries have the same
+/// name, the last is used.
+pub(super) fn parse(text: &[u8]) -> Result<Value, DocumentError> {
     let left = Cell::new(MEMORY);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = Tree { left: &left }.deserialize(&mut deserializer).and_then(|tree| deserializer.end().map(|()| tree));
-    match read {
-        Ok(tree) => Ok(tree),
-        Err(_) if left.get() == 0 => Err(Problem::TooLarge),
-        Err(error) => Err(Problem::Malformed(error.to_string())),
+    let parsed = LimitedValue { left: &left }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    match parsed {
+        Ok(value) => Ok(value),
+        Err(_) if left.get() == 0 => Err(DocumentError::TooLarge),
+        Err(error) => Err(DocumentError::Malformed(error.to_string())),
     }
 }
 
-/// Reads a value, and counts what it takes.
+/// A deserializer of a value that counts its memory.
 #[derive(Clone, Copy)]
-struct Tree<'a> {
-    /// How much is left.
+struct LimitedValue<'a> {
+    /// The memory that is left, in octets.
     left: &'a Cell<u64>,
 }
 
-impl Tree<'_> {
+impl LimitedValue<'_> {
     fn spend<E: Error>(self, fixed: u64, text: usize) -> Result<(), E> {
         let left = self.left.get().saturating_sub(fixed.saturating_add(u64::try_from(text).unwrap_or(u64::MAX)));
         self.left.set(left);
@@ -59,7 +63,7 @@ impl Tree<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Tree<'_> {
+impl<'de> DeserializeSeed<'de> for LimitedValue<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -67,11 +71,11 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Tree<'_> {
+impl<'de> Visitor<'de> for LimitedValue<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value of JSON")
+        f.write_str("a JSON value")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -105,7 +109,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
             self.spend(VALUE, 0)?;
             list.push(item);
         }
-        // A list that grows takes up to twice what it needs.
+        // A growing vector has up to twice the capacity that it needs.
         list.shrink_to_fit();
         Ok(Value::Array(list))
     }

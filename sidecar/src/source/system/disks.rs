@@ -1,12 +1,12 @@
 //! Disks, from /proc/diskstats (Documentation/admin-guide/iostats.rst of Linux).
 
 use super::sink::{Files, Sink, Text, seconds};
-use crate::source::Cause;
+use crate::source::error::SourceError;
 
-/// The kernel's sectors, whatever the disk's are.
+/// The size of a sector in /proc/diskstats, in bytes. It does not depend on the disk.
 const SECTOR: u64 = 512;
 
-/// What a column is counted in.
+/// The unit of a column.
 #[derive(Clone, Copy)]
 enum Unit {
     One,
@@ -14,7 +14,7 @@ enum Unit {
     Milliseconds,
 }
 
-/// The columns behind the name, in their order.
+/// The columns after the device name.
 const COLUMNS: [(&str, Unit); 17] = [
     ("node_disk_reads_completed_total", Unit::One),
     ("node_disk_reads_merged_total", Unit::One),
@@ -35,7 +35,7 @@ const COLUMNS: [(&str, Unit); 17] = [
     ("node_disk_flush_requests_time_seconds_total", Unit::Milliseconds),
 ];
 
-pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     if !sink.wants(&["node_disk_"]) {
         return Ok(());
     }
@@ -45,28 +45,28 @@ pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Caus
     }
 }
 
-/// As many columns as the kernel has: 11 up to Linux 4.17, 15 up to 5.4, 17 since.
-pub(super) fn read(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
+/// Parses /proc/diskstats. Linux has 11 columns up to 4.17, 15 up to 5.4, and 17 since then.
+pub(super) fn read(text: &Text, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     for line in text.lines() {
         let mut words = line.words().skip(2);
         let Some(device) = words.next() else { continue };
-        if is_passed_over(device) {
+        if is_ignored(device) {
             continue;
         }
         for ((name, unit), word) in COLUMNS.iter().zip(words) {
-            let counted = line.integer(Some(word))?;
+            let count = line.integer(Some(word))?;
             match unit {
-                Unit::One => sink.integer(name, &[("device", device)], counted)?,
-                Unit::Sectors => sink.integer(name, &[("device", device)], counted.saturating_mul(SECTOR))?,
-                Unit::Milliseconds => sink.number(name, &[("device", device)], seconds(counted, 1000))?,
+                Unit::One => sink.integer(name, &[("device", device)], count)?,
+                Unit::Sectors => sink.integer(name, &[("device", device)], count.saturating_mul(SECTOR))?,
+                Unit::Milliseconds => sink.number(name, &[("device", device)], seconds(count, 1000))?,
             }
         }
     }
     Ok(())
 }
 
-/// Memory disks, loops and floppies; partitions, as sda1, vdb2 and nvme0n1p3.
-fn is_passed_over(device: &str) -> bool {
+/// Returns whether the device is a memory disk, loop device, floppy, or a partition such as sda1, vdb2 or nvme0n1p3.
+fn is_ignored(device: &str) -> bool {
     let name = device.trim_end_matches(|c: char| c.is_ascii_digit());
     if name.len() == device.len() {
         return false;

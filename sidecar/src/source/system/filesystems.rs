@@ -1,9 +1,9 @@
-//! File systems: their mounts from /proc, their sizes from statvfs.
+//! File systems: the mounts from /proc, and their sizes from statvfs.
 //!
-//! statvfs of a server that is gone does not come back. So mounts are asked by threads of their own, one after the other
-//! as long as each answers at once. One that does not is left to its thread, while the next are asked; it is told by
-//! node_filesystem_device_error, and asked again when its thread is back. What a thread is asked outlives the reading, so
-//! that none is forgotten where a reading is given up.
+//! statvfs blocks while the server of a network file system is unreachable. So each mount is queried in its own thread,
+//! one after the other while they answer immediately. If a mount does not answer, its thread keeps waiting while the
+//! next mounts are queried. Such a mount has the sample node_filesystem_device_error, and is queried again when its
+//! thread has returned. The pending queries are kept if a collection times out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,27 +18,28 @@ use tokio::{
 };
 
 use super::sink::{Files, Line, Sink, Text, percent};
-use crate::source::Cause;
+use crate::source::error::SourceError;
 
-/// The longest wait for all that do not answer at once.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The part of it that each may take before the next is asked.
-const TURNS: u32 = 50;
-/// The most threads that may wait; mounts beyond are told as errors.
-const MAX_WAITING: usize = 32;
-/// The most of them for mounts that did not answer before: those that did are asked even when so many hang.
-const MAX_DOUBTFUL: usize = 16;
-/// The most mounts that are looked at.
+/// The maximum time for all mounts that do not answer immediately.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The fraction of the time that is waited for one mount before the next is queried.
+const SLOTS: u32 = 50;
+/// The maximum number of pending threads. Further mounts are reported as errors.
+const MAX_PENDING: usize = 32;
+/// The maximum number of pending threads at which mounts that did not answer before are still queried. Mounts that
+/// answered before are queried up to [`MAX_PENDING`].
+const MAX_PENDING_UNKNOWN: usize = 16;
+/// The maximum number of mounts.
 const MAX_MOUNTS: usize = 4096;
-/// What node_exporter says of one that hangs.
-const HANGS: &str = "mountpoint timeout";
+/// The error that node_exporter reports for a mount that hangs.
+const TIMEOUT_ERROR: &str = "mountpoint timeout";
 
-/// Mount points that are passed over, with all below them.
-const OWN_POINTS: [&str; 3] = ["/dev", "/proc", "/sys"];
-/// What is below these is passed over, themselves not.
-const CONTAINERS: [&str; 3] = ["/run/credentials", "/var/lib/docker", "/var/lib/containers/storage"];
-/// Types that are passed over.
-const OWN_TYPES: [&str; 25] = [
+/// Mount points that are ignored with everything below them.
+const IGNORED_POINTS: [&str; 3] = ["/dev", "/proc", "/sys"];
+/// Mount points below these are ignored, but not these themselves.
+const IGNORED_BELOW: [&str; 3] = ["/run/credentials", "/var/lib/docker", "/var/lib/containers/storage"];
+/// Types of file systems that are ignored.
+const IGNORED_TYPES: [&str; 25] = [
     "autofs",
     "binfmt_misc",
     "bpf",
@@ -68,12 +69,14 @@ const OWN_TYPES: [&str; 25] = [
 
 type Answer = (String, Result<StatVfs, Errno>);
 
-/// Which file systems are being asked, and which are known to answer; by mount point.
+/// The state of the queries, by mount point.
 #[derive(Default)]
 pub(super) struct Mounts {
     threads: JoinSet<Answer>,
-    waiting: BTreeSet<String>,
-    sound: BTreeSet<String>,
+    /// Mounts whose thread has not returned.
+    pending: BTreeSet<String>,
+    /// Mounts that answered in the previous collection.
+    responsive: BTreeSet<String>,
 }
 
 /// A mounted file system.
@@ -86,82 +89,86 @@ pub(super) struct Mount {
 }
 
 impl Mounts {
-    /// Whoever calls gives up after `timeout`.
+    /// Collects the samples of all file systems. The caller drops the future after `timeout`.
     pub(super) async fn collect(
         &mut self,
         timeout: Duration,
         files: &Files<'_>,
         sink: &mut Sink<'_>,
-    ) -> Result<(), Cause> {
+    ) -> Result<(), SourceError> {
         if !sink.wants(&["node_filesystem_", "system_filesystem_percent"]) {
             return Ok(());
         }
-        let Some(text) = mounted(files)? else { return Ok(()) };
+        let Some(text) = mount_list(files)? else { return Ok(()) };
         let root = &files.roots.root;
         let mounts = mounts(&text, root.to_str().unwrap_or("/"))?;
         let points = mounts.iter().map(|mount| (mount.point.clone(), root.join(mount.point.trim_start_matches('/'))));
-        let answers = self.ask(points, PATIENCE.min(timeout / 2), |path| rustix::fs::statvfs(path)).await;
+        let answers = self.query(points, QUERY_TIMEOUT.min(timeout / 2), |path| rustix::fs::statvfs(path)).await;
         for mount in &mounts {
-            show(mount, answers.get(&mount.point), sink)?;
+            emit(mount, answers.get(&mount.point), sink)?;
         }
         Ok(())
     }
 
-    /// What the file systems of these mount points and paths answer before `patience` is over.
-    pub(super) async fn ask(
+    /// Queries the file systems of these mount points and paths. Returns the answers that arrive within `timeout`.
+    pub(super) async fn query(
         &mut self,
         points: impl Iterator<Item = (String, PathBuf)>,
-        patience: Duration,
+        timeout: Duration,
         statvfs: impl Fn(&Path) -> Result<StatVfs, Errno> + Clone + Send + 'static,
     ) -> BTreeMap<String, Result<StatVfs, Errno>> {
-        let end = Instant::now() + patience;
+        let end = Instant::now() + timeout;
         let mut answers = BTreeMap::new();
-        // Those that earlier readings did not wait for.
-        while let Some(back) = self.threads.try_join_next() {
-            self.take(back, &mut BTreeMap::new());
+        // Threads of earlier collections that have returned.
+        while let Some(returned) = self.threads.try_join_next() {
+            self.record(returned, &mut BTreeMap::new());
         }
-        let hanging = self.waiting.clone();
+        let hanging = self.pending.clone();
         for (point, path) in points {
-            let most = if self.sound.contains(&point) { MAX_WAITING } else { MAX_DOUBTFUL };
-            if self.waiting.contains(&point) || self.waiting.len() >= most {
+            let limit = if self.responsive.contains(&point) { MAX_PENDING } else { MAX_PENDING_UNKNOWN };
+            if self.pending.contains(&point) || self.pending.len() >= limit {
                 continue;
             }
-            self.waiting.insert(point.clone());
-            let (asked, statvfs) = (point.clone(), statvfs.clone());
+            self.pending.insert(point.clone());
+            let (queried, statvfs) = (point.clone(), statvfs.clone());
             self.threads.spawn_blocking(move || {
                 let answer = statvfs(&path);
-                (asked, answer)
+                (queried, answer)
             });
-            let next = end.min(Instant::now() + patience / TURNS);
-            while self.waiting.contains(&point)
-                && let Ok(Some(back)) = timeout_at(next, self.threads.join_next()).await
+            let next = end.min(Instant::now() + timeout / SLOTS);
+            while self.pending.contains(&point)
+                && let Ok(Some(returned)) = timeout_at(next, self.threads.join_next()).await
             {
-                self.take(back, &mut answers);
+                self.record(returned, &mut answers);
             }
         }
-        while !self.waiting.is_subset(&hanging)
-            && let Ok(Some(back)) = timeout_at(end, self.threads.join_next()).await
+        while !self.pending.is_subset(&hanging)
+            && let Ok(Some(returned)) = timeout_at(end, self.threads.join_next()).await
         {
-            self.take(back, &mut answers);
+            self.record(returned, &mut answers);
         }
-        for mount in self.waiting.difference(&hanging) {
-            tracing::warn!(mount, "a file system does not answer, and is left alone until it does");
+        for mount in self.pending.difference(&hanging) {
+            tracing::warn!(
+                mount,
+                "file system does not answer; it has no size metrics until its pending query returns"
+            );
         }
-        self.sound = answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(point, _)| point.clone()).collect();
+        self.responsive = answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(point, _)| point.clone()).collect();
         answers
     }
 
-    fn take(&mut self, back: Result<Answer, JoinError>, answers: &mut BTreeMap<String, Result<StatVfs, Errno>>) {
-        // A thread ends without an answer only when the process does.
-        if let Ok((point, answer)) = back {
-            self.waiting.remove(&point);
+    fn record(&mut self, returned: Result<Answer, JoinError>, answers: &mut BTreeMap<String, Result<StatVfs, Errno>>) {
+        // A thread is only cancelled when the process ends.
+        if let Ok((point, answer)) = returned {
+            self.pending.remove(&point);
             answers.insert(point, answer);
         }
     }
 }
 
-/// The list of mounts: this process's own, or, where the file systems of another view are mounted, process 1's.
-fn mounted(files: &Files<'_>) -> Result<Option<Text>, Cause> {
+/// Returns the list of mounts of this process, or that of process 1 if the file systems of the host are mounted
+/// elsewhere.
+fn mount_list(files: &Files<'_>) -> Result<Option<Text>, SourceError> {
     if files.roots.root != Path::new("/")
         && let Some(text) = files.proc("1/mounts")?
     {
@@ -170,16 +177,16 @@ fn mounted(files: &Files<'_>) -> Result<Option<Text>, Cause> {
     files.proc("self/mounts")
 }
 
-/// The mounts of the text that are shown, each once, their points as seen from `root`.
+/// Parses the mounts, without ignored and duplicate ones. Their mount points are relative to `root`.
 ///
-/// Where `root` is a mount itself, the list is that of a container into which the machine's file systems are mounted, and
-/// those below it are meant. Else it is the machine's own list, as its process 1 has it.
-pub(super) fn mounts(text: &Text, root: &str) -> Result<Vec<Mount>, Cause> {
+/// If `root` is itself a mount, the list is that of a container into which the file systems of the host are mounted;
+/// the mounts below `root` are used. Otherwise it is the list of the host.
+pub(super) fn mounts(text: &Text, root: &str) -> Result<Vec<Mount>, SourceError> {
     let mut all = Vec::new();
     for line in text.lines() {
         let mut words = line.words();
         let (device, point) = (unescaped(&line, words.next())?, unescaped(&line, words.next())?);
-        let kind = words.next().ok_or_else(|| line.fault("too few words"))?.to_owned();
+        let kind = words.next().ok_or_else(|| line.error("too few words"))?.to_owned();
         let read_only = words.next().unwrap_or_default().split(',').any(|option| option == "ro");
         all.push(Mount { device, point, kind, read_only });
     }
@@ -187,21 +194,21 @@ pub(super) fn mounts(text: &Text, root: &str) -> Result<Vec<Mount>, Cause> {
     if all.iter().any(|mount| mount.point == root) {
         all = all.into_iter().filter_map(|mount| Some(Mount { point: below(&mount.point, root)?, ..mount })).collect();
     }
-    // Of several mounts at one point the last is seen.
+    // If several mounts have the same mount point, only the last is visible.
     let last: BTreeMap<String, usize> = all.iter().zip(0..).map(|(mount, at)| (mount.point.clone(), at)).collect();
-    let seen = all.into_iter().zip(0..).filter(|(mount, at)| last.get(&mount.point) == Some(at));
-    let found: Vec<_> = seen
+    let visible = all.into_iter().zip(0..).filter(|(mount, at)| last.get(&mount.point) == Some(at));
+    let found: Vec<_> = visible
         .map(|(mount, _)| mount)
-        .filter(|mount| !OWN_TYPES.contains(&mount.kind.as_str()) && !is_passed_over(&mount.point))
+        .filter(|mount| !IGNORED_TYPES.contains(&mount.kind.as_str()) && !is_ignored(&mount.point))
         .take(MAX_MOUNTS + 1)
         .collect();
     if found.len() > MAX_MOUNTS {
-        return Err(text.fault(&format!("has more than {MAX_MOUNTS} mounts")));
+        return Err(text.error(&format!("has more than {MAX_MOUNTS} mounts")));
     }
     Ok(found)
 }
 
-/// The point as seen from `root`; none outside of it.
+/// Returns the mount point relative to `root`, or `None` if it is outside.
 fn below(point: &str, root: &str) -> Option<String> {
     let rest = point.strip_prefix(root.trim_end_matches('/'))?;
     match rest.as_bytes().first() {
@@ -211,14 +218,15 @@ fn below(point: &str, root: &str) -> Option<String> {
     }
 }
 
-fn is_passed_over(point: &str) -> bool {
-    let below = |folder: &str| point.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    OWN_POINTS.iter().any(|own| point == *own || below(own)) || CONTAINERS.iter().any(|folder| below(folder))
+fn is_ignored(point: &str) -> bool {
+    let below = |directory: &str| point.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
+    IGNORED_POINTS.iter().any(|own| point == *own || below(own))
+        || IGNORED_BELOW.iter().any(|directory| below(directory))
 }
 
-/// A word in which space, tab, newline and backslash stand as three octal digits behind a backslash.
-fn unescaped(line: &Line<'_>, word: Option<&str>) -> Result<String, Cause> {
-    let word = word.ok_or_else(|| line.fault("too few words"))?;
+/// Decodes a word in which space, tab, newline and backslash are written as a backslash and three octal digits.
+fn unescaped(line: &Line<'_>, word: Option<&str>) -> Result<String, SourceError> {
+    let word = word.ok_or_else(|| line.error("too few words"))?;
     let mut parts = word.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -234,15 +242,20 @@ fn unescaped(line: &Line<'_>, word: Option<&str>) -> Result<String, Cause> {
     Ok(text)
 }
 
-/// The samples of a mount, of which there is an answer unless it hangs.
-pub(super) fn show(mount: &Mount, answer: Option<&Result<StatVfs, Errno>>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+/// Emits the samples of a mount. `answer` is `None` if the mount hangs.
+pub(super) fn emit(
+    mount: &Mount,
+    answer: Option<&Result<StatVfs, Errno>>,
+    sink: &mut Sink<'_>,
+) -> Result<(), SourceError> {
     let Mount { device, point, kind, read_only } = mount;
     let labels = [("device", device.as_str()), ("fstype", kind.as_str()), ("mountpoint", point.as_str())];
     let sizes = match answer {
         Some(Ok(sizes)) => sizes,
         failed => {
-            let error =
-                failed.and_then(|answer| answer.as_ref().err().copied()).map_or_else(|| HANGS.to_owned(), in_words);
+            let error = failed
+                .and_then(|answer| answer.as_ref().err().copied())
+                .map_or_else(|| TIMEOUT_ERROR.to_owned(), error_text);
             let [device, kind, point] = labels;
             let labels = [device, ("device_error", error.as_str()), kind, point];
             return sink.integer("node_filesystem_device_error", &labels, 1);
@@ -256,7 +269,7 @@ pub(super) fn show(mount: &Mount, answer: Option<&Result<StatVfs, Errno>>, sink:
     sink.integer("node_filesystem_avail_bytes", &labels, bytes(sizes.f_bavail))?;
     sink.integer("node_filesystem_files", &labels, sizes.f_files)?;
     sink.integer("node_filesystem_files_free", &labels, sizes.f_ffree)?;
-    // As df counts: what is kept for root is neither free nor used.
+    // Like df: blocks reserved for root are neither free nor used.
     let used = sizes.f_blocks.saturating_sub(sizes.f_bfree);
     if let Some(used) = percent(used, used.saturating_add(sizes.f_bavail)) {
         sink.number("system_filesystem_percent", &labels, used)?;
@@ -264,8 +277,8 @@ pub(super) fn show(mount: &Mount, answer: Option<&Result<StatVfs, Errno>>, sink:
     Ok(())
 }
 
-/// As node_exporter has it: in small letters, and without a number.
-fn in_words(error: Errno) -> String {
+/// Formats an error like node_exporter: in lower case, and without its number.
+fn error_text(error: Errno) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -1,11 +1,11 @@
-//! The kernel and its counters: load, processes, files, entropy, memory events, its name, the time.
+//! The kernel: load, processes, open files, entropy, memory events, its name, and the time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::sink::{Files, Sink, Text};
-use crate::source::Cause;
+use crate::source::error::SourceError;
 
-/// Names in /proc/stat, and those of their samples.
+/// Names in /proc/stat, and the names of their samples.
 const STAT: [(&str, &str); 6] = [
     ("intr", "node_intr_total"),
     ("ctxt", "node_context_switches_total"),
@@ -15,17 +15,17 @@ const STAT: [(&str, &str); 6] = [
     ("procs_blocked", "node_procs_blocked"),
 ];
 
-pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
-    let some = |sink: &Sink<'_>, beginnings: &[&str], name: &str| {
-        if sink.wants(beginnings) { files.proc(name) } else { Ok(None) }
+pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), SourceError> {
+    let read_if_wanted = |sink: &Sink<'_>, prefixes: &[&str], name: &str| {
+        if sink.wants(prefixes) { files.proc(name) } else { Ok(None) }
     };
-    if let Some(text) = some(sink, &STAT.map(|(_, name)| name), "stat")? {
+    if let Some(text) = read_if_wanted(sink, &STAT.map(|(_, name)| name), "stat")? {
         stat(&text, sink)?;
     }
-    if let Some(text) = some(sink, &["node_load"], "loadavg")? {
+    if let Some(text) = read_if_wanted(sink, &["node_load"], "loadavg")? {
         load(&text, sink)?;
     }
-    if let Some(text) = some(sink, &["node_filefd_"], "sys/fs/file-nr")? {
+    if let Some(text) = read_if_wanted(sink, &["node_filefd_"], "sys/fs/file-nr")? {
         let line = text.line();
         let mut words = line.words();
         sink.integer("node_filefd_allocated", &[], line.integer(words.next())?)?;
@@ -33,11 +33,11 @@ pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Caus
     }
     for (file, name) in [("entropy_avail", "node_entropy_available_bits"), ("poolsize", "node_entropy_pool_size_bits")]
     {
-        if let Some(text) = some(sink, &[name], &format!("sys/kernel/random/{file}"))? {
+        if let Some(text) = read_if_wanted(sink, &[name], &format!("sys/kernel/random/{file}"))? {
             sink.integer(name, &[], text.line().integer(Some(text.whole()))?)?;
         }
     }
-    if let Some(text) = some(sink, &["node_vmstat_"], "vmstat")? {
+    if let Some(text) = read_if_wanted(sink, &["node_vmstat_"], "vmstat")? {
         for line in text.lines() {
             let mut words = line.words();
             let Some(name) = words.next() else { continue };
@@ -51,7 +51,7 @@ pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Caus
     sink.number("node_time_seconds", &[], now.as_secs_f64())
 }
 
-pub(super) fn stat(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
+pub(super) fn stat(text: &Text, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     for line in text.lines() {
         let mut words = line.words();
         let first = words.next();
@@ -62,7 +62,7 @@ pub(super) fn stat(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
     Ok(())
 }
 
-pub(super) fn load(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
+pub(super) fn load(text: &Text, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     let line = text.line();
     let mut words = line.words();
     for name in ["node_load1", "node_load5", "node_load15"] {
@@ -71,7 +71,7 @@ pub(super) fn load(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
     Ok(())
 }
 
-fn uname(sink: &mut Sink<'_>) -> Result<(), Cause> {
+fn uname(sink: &mut Sink<'_>) -> Result<(), SourceError> {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     let labels = [

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::sink::{Files, Sink, Text, fault};
-use crate::{sample::Number, source::Cause};
+use super::sink::{Files, Sink, Text, file_error};
+use crate::{sample::Number, source::error::SourceError};
 
 /// The columns of /proc/net/dev.
 const COLUMNS: [&str; 16] = [
@@ -25,7 +25,7 @@ const COLUMNS: [&str; 16] = [
     "node_network_transmit_compressed_total",
 ];
 
-/// Files of a device in /sys/class/net, and the names of their samples.
+/// The files of a device in /sys/class/net, and the names of their samples.
 const ATTRIBUTES: [(&str, &str); 17] = [
     ("addr_assign_type", "node_network_address_assign_type"),
     ("carrier", "node_network_carrier"),
@@ -46,19 +46,20 @@ const ATTRIBUTES: [(&str, &str); 17] = [
     ("type", "node_network_protocol_type"),
 ];
 
-/// Labels of node_network_info, which are the names of their files too; the label adminstate is made of the flags.
+/// The labels of node_network_info, which are also the names of their files. The label adminstate is computed from the
+/// flags.
 const INFO: [&str; 5] = ["address", "broadcast", "duplex", "ifalias", "operstate"];
 
-/// What a device's flags say of what it is set to, IFF_UP of Linux's if.h.
+/// The flag of a device that is set up: IFF_UP in Linux's if.h.
 const UP: i128 = 1;
 
-/// Octets per second of a megabit per second.
+/// One megabit per second in octets per second.
 const MEGABIT: i64 = 1_000_000 / 8;
 
-/// The most devices that are looked at.
+/// The maximum number of devices.
 const MAX_DEVICES: usize = 4096;
 
-pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     if sink.wants(&COLUMNS)
         && let Some(text) = files.proc("net/dev")?
     {
@@ -71,12 +72,12 @@ pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Caus
     Ok(())
 }
 
-/// /proc/net/dev: two lines of headings, and a line for each device.
-pub(super) fn read(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
+/// Parses /proc/net/dev: two lines of headings, then one line per device.
+pub(super) fn read(text: &Text, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     for line in text.lines().skip(2) {
-        // A device's name may have a colon in it.
+        // The name of a device can contain a colon.
         let Some((device, counted)) = line.text.rsplit_once(':') else {
-            return Err(line.fault("no colon behind the device's name"));
+            return Err(line.error("no colon after the device name"));
         };
         let mut words = counted.split_whitespace();
         for name in COLUMNS {
@@ -86,14 +87,14 @@ pub(super) fn read(text: &Text, sink: &mut Sink<'_>) -> Result<(), Cause> {
     Ok(())
 }
 
-fn classes(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
-    let folder = files.roots.sys.join("class/net");
-    let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+fn classes(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), SourceError> {
+    let directory = files.roots.sys.join("class/net");
+    let Ok(entries) = fs::read_dir(&directory) else { return Ok(()) };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    // bonding_masters is a file among the devices.
-    let mut devices: Vec<_> = names.filter(|name| folder.join(name).is_dir()).take(MAX_DEVICES + 1).collect();
+    // bonding_masters is a file in the directory of the devices.
+    let mut devices: Vec<_> = names.filter(|name| directory.join(name).is_dir()).take(MAX_DEVICES + 1).collect();
     if devices.len() > MAX_DEVICES {
-        return Err(fault(&folder, &format!("has more than {MAX_DEVICES} devices")));
+        return Err(file_error(&directory, &format!("has more than {MAX_DEVICES} devices")));
     }
     devices.sort_unstable();
     for device in devices {
@@ -102,7 +103,7 @@ fn classes(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
     Ok(())
 }
 
-fn class(files: &Files<'_>, device: &str, sink: &mut Sink<'_>) -> Result<(), Cause> {
+fn class(files: &Files<'_>, device: &str, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     let attribute = |name: &str| files.sys(&format!("class/net/{device}/{name}"));
     let labels = [("device", device)];
     for (file, name) in ATTRIBUTES {
@@ -139,7 +140,7 @@ fn class(files: &Files<'_>, device: &str, sink: &mut Sink<'_>) -> Result<(), Cau
     Ok(())
 }
 
-/// A decimal number, or a hexadecimal one behind 0x.
+/// Parses a decimal number, or a hexadecimal one with the prefix 0x.
 fn number(text: &str) -> Option<Number> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok().map(Number::Unsigned),

@@ -1,9 +1,10 @@
 //! Pressure stall information, from /proc/pressure (Documentation/accounting/psi.rst of Linux).
 
 use super::sink::{Files, Sink, Text, seconds};
-use crate::source::Cause;
+use crate::source::error::SourceError;
 
-/// Files, and the samples of those that wait and of those that stand still altogether. Interrupts have the latter alone.
+/// The files, and the sample names of the times in which some tasks and all tasks were stalled. Interrupts have only
+/// the latter.
 const RESOURCES: [(&str, Option<&str>, Option<&str>); 4] = [
     ("cpu", Some("node_pressure_cpu_waiting_seconds_total"), None),
     ("io", Some("node_pressure_io_waiting_seconds_total"), Some("node_pressure_io_stalled_seconds_total")),
@@ -11,7 +12,7 @@ const RESOURCES: [(&str, Option<&str>, Option<&str>); 4] = [
     ("memory", Some("node_pressure_memory_waiting_seconds_total"), Some("node_pressure_memory_stalled_seconds_total")),
 ];
 
-pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Cause> {
+pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), SourceError> {
     for (resource, waiting, stalled) in RESOURCES {
         let wanted = [waiting, stalled].into_iter().flatten().any(|name| sink.wants(&[name]));
         if wanted && let Some(text) = files.proc(&format!("pressure/{resource}"))? {
@@ -21,13 +22,13 @@ pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>) -> Result<(), Caus
     Ok(())
 }
 
-/// Lines as `some avg10=0.00 avg60=0.00 avg300=0.00 total=5`, in microseconds.
+/// Parses lines such as `some avg10=0.00 avg60=0.00 avg300=0.00 total=5`. The total is in microseconds.
 pub(super) fn read(
     text: &Text,
     waiting: Option<&str>,
     stalled: Option<&str>,
     sink: &mut Sink<'_>,
-) -> Result<(), Cause> {
+) -> Result<(), SourceError> {
     for line in text.lines() {
         let mut words = line.words();
         let name = match words.next() {

@@ -3,38 +3,39 @@
 use std::collections::BTreeMap;
 
 use super::sink::{Files, Line, Sink, Text, percent, seconds};
-use crate::source::Cause;
+use crate::source::error::SourceError;
 
-/// Ticks of a second, as the kernel counts them for programs.
+/// The number of ticks per second in /proc.
 const USER_HZ: u32 = 100;
 const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
-/// Those of the modes in which it was not busy: idle and iowait.
+/// The positions of the modes in which a processor is not busy: idle and iowait.
 const IDLE: [usize; 2] = [3, 4];
-/// Idle ticks that a processor may lose and still be the same: beyond, it was away and counts anew.
-const LOST: u64 = 3 * 100;
+/// If the idle time decreases by fewer ticks, the kernel corrected an estimate. If it decreases by more, the processor
+/// was offline and counts again from zero.
+const MAX_CORRECTION: u64 = 3 * 100;
 
-/// The ticks of each processor at the reading before; of all of them together under `cpu`.
+/// The ticks of each processor at the previous collection. `cpu` has the sum of all processors.
 #[derive(Debug, Default)]
-pub(super) struct Before(BTreeMap<String, Vec<u64>>);
+pub(super) struct Previous(BTreeMap<String, Vec<u64>>);
 
-pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>, before: &mut Before) -> Result<(), Cause> {
+pub(super) fn collect(files: &Files<'_>, sink: &mut Sink<'_>, previous: &mut Previous) -> Result<(), SourceError> {
     if !sink.wants(&["node_cpu_", "system_cpu_percent", "system_processor_percent"]) {
         return Ok(());
     }
     match files.proc("stat")? {
-        Some(text) => read(&text, sink, before),
+        Some(text) => read(&text, sink, previous),
         None => Ok(()),
     }
 }
 
-pub(super) fn read(text: &Text, sink: &mut Sink<'_>, before: &mut Before) -> Result<(), Cause> {
+pub(super) fn read(text: &Text, sink: &mut Sink<'_>, previous: &mut Previous) -> Result<(), SourceError> {
     let mut now = BTreeMap::new();
     for line in text.lines().filter(|line| line.text.starts_with("cpu")) {
         let mut words = line.words();
         let name = words.next().unwrap_or_default();
-        let before = before.0.get(name);
-        let counted = going_on(before, counted(&line, words)?);
-        if let Some(busy) = before.and_then(|before| busy(before, &counted)) {
+        let before = previous.0.get(name);
+        let ticks = without_decreases(before, parse_ticks(&line, words)?);
+        if let Some(busy) = before.and_then(|before| busy(before, &ticks)) {
             match name.strip_prefix("cpu") {
                 Some("") => sink.number("system_cpu_percent", &[], busy)?,
                 Some(cpu) => sink.number("system_processor_percent", &[("cpu", cpu)], busy)?,
@@ -42,42 +43,43 @@ pub(super) fn read(text: &Text, sink: &mut Sink<'_>, before: &mut Before) -> Res
             }
         }
         let cpu = name.trim_start_matches("cpu");
-        let shown: &[u64] = if cpu.is_empty() { &[] } else { &counted };
+        let shown: &[u64] = if cpu.is_empty() { &[] } else { &ticks };
         for (mode, ticks) in MODES.iter().zip(shown) {
             sink.number("node_cpu_seconds_total", &[("cpu", cpu), ("mode", mode)], seconds(*ticks, USER_HZ))?;
         }
         for (mode, ticks) in ["user", "nice"].iter().zip(shown.iter().skip(MODES.len())) {
             sink.number("node_cpu_guest_seconds_total", &[("cpu", cpu), ("mode", mode)], seconds(*ticks, USER_HZ))?;
         }
-        now.insert(name.to_owned(), counted);
+        now.insert(name.to_owned(), ticks);
     }
-    before.0 = now;
+    previous.0 = now;
     Ok(())
 }
 
-/// The line's numbers: ten since Linux 2.6.33.
-fn counted<'w>(line: &Line<'_>, words: impl Iterator<Item = &'w str>) -> Result<Vec<u64>, Cause> {
-    let counted: Vec<_> = words.take(10).map(|word| line.integer(Some(word))).collect::<Result<_, _>>()?;
-    if counted.len() < 4 { Err(line.fault("too few words")) } else { Ok(counted) }
+/// Parses the numbers of a line. There are ten since Linux 2.6.33.
+fn parse_ticks<'w>(line: &Line<'_>, words: impl Iterator<Item = &'w str>) -> Result<Vec<u64>, SourceError> {
+    let ticks: Vec<_> = words.take(10).map(|word| line.integer(Some(word))).collect::<Result<_, _>>()?;
+    if ticks.len() < 4 { Err(line.error("too few words")) } else { Ok(ticks) }
 }
 
-/// What was counted, no mode of it less than before. Idle time and waiting for disks are estimates that the kernel
-/// corrects downwards; as counters they must not fall, or they would be taken for those of a machine that has restarted.
-fn going_on(before: Option<&Vec<u64>>, counted: Vec<u64>) -> Vec<u64> {
+/// Returns the ticks, but for each mode at least those before. The kernel sometimes corrects idle and iowait times
+/// downwards, because they are estimates. A counter that decreases would look like a restart of the host.
+fn without_decreases(before: Option<&Vec<u64>>, ticks: Vec<u64>) -> Vec<u64> {
     let idle = |ticks: &[u64]| ticks.get(IDLE[0]).copied().unwrap_or_default();
-    match before.filter(|before| idle(before).saturating_sub(idle(&counted)) < LOST) {
+    match before.filter(|before| idle(before).saturating_sub(idle(&ticks)) < MAX_CORRECTION) {
         Some(before) => {
-            let highest = |(at, ticks): (usize, u64)| before.get(at).map_or(ticks, |before| ticks.max(*before));
-            counted.into_iter().enumerate().map(highest).collect()
+            let highest = |(mode, ticks): (usize, u64)| before.get(mode).map_or(ticks, |before| ticks.max(*before));
+            ticks.into_iter().enumerate().map(highest).collect()
         }
-        None => counted,
+        None => ticks,
     }
 }
 
-/// How much of the time in between a processor was busy; none where no time has passed, or it counts anew.
+/// Returns the percentage of the time between two collections in which a processor was busy. `None`: no time has
+/// passed, or the processor counts again from zero.
 fn busy(before: &[u64], now: &[u64]) -> Option<f64> {
     let (mut busy, mut all) = (0_u64, 0_u64);
-    // Time of guests is part of that of users.
+    // The time of guests is included in that of users.
     for (mode, (before, now)) in before.iter().zip(now).take(MODES.len()).enumerate() {
         let passed = now.checked_sub(*before)?;
         all = all.saturating_add(passed);

@@ -1,4 +1,4 @@
-//! What the system's files say, as samples.
+//! Tests of the samples from files of the host.
 
 mod hangs;
 
@@ -13,17 +13,17 @@ use rstest::rstest;
 use rustix::{fs::StatVfs, io::Errno};
 
 use super::{
-    Machine, Roots, cgroup, disks,
+    SystemReader, cgroup, disks,
     filesystems::{self, Mount},
     kernel, memory, network, pressure, processors, protocols,
     sink::{Sink, Text},
 };
 use crate::{
     sample::Samples,
-    source::{Cause, NameFilter, Phase},
+    source::{NameFilter, Phase, Roots, SourceError},
 };
 
-/// Samples as `name{label=text,…} number`.
+/// Formats samples as `name{label=text,…} number`.
 fn show(samples: &Samples) -> Vec<String> {
     let line = |sample: crate::sample::Sample<'_>| {
         let labels: Vec<_> = sample.labels.iter().map(|(label, text)| format!("{label}={text}")).collect();
@@ -33,8 +33,11 @@ fn show(samples: &Samples) -> Vec<String> {
     samples.iter().map(line).collect()
 }
 
-/// What `collect` makes of the text of the file `f`.
-fn read(text: &str, collect: impl FnOnce(&Text, &mut Sink<'_>) -> Result<(), Cause>) -> Result<Vec<String>, String> {
+/// Returns the samples, or the error, of `collect` for a file `f` with this text.
+fn read(
+    text: &str,
+    collect: impl FnOnce(&Text, &mut Sink<'_>) -> Result<(), SourceError>,
+) -> Result<Vec<String>, String> {
     let wanted = NameFilter::all();
     let mut sink = Sink::new(&wanted);
     collect(&Text::of("f", text), &mut sink).map_err(|error| error.to_string())?;
@@ -46,9 +49,9 @@ const STAT: &str = "cpu  30 2 20 100 8 1 3 4 5 6\ncpu0 10 1 10 60 4 1 2 2 5 6\nc
 
 #[test]
 fn processors_count_seconds_by_mode() {
-    let mut before = processors::Before::default();
+    let mut before = processors::Previous::default();
     let shown = read(STAT, |text, sink| processors::read(text, sink, &mut before)).unwrap();
-    assert_eq!(shown.len(), 20, "eight modes and two of guests for each of two: {shown:#?}");
+    assert_eq!(shown.len(), 20, "eight modes and two guest modes for each of two processors: {shown:#?}");
     for expected in [
         "node_cpu_seconds_total{cpu=0,mode=user} 0.1",
         "node_cpu_seconds_total{cpu=1,mode=idle} 0.4",
@@ -59,8 +62,8 @@ fn processors_count_seconds_by_mode() {
 }
 
 #[test]
-fn how_busy_processors_were_is_told_from_the_second_reading_on() {
-    let mut before = processors::Before::default();
+fn percentages_of_processors_need_two_collections() {
+    let mut before = processors::Previous::default();
     let mut percentages = |text: &str| {
         let shown = read(text, |text, sink| processors::read(text, sink, &mut before)).unwrap();
         shown.into_iter().filter(|line| line.starts_with("system_")).collect::<Vec<_>>()
@@ -72,14 +75,14 @@ fn how_busy_processors_were_is_told_from_the_second_reading_on() {
         ["system_cpu_percent{} 60", "system_processor_percent{cpu=0} 60"]
     );
     assert_eq!(percentages("cpu 1030 0 0 9020 50 0\n"), none, "no time has passed");
-    assert_eq!(percentages("cpu 1040 0 0 9040 60 0\n"), ["system_cpu_percent{} 25"], "waiting for disks is idle");
-    assert_eq!(percentages("cpu 4 0 0 11 5 0\n"), none, "it counts anew");
+    assert_eq!(percentages("cpu 1040 0 0 9040 60 0\n"), ["system_cpu_percent{} 25"], "iowait counts as idle");
+    assert_eq!(percentages("cpu 4 0 0 11 5 0\n"), none, "it counts again from zero");
     assert_eq!(percentages("cpu 5 0 0 11 5 0\n"), ["system_cpu_percent{} 100"]);
 }
 
 #[test]
-fn time_that_the_kernel_takes_back_is_no_restart() {
-    let mut before = processors::Before::default();
+fn a_correction_of_idle_time_is_not_a_restart() {
+    let mut before = processors::Previous::default();
     let mut shown = |text: &str| {
         let shown = read(text, |text, sink| processors::read(text, sink, &mut before)).unwrap();
         let of = |line: &String| line.contains("idle") || line.contains("iowait") || line.contains("percent");
@@ -95,12 +98,12 @@ fn time_that_the_kernel_takes_back_is_no_restart() {
     assert_eq!(shown("cpu0 10 0 0 10000 500 0\n"), idle("100", "5"));
     let mut expected = vec!["system_processor_percent{cpu=0} 100".to_owned()];
     expected.extend(idle("100", "5"));
-    assert_eq!(shown("cpu0 20 0 0 9701 400 0\n"), expected, "a little less is as much as before");
-    assert_eq!(shown("cpu0 30 0 0 9700 400 0\n"), idle("97", "4"), "three seconds less: it was away");
+    assert_eq!(shown("cpu0 20 0 0 9701 400 0\n"), expected, "a small decrease is ignored");
+    assert_eq!(shown("cpu0 30 0 0 9700 400 0\n"), idle("97", "4"), "three seconds less: the processor was offline");
 }
 
 #[test]
-fn the_kernel_counts() {
+fn kernel_counters_and_load_are_read() {
     let expected = [
         "node_intr_total{} 77",
         "node_context_switches_total{} 88",
@@ -156,13 +159,13 @@ fn disks_have_as_many_columns_as_the_kernel_has() {
 #[case("zram0", true)]
 #[case("ram0", false)]
 #[case("mmcblk0p1", true)]
-fn partitions_and_loops_are_passed_over(#[case] device: &str, #[case] shown: bool) {
+fn partitions_and_loop_devices_are_ignored(#[case] device: &str, #[case] shown: bool) {
     let text = format!("8 0 {device} 1 2 3 4 5 6 7 8 9 10 11\n");
     assert_eq!(read(&text, disks::read).unwrap().is_empty(), !shown);
 }
 
 #[test]
-fn a_device_of_the_network_counts_both_ways() {
+fn a_network_device_counts_both_directions() {
     let text = "Inter-|   Receive\n face |bytes\n  eth0:0: 18446744073709551615 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";
     let shown = read(text, network::read).unwrap();
     assert_eq!(shown.len(), 16);
@@ -198,24 +201,24 @@ fn pressure_is_in_seconds() {
 }
 
 #[rstest]
-#[case::stat("cpu 1 2 x 4\n", "f: line 1: \"x\" is not a whole number")]
+#[case::stat("cpu 1 2 x 4\n", "f: line 1: \"x\" is not an integer")]
 #[case::too_few("cpu0 1 2 3\n", "f: line 1: too few words")]
-fn processors_that_cannot_be_read_are_told(#[case] text: &str, #[case] expected: &str) {
-    let read = read(text, |text, sink| processors::read(text, sink, &mut processors::Before::default()));
+fn an_invalid_processor_line_is_an_error(#[case] text: &str, #[case] expected: &str) {
+    let read = read(text, |text, sink| processors::read(text, sink, &mut processors::Previous::default()));
     assert_eq!(read, Err(expected.to_owned()));
 }
 
 #[rstest]
-#[case::memory_without_a_colon(memory::read as fn(&Text, &mut Sink<'_>) -> _, "MemTotal: 1 kB\nX 1 kB\n", "line 2: no colon behind its name")]
-#[case::memory_in_another_unit(memory::read as fn(&Text, &mut Sink<'_>) -> _, "MemTotal: 1 MB\n", "line 1: a unit other than kB")]
-#[case::memory_beyond_64_bits(memory::read as fn(&Text, &mut Sink<'_>) -> _, "MemTotal: 18446744073709551615 kB\n", "line 1: more than 64 bits of bytes")]
-#[case::disks(disks::read as fn(&Text, &mut Sink<'_>) -> _, "8 0 sda 1 -2\n", "line 1: \"-2\" is not a whole number")]
+#[case::memory_without_a_colon(memory::read as fn(&Text, &mut Sink<'_>) -> _, "MemTotal: 1 kB\nX 1 kB\n", "line 2: no colon after the name")]
+#[case::memory_in_another_unit(memory::read as fn(&Text, &mut Sink<'_>) -> _, "MemTotal: 1 MB\n", "line 1: the unit is not kB")]
+#[case::memory_beyond_64_bits(memory::read as fn(&Text, &mut Sink<'_>) -> _, "MemTotal: 18446744073709551615 kB\n", "line 1: the number of bytes exceeds 64 bits")]
+#[case::disks(disks::read as fn(&Text, &mut Sink<'_>) -> _, "8 0 sda 1 -2\n", "line 1: \"-2\" is not an integer")]
 #[case::a_device_without_numbers(network::read as fn(&Text, &mut Sink<'_>) -> _, "\n\neth0: 1 2\n", "line 3: too few words")]
 #[case::names_without_numbers(protocols::pairs as fn(&Text, &mut Sink<'_>) -> _, "Tcp: A B\nTcp: 1\n", "line 2: fewer numbers than names")]
-#[case::another_protocol(protocols::pairs as fn(&Text, &mut Sink<'_>) -> _, "Tcp: A\nUdp: 1\n", "line 2: not of the protocol of the line before")]
+#[case::another_protocol(protocols::pairs as fn(&Text, &mut Sink<'_>) -> _, "Tcp: A\nUdp: 1\n", "line 2: the protocol differs from that of the line before")]
 #[case::load(kernel::load as fn(&Text, &mut Sink<'_>) -> _, "0.1 high\n", "line 1: \"high\" is not a number")]
-fn what_cannot_be_read_is_told_with_its_line(
-    #[case] collect: fn(&Text, &mut Sink<'_>) -> Result<(), Cause>,
+fn an_invalid_line_is_an_error_with_its_number(
+    #[case] collect: fn(&Text, &mut Sink<'_>) -> Result<(), SourceError>,
     #[case] text: &str,
     #[case] expected: &str,
 ) {
@@ -227,7 +230,7 @@ fn mount(device: &str, point: &str, kind: &str, read_only: bool) -> Mount {
 }
 
 #[test]
-fn mounts_are_those_of_real_file_systems() {
+fn only_real_file_systems_are_shown() {
     let text = "/dev/vda / ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\noverlay /o overlay rw 0 0\n\
         tmpfs /run tmpfs rw 0 0\nserver:/a\\040b /mnt/a\\040b\\134c nfs4 ro,relatime 0 0\n/dev/x /var/lib/docker ext4 rw 0 0\n\
         /dev/y /var/lib/docker/z ext4 rw 0 0\n/dev/vdb /run ext4 ro 0 0\n";
@@ -241,7 +244,7 @@ fn mounts_are_those_of_real_file_systems() {
 }
 
 #[test]
-fn mounts_below_another_root_are_seen_from_there() {
+fn mount_points_are_relative_to_another_root() {
     let text =
         "/dev/a / ext4 rw 0 0\n/dev/b /host ext4 rw 0 0\n/dev/c /host/data xfs rw 0 0\n/dev/d /hostess xfs rw 0 0\n";
     let expected = [mount("/dev/b", "/", "ext4", false), mount("/dev/c", "/data", "xfs", false)];
@@ -249,7 +252,7 @@ fn mounts_below_another_root_are_seen_from_there() {
 }
 
 #[test]
-fn mounts_of_the_machine_itself_are_seen_wherever_its_file_systems_are() {
+fn the_list_of_the_host_is_used_unchanged() {
     let text = "/dev/b / ext4 rw 0 0\n/dev/c /data xfs rw 0 0\n/dev/d /hostess xfs rw 0 0\n";
     let expected = [
         mount("/dev/b", "/", "ext4", false),
@@ -260,14 +263,14 @@ fn mounts_of_the_machine_itself_are_seen_wherever_its_file_systems_are() {
 }
 
 #[test]
-fn what_is_covered_by_another_mount_is_not_seen() {
+fn a_mount_hidden_by_another_is_not_shown() {
     let text = "/dev/b / ext4 rw 0 0\n/dev/c /data xfs rw 0 0\noverlay /data overlay rw 0 0\n";
     let expected = [mount("/dev/b", "/", "ext4", false)];
     assert_eq!(filesystems::mounts(&Text::of("mounts", text), "/").unwrap(), expected);
 }
 
 #[test]
-fn mounts_have_a_bound() {
+fn the_number_of_mounts_is_limited() {
     use std::fmt::Write as _;
     let text = (0..4097).fold(String::new(), |mut text, n| {
         writeln!(text, "tmpfs /run/{n} tmpfs rw 0 0").unwrap();
@@ -282,19 +285,16 @@ fn mounts_have_a_bound() {
 #[rstest]
 #[case::hangs(None, "mountpoint timeout")]
 #[case::is_broken(Some(Err(Errno::ACCESS)), "permission denied")]
-fn one_without_sizes_is_an_error_of_the_device_and_nothing_else(
-    #[case] answer: Option<Result<StatVfs, Errno>>,
-    #[case] error: &str,
-) {
+fn a_mount_without_sizes_has_only_a_device_error(#[case] answer: Option<Result<StatVfs, Errno>>, #[case] error: &str) {
     let wanted = NameFilter::all();
     let mut sink = Sink::new(&wanted);
-    filesystems::show(&mount("d", "/m", "nfs", false), answer.as_ref(), &mut sink).unwrap();
+    filesystems::emit(&mount("d", "/m", "nfs", false), answer.as_ref(), &mut sink).unwrap();
     let expected = format!("node_filesystem_device_error{{device=d,device_error={error},fstype=nfs,mountpoint=/m}} 1");
     assert_eq!(show(&sink.into_samples()), [expected]);
 }
 
 #[test]
-fn samples_have_a_bound() {
+fn the_number_of_samples_is_limited() {
     let wanted = NameFilter::all();
     let mut sink = Sink::new(&wanted);
     let error = (0..=200_000).find_map(|n| sink.integer("n", &[], n).err()).unwrap().to_string();
@@ -303,12 +303,12 @@ fn samples_have_a_bound() {
 }
 
 #[test]
-fn a_control_group_without_limits_has_no_percentages_of_them() {
+fn a_control_group_without_limits_has_no_percentages_of_limits() {
     let wanted = NameFilter::all();
-    let (mut before, then) = (cgroup::Before::default(), Instant::now());
+    let (mut before, then) = (cgroup::Previous::default(), Instant::now());
     let mut shown = |usage: &cgroup::Usage, at: Instant| {
         let mut sink = Sink::new(&wanted);
-        cgroup::show(usage, 2, at, &mut before, &mut sink).unwrap();
+        cgroup::emit(usage, 2, at, &mut before, &mut sink).unwrap();
         show(&sink.into_samples())
     };
     let usage = cgroup::Usage { cpu_ns: Some(1_000_000_000), memory: Some(100), ..cgroup::Usage::default() };
@@ -320,7 +320,7 @@ fn a_control_group_without_limits_has_no_percentages_of_them() {
     assert_eq!(shown(&usage, then), expected);
     let usage = cgroup::Usage { cpu_ns: Some(2_000_000_000), ..cgroup::Usage::default() };
     let expected = ["system_cgroup_cpu_seconds_total{} 2", "system_cgroup_cpu_percent{} 5"];
-    assert_eq!(shown(&usage, then + Duration::from_secs(10)), expected, "a tenth of one of two processors");
+    assert_eq!(shown(&usage, then + Duration::from_secs(10)), expected, "a tenth of one processor out of two");
     let usage = cgroup::Usage {
         cpu_ns: Some(2_500_000_000),
         cpu_limit: Some(0.5),
@@ -344,22 +344,22 @@ fn a_control_group_without_limits_has_no_percentages_of_them() {
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A machine whose files are in a folder of their own.
-fn machine(files: &[(&str, &str)], wanted: &[&str]) -> (tempfile::TempDir, Machine) {
-    let folder = tempfile::tempdir().unwrap();
+/// Returns a reader of a host whose files are in a temporary directory.
+fn reader(files: &[(&str, &str)], wanted: &[&str]) -> (tempfile::TempDir, SystemReader) {
+    let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let at = |name: &str| folder.path().join(name);
+    let at = |name: &str| directory.path().join(name);
     let roots = Roots { proc: at("proc"), sys: at("sys"), root: "/".into() };
     let wanted = NameFilter::new(wanted.iter().map(|name| (*name).to_owned()));
-    (folder, Machine::new(wanted, roots))
+    (directory, SystemReader::new(wanted, roots))
 }
 
 #[tokio::test]
-async fn devices_of_the_network_have_attributes() {
+async fn network_devices_have_attributes() {
     let files = [
         ("sys/class/net/eth0/mtu", "1400\n"),
         ("sys/class/net/eth0/flags", "0x1003\n"),
@@ -378,7 +378,7 @@ async fn devices_of_the_network_have_attributes() {
         "node_network_up",
         "node_network_info",
     ];
-    let (_folder, mut machine) = machine(&files, &names);
+    let (_folder, mut reader) = reader(&files, &names);
     let expected = [
         "node_network_flags{device=eth0} 4099",
         "node_network_mtu_bytes{device=eth0} 1400",
@@ -389,7 +389,7 @@ async fn devices_of_the_network_have_attributes() {
         "node_network_up{device=lo} 0",
         "node_network_info{address=,adminstate=unknown,broadcast=,device=lo,duplex=,ifalias=,operstate=unknown} 1",
     ];
-    assert_eq!(show(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples), expected);
+    assert_eq!(show(&reader.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples), expected);
 }
 
 #[rstest]
@@ -402,7 +402,7 @@ async fn devices_of_the_network_have_attributes() {
     ("sys/fs/cgroup/pod/c/memory.max", "max\n"),
     ("sys/fs/cgroup/pod/c/memory.stat", "anon 1\ninactive_file 20\n"),
 ])]
-#[case::version_2_with_a_view_of_its_own(&[
+#[case::version_2_with_its_own_namespace(&[
     ("proc/self/cgroup", "0::/../../outside\n"),
     ("sys/fs/cgroup/cgroup.controllers", "cpu memory"),
     ("sys/fs/cgroup/cpu.stat", "usage_usec 2500000\n"),
@@ -420,38 +420,38 @@ async fn devices_of_the_network_have_attributes() {
     ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 20\n"),
 ])]
 #[tokio::test]
-async fn a_control_group_is_found_wherever_it_is(#[case] files: &[(&str, &str)]) {
+async fn a_control_group_is_found_in_all_layouts(#[case] files: &[(&str, &str)]) {
     let names = [
         "system_cgroup_cpu_seconds_total",
         "system_cgroup_cpu_limit",
         "system_cgroup_memory_working_set_bytes",
         "system_cgroup_memory_limit_bytes",
     ];
-    let (_folder, mut machine) = machine(files, &names);
+    let (_folder, mut reader) = reader(files, &names);
     let expected = [
         "system_cgroup_cpu_seconds_total{} 2.5",
         "system_cgroup_cpu_limit{} 0.5",
         "system_cgroup_memory_working_set_bytes{} 80",
     ];
-    assert_eq!(show(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples), expected);
+    assert_eq!(show(&reader.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples), expected);
 }
 
 #[tokio::test]
-async fn only_files_of_what_is_wanted_are_read() {
-    let files = [("proc/loadavg", "1 2 3\n"), ("proc/meminfo", "not to be read"), ("proc/stat", "cpu x\n")];
-    let (_folder, mut machine) = machine(&files, &["node_load1", "node_time_seconds"]);
-    let shown = show(&machine.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples);
+async fn only_files_of_wanted_samples_are_read() {
+    let files = [("proc/loadavg", "1 2 3\n"), ("proc/meminfo", "must not be read"), ("proc/stat", "cpu x\n")];
+    let (_folder, mut reader) = reader(&files, &["node_load1", "node_time_seconds"]);
+    let shown = show(&reader.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples);
     assert_eq!((shown.len(), shown[0].as_str()), (2, "node_load1{} 1"));
 }
 
 #[tokio::test]
-async fn a_machine_without_files_has_no_samples_and_one_with_broken_files_says_which() {
-    let (_folder, mut bare) = machine(&[], &["node_load1", "node_cpu_seconds_total", "node_filesystem_size_bytes"]);
+async fn missing_files_give_no_samples_and_invalid_files_are_errors() {
+    let (_folder, mut bare) = reader(&[], &["node_load1", "node_cpu_seconds_total", "node_filesystem_size_bytes"]);
     assert!(bare.read(TIMEOUT, &mut Phase::default()).await.unwrap().samples.is_empty());
-    let (folder, mut broken) = machine(&[("proc/loadavg", "")], &["node_load1"]);
+    let (directory, mut broken) = reader(&[("proc/loadavg", "")], &["node_load1"]);
     let error = broken.read(TIMEOUT, &mut Phase::default()).await.unwrap_err().to_string();
-    assert_eq!(error, format!("{}/proc/loadavg: line 1: too few words", Path::display(folder.path())));
-    let (_folder, mut endless) = machine(&[("proc/loadavg", &"1".repeat((4 << 20) + 1))], &["node_load1"]);
+    assert_eq!(error, format!("{}/proc/loadavg: line 1: too few words", Path::display(directory.path())));
+    let (_folder, mut endless) = reader(&[("proc/loadavg", &"1".repeat((4 << 20) + 1))], &["node_load1"]);
     assert!(
         endless
             .read(TIMEOUT, &mut Phase::default())
@@ -464,8 +464,8 @@ async fn a_machine_without_files_has_no_samples_and_one_with_broken_files_says_w
 
 proptest! {
     #[test]
-    fn whatever_files_say_it_is_read_or_told(text in "[a-z0-9():=. \\\\\n-]{0,80}") {
-        let _ = read(&text, |text, sink| processors::read(text, sink, &mut processors::Before::default()));
+    fn any_content_of_files_is_handled(text in "[a-z0-9():=. \\\\\n-]{0,80}") {
+        let _ = read(&text, |text, sink| processors::read(text, sink, &mut processors::Previous::default()));
         for collect in [
             kernel::stat, kernel::load, memory::read, disks::read, network::read, protocols::pairs, protocols::version_6, protocols::sockets,
         ] {

@@ -1,4 +1,4 @@
-//! What becomes of a process whose session thread hangs.
+//! A process whose session thread hangs.
 
 use std::{
     collections::BTreeSet,
@@ -14,33 +14,38 @@ use tokio::sync::watch;
 
 use super::peer::no_files;
 use crate::{
-    session::Exports,
     subagent::{Resolve, Subagent},
+    view::exports::Exports,
 };
 
-/// Names the thread that hangs, in a process that is started to be ended.
+/// The environment variable that tells the child process whether to hang.
 const HANGS: &str = "SNMP_SIDECAR_TEST_HANGS";
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Does not give its thread back.
+/// A resolver that blocks its thread.
 struct Stuck;
 
 impl Resolve for Stuck {
     async fn resolve(&mut self, _: &str) -> Result<BTreeSet<IpAddr>, String> {
         thread::sleep(2 * DEADLINE);
-        Err("the process has not ended".to_owned())
+        Err("the process still runs".to_owned())
     }
 }
 
-/// A sidecar's session thread under the watchdog, for a little while; it hangs if it is to.
+/// Runs the session thread of a sidecar under the watchdog for a short time.
 fn serve(hangs: bool) {
     let (_exports, watched) = watch::channel(Exports::default());
-    let subagent =
-        Subagent::new("tcp://master.test".parse().unwrap(), no_files(), watched, crate::write::Desk::closed(), "test");
+    let subagent = Subagent::new(
+        "tcp://master.test".parse().unwrap(),
+        no_files(),
+        watched,
+        crate::set::SetCoordinator::inactive(),
+        "test",
+    );
     let heartbeat = subagent.heartbeat();
     watchdog::start(vec![Watched { name: "session", limit: Duration::from_secs(1), heartbeat }]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // Longer than the watchdog takes to find a thread that hangs.
+    // Longer than the watchdog needs to detect a hanging thread.
     let stop = async { tokio::time::sleep(Duration::from_secs(5)).await };
     if hangs {
         runtime.block_on(async { subagent.run_with(Stuck, stop).await });
@@ -49,7 +54,7 @@ fn serve(hangs: bool) {
     }
 }
 
-/// Ends with this, also when the test fails.
+/// A child process that is killed when the test ends.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -60,11 +65,11 @@ impl Drop for Killed {
 }
 
 #[test]
-fn a_process_whose_session_thread_hangs_ends_itself_and_no_other_does() {
+fn only_a_process_with_a_hanging_session_thread_exits() {
     if let Ok(hangs) = env::var(HANGS) {
         return serve(hangs == "yes");
     }
-    let this = "subagent::tests::hang::a_process_whose_session_thread_hangs_ends_itself_and_no_other_does";
+    let this = "subagent::tests::hang::only_a_process_with_a_hanging_session_thread_exits";
     for (hangs, status) in [("yes", EXIT_STATUS), ("no", 0)] {
         let mut command = Command::new(env::current_exe().unwrap());
         let mut process = Killed(command.args(["--exact", this]).env(HANGS, hangs).spawn().unwrap());
@@ -73,7 +78,7 @@ fn a_process_whose_session_thread_hangs_ends_itself_and_no_other_does() {
             if let Some(ended) = process.0.try_wait().unwrap() {
                 break ended;
             }
-            assert!(Instant::now() < deadline, "hangs: {hangs}, and it runs");
+            assert!(Instant::now() < deadline, "hangs: {hangs}, but the process still runs");
             thread::sleep(Duration::from_millis(20));
         };
         assert_eq!(ended.code(), Some(status), "hangs: {hangs}");

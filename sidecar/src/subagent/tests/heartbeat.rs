@@ -1,20 +1,20 @@
-//! Signs of life.
+//! The heartbeat of the session thread.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::peer::no_files;
-use crate::{session::Exports, subagent::Subagent};
+use crate::{subagent::Subagent, view::exports::Exports};
 
 #[tokio::test(start_paused = true)]
-async fn the_thread_of_a_subagent_beats_while_it_runs() {
+async fn heartbeat_continues_while_the_subagent_runs() {
     let (_exports, watched) = watch::channel(Exports::default());
     let subagent = Subagent::new(
         "unix:/nowhere/master".parse().unwrap(),
         no_files(),
         watched,
-        crate::write::Desk::closed(),
+        crate::set::SetCoordinator::inactive(),
         "test",
     );
     let heartbeat = subagent.heartbeat();

@@ -1,4 +1,4 @@
-//! One link whose connections the test makes, with a clock that runs ahead.
+//! A link over connections that the test makes, with a paused clock.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -11,20 +11,22 @@ use tokio::{
 
 use super::peer::{A, Peer, export, oid, within};
 use crate::{
-    session::{End, Exports, Jitter},
     subagent::{
         MasterStatus,
+        jitter::Jitter,
         link::{Address, Ended, Link},
+        session::End,
     },
+    view::exports::Exports,
 };
 
-/// A link to nowhere, whose connections the test makes.
+/// Returns a link without a real address.
 fn link(octets: usize) -> (Link, watch::Sender<()>, watch::Sender<Exports>, MasterStatus) {
     let (exports_sender, exports) = watch::channel(Arc::new(vec![export(A, octets)]));
     let (stop_sender, stop) = watch::channel(());
     let status = MasterStatus::new("unix:/nowhere".to_owned());
     let link = Link {
-        desk: crate::write::Desk::closed(),
+        sets: crate::set::SetCoordinator::inactive(),
         address: Address::Unix(Path::new("/nowhere").into()),
         description: "test".into(),
         exports,
@@ -39,22 +41,22 @@ fn link(octets: usize) -> (Link, watch::Sender<()>, watch::Sender<Exports>, Mast
 }
 
 /// Serves a connection and then closes it.
-async fn converse(link: &mut Link, mut near: DuplexStream) -> Ended {
-    link.converse(&mut near, &[]).await
+async fn serve(link: &mut Link, mut near: DuplexStream) -> Ended {
+    link.serve(&mut near, &[]).await
 }
 
-/// The subagent's end of a connection, and the master at the other.
+/// Returns the subagent's end of a connection, and the master at the other end.
 fn connection() -> (DuplexStream, Peer<DuplexStream>) {
     let (near, far) = duplex(1 << 16);
     (near, Peer::new(far))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_open_connection_is_left_within_15_seconds() {
+async fn half_open_connection_ends_within_15_seconds() {
     let (mut link, _stop, _exports, status) = link(3);
     let (near, mut peer) = connection();
     let start = Instant::now();
-    let (ended, ()) = tokio::join!(converse(&mut link, near), peer.grant(A));
+    let (ended, ()) = tokio::join!(serve(&mut link, near), peer.grant(A));
     assert!(matches!(ended, Ended::Session(End::Silent)), "{ended}");
     let took = start.elapsed();
     assert!((Duration::from_secs(12)..Duration::from_secs(15)).contains(&took), "{took:?}");
@@ -62,7 +64,7 @@ async fn a_half_open_connection_is_left_within_15_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_session_stays_for_hours() {
+async fn idle_session_stays_open_for_hours() {
     let (mut link, stop, _exports, _status) = link(3);
     let (near, mut peer) = connection();
     let master = async {
@@ -76,12 +78,12 @@ async fn an_idle_session_stays_for_hours() {
         drop(stop);
         peer.expect_close().await;
     };
-    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
+    let (ended, ()) = tokio::join!(serve(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_master_that_writes_but_never_reads_is_left() {
+async fn session_ends_if_the_master_never_reads() {
     let (mut link, _stop, _exports, status) = link(60_000);
     let (near, mut peer) = connection();
     let master = async {
@@ -93,16 +95,16 @@ async fn a_master_that_writes_but_never_reads_is_left() {
             let header = peer.request();
             encode(&Pdu { header, context: "".into(), body }, &mut requests).unwrap();
         }
-        // Writing never blocks for long: the other side reads on until it has had enough.
+        // Writing never blocks for long, because the other side reads until it ends the session.
         while within("the other side to read", peer.stream.write_all(&requests)).await.is_ok() {}
     };
-    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
+    let (ended, ()) = tokio::join!(serve(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::NotReading)), "{ended}");
     assert_eq!(status.sessions()[0].counts.dropped, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_master_that_reads_late_gets_all_answers() {
+async fn slow_master_gets_all_responses() {
     let (mut link, stop, _exports, _status) = link(60_000);
     let (near, mut peer) = connection();
     let master = async {
@@ -113,7 +115,7 @@ async fn a_master_that_reads_late_gets_all_answers() {
             let header = peer.request();
             encode(&Pdu { header, context: "".into(), body: Body::GetNext(vec![range]) }, &mut requests).unwrap();
         }
-        // All of it is taken before anything is read: a master that writes first does not wait for ever.
+        // All requests are accepted before any response is read, so that a master that writes first does not block.
         peer.stream.write_all(&requests).await.unwrap();
         for packet_id in 101..=200 {
             assert_eq!(peer.receive().await.unwrap().header.packet_id, packet_id);
@@ -121,6 +123,6 @@ async fn a_master_that_reads_late_gets_all_answers() {
         drop(stop);
         peer.expect_close().await;
     };
-    let (ended, ()) = tokio::join!(converse(&mut link, near), master);
+    let (ended, ()) = tokio::join!(serve(&mut link, near), master);
     assert!(matches!(ended, Ended::Session(End::Shutdown)), "{ended}");
 }

@@ -17,11 +17,11 @@ use tokio::{
 
 use super::peer::{A, B, Peer, export, no_files, oid, value, within};
 use crate::{
-    session::Exports,
     subagent::{MasterStatus, MasterUrl, RegistrationState, Resolve, SessionState, Subagent, TlsFiles},
+    view::exports::Exports,
 };
 
-/// A subagent that runs, and what is needed to change and stop it.
+/// A running subagent.
 pub(super) struct Running {
     exports: watch::Sender<Exports>,
     pub(super) status: MasterStatus,
@@ -29,7 +29,7 @@ pub(super) struct Running {
     task: JoinHandle<()>,
 }
 
-/// Hosts whose addresses the test decides.
+/// A resolver whose addresses the test sets.
 pub(super) struct Names(pub(super) watch::Receiver<Result<BTreeSet<IpAddr>, String>>);
 
 impl Resolve for Names {
@@ -48,8 +48,13 @@ fn start(url: &str, names: Option<Names>) -> Running {
 
 pub(super) fn start_with(url: &str, files: TlsFiles, names: Option<Names>) -> Running {
     let (exports, watched) = watch::channel(Arc::new(vec![export(A, 3)]));
-    let subagent =
-        Subagent::new(url.parse::<MasterUrl>().unwrap(), files, watched, crate::write::Desk::closed(), "test");
+    let subagent = Subagent::new(
+        url.parse::<MasterUrl>().unwrap(),
+        files,
+        watched,
+        crate::set::SetCoordinator::inactive(),
+        "test",
+    );
     let status = subagent.status();
     let (stop, stopped) = oneshot::channel();
     let stopped = async move { _ = stopped.await };
@@ -65,7 +70,7 @@ pub(super) fn start_with(url: &str, files: TlsFiles, names: Option<Names>) -> Ru
 impl Running {
     pub(super) async fn stop(self) {
         _ = self.stop.send(());
-        within("the end", self.task).await.unwrap();
+        within("the shutdown", self.task).await.unwrap();
     }
 }
 
@@ -83,7 +88,7 @@ fn socket(folder: &tempfile::TempDir) -> (std::path::PathBuf, String) {
     (path, url)
 }
 
-/// A subagent whose master on TCP has granted [`A`].
+/// Returns a subagent whose master on TCP has accepted [`A`].
 async fn served_over_tcp() -> (TcpListener, Running, Peer<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let running = start(&format!("tcp://{}", listener.local_addr().unwrap()), None);
@@ -92,7 +97,7 @@ async fn served_over_tcp() -> (TcpListener, Running, Peer<TcpStream>) {
     (listener, running, peer)
 }
 
-/// A subagent whose master on a Unix socket, which lies in the folder, has granted [`A`].
+/// Returns a subagent whose master on a Unix socket in the directory has accepted [`A`].
 async fn served_over_unix() -> (tempfile::TempDir, Running, Peer<UnixStream>) {
     let folder = tempfile::tempdir().unwrap();
     let (path, url) = socket(&folder);
@@ -103,57 +108,58 @@ async fn served_over_unix() -> (tempfile::TempDir, Running, Peer<UnixStream>) {
     (folder, running, peer)
 }
 
-/// Looks until the status is as it should be.
+/// Waits until `holds` returns `true`; `what` is the failure message.
 pub(super) async fn eventually(status: &MasterStatus, what: &str, holds: impl Fn(&MasterStatus) -> bool) {
-    let looked = async {
+    let checked = async {
         while !holds(status) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(30), looked).await.unwrap_or_else(|_| panic!("{what}: {:#?}", status.sessions()));
+    timeout(Duration::from_secs(30), checked).await.unwrap_or_else(|_| panic!("{what}: {:#?}", status.sessions()));
 }
 
 #[tokio::test]
-async fn a_master_on_a_unix_socket_is_served_and_told_when_it_ends() {
+async fn unix_master_is_served_and_gets_a_close() {
     let (_folder, running, mut peer) = served_over_unix().await;
     assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
     tokio::join!(running.stop(), peer.expect_close());
 }
 
 #[tokio::test]
-async fn a_master_on_tcp_is_served() {
+async fn tcp_master_is_served() {
     let (_listener, running, mut peer) = served_over_tcp().await;
     assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
     tokio::join!(running.stop(), peer.expect_close());
 }
 
 #[tokio::test]
-async fn a_master_that_does_not_answer_close_does_not_hold_up_the_end() {
+async fn unanswered_close_does_not_delay_the_shutdown() {
     let (_listener, running, _peer) = served_over_tcp().await;
     running.stop().await;
 }
 
 #[tokio::test]
-async fn a_master_that_restarts_without_a_word_is_registered_at_again() {
+async fn restarted_master_gets_the_registrations_again() {
     let folder = tempfile::tempdir().unwrap();
     let (path, url) = socket(&folder);
     let running = start(&url, None);
     for _ in 0..3 {
-        // The socket is not there at first, and is another one every time.
+        // The socket does not exist at first, and is created anew every time.
         let listener = UnixListener::bind(&path).unwrap();
         let mut peer = unix_peer(&listener).await;
         peer.grant(A).await;
         assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
         drop((peer, listener));
         std::fs::remove_file(&path).unwrap();
-        eventually(&running.status, "the loss shows", |s| s.sessions()[0].state == SessionState::Connecting).await;
+        eventually(&running.status, "the loss is not shown", |s| s.sessions()[0].state == SessionState::Connecting)
+            .await;
         assert!(running.status.sessions()[0].last_error.is_some());
     }
     running.stop().await;
 }
 
 #[tokio::test]
-async fn a_session_that_the_master_closes_or_forgets_is_opened_anew() {
+async fn session_that_the_master_closes_or_forgets_is_reopened() {
     let (listener, running, mut peer) = served_over_tcp().await;
     let close = peer.request();
     peer.send(close, Body::Close(CloseReason::Timeouts)).await;
@@ -173,7 +179,7 @@ async fn a_session_that_the_master_closes_or_forgets_is_opened_anew() {
 }
 
 #[tokio::test]
-async fn new_exports_are_registered_in_the_session_that_there_is() {
+async fn new_exports_are_registered_in_the_existing_session() {
     let (_folder, running, mut peer) = served_over_unix().await;
     running.exports.send_replace(Arc::new(vec![export(A, 3), export(B, 1)]));
     peer.grant(B).await;
@@ -185,18 +191,18 @@ async fn new_exports_are_registered_in_the_session_that_there_is() {
 }
 
 #[tokio::test]
-async fn the_session_goes_on_when_no_one_is_left_to_change_the_exports() {
+async fn session_continues_after_the_sender_of_exports_is_dropped() {
     let (_folder, Running { exports, stop, task, .. }, mut peer) = served_over_unix().await;
     drop(exports);
     for _ in 0..10 {
         assert_eq!(peer.get_next(A).await, value(A, b"xxx"));
     }
     _ = stop.send(());
-    tokio::join!(async { within("the end", task).await.unwrap() }, peer.expect_close());
+    tokio::join!(async { within("the shutdown", task).await.unwrap() }, peer.expect_close());
 }
 
 #[tokio::test]
-async fn every_address_of_a_host_has_a_session_and_one_that_vanishes_is_closed() {
+async fn every_address_has_a_session_until_it_disappears() {
     let (one, two) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
     let first = TcpListener::bind((one, 0)).await.unwrap();
     let port = first.local_addr().unwrap().port();
@@ -204,8 +210,8 @@ async fn every_address_of_a_host_has_a_session_and_one_that_vanishes_is_closed()
     let (names, watched) = watch::channel(Err("unused".to_owned()));
     let running = start(&format!("tcp://master.test:{port}"), Some(Names(watched)));
 
-    _ = names.send_replace(Err("no such name yet".to_owned()));
-    eventually(&running.status, "the error shows", |s| s.resolve_error().is_some()).await;
+    _ = names.send_replace(Err("no such name".to_owned()));
+    eventually(&running.status, "the error is not shown", |s| s.resolve_error().is_some()).await;
     _ = names.send_replace(Ok([one.into(), two.into()].into()));
     let (mut peer_one, mut peer_two) = (tcp_peer(&first).await, tcp_peer(&second).await);
     peer_one.grant(A).await;
@@ -213,8 +219,8 @@ async fn every_address_of_a_host_has_a_session_and_one_that_vanishes_is_closed()
     assert_eq!(running.status.resolve_error(), None);
 
     _ = names.send_replace(Err("the name servers are down".to_owned()));
-    eventually(&running.status, "the error shows", |s| s.resolve_error().is_some()).await;
-    assert_eq!(peer_one.get_next(A).await, value(A, b"xxx"), "what is known is kept");
+    eventually(&running.status, "the error is not shown", |s| s.resolve_error().is_some()).await;
+    assert_eq!(peer_one.get_next(A).await, value(A, b"xxx"), "the known addresses are kept");
 
     _ = names.send_replace(Ok([two.into()].into()));
     peer_one.expect_close().await;
@@ -227,7 +233,7 @@ async fn every_address_of_a_host_has_a_session_and_one_that_vanishes_is_closed()
 }
 
 #[tokio::test]
-async fn a_host_of_the_hosts_file_is_found_by_the_system_resolver() {
+async fn system_resolver_reads_the_hosts_file() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let running = start(&format!("tcp://localhost:{port}"), None);
@@ -236,7 +242,7 @@ async fn a_host_of_the_hosts_file_is_found_by_the_system_resolver() {
 }
 
 #[tokio::test]
-async fn what_happens_with_a_master_can_be_seen() {
+async fn status_shows_registrations_and_counters() {
     let folder = tempfile::tempdir().unwrap();
     let (path, url) = socket(&folder);
     let listener = UnixListener::bind(&path).unwrap();
@@ -249,7 +255,7 @@ async fn what_happens_with_a_master_can_be_seen() {
     let (b, a) = (peer.receive().await.unwrap(), peer.receive().await.unwrap());
     peer.answer(&b, ResponseError::DuplicateRegistration).await;
     peer.answer(&a, ResponseError::ProcessingError).await;
-    eventually(&running.status, "all is answered", MasterStatus::is_settled).await;
+    eventually(&running.status, "registrations are pending", MasterStatus::is_settled).await;
     let [session] = &running.status.sessions()[..] else { panic!() };
     assert_eq!((session.address.as_str(), session.state), (path.to_str().unwrap(), SessionState::Open));
     let shown: Vec<_> =

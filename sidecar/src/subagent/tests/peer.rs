@@ -1,4 +1,4 @@
-//! A master that a test plays, over any stream.
+//! A master that the test plays, over any stream.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -12,18 +12,22 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{mapping::Region, mib_view::MibView, session::Export, subagent::TlsFiles};
+use crate::{
+    mapping::Region,
+    subagent::TlsFiles,
+    view::{MibView, exports::Export},
+};
 
 pub(super) const A: &str = "1.3.6.1.4.1.9999.1";
 pub(super) const B: &str = "1.3.6.1.4.1.9999.2";
 const SESSION: u32 = 42;
 
-/// Anything takes less than this, unless it never comes.
+/// Awaits `wait` and panics after 30 s.
 pub(super) async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("waited for {what}"))
 }
 
-/// For masters that need none.
+/// Returns the files for masters without TLS.
 pub(super) fn no_files() -> TlsFiles {
     TlsFiles { ca: "/nowhere/ca.crt".into(), token: "/nowhere/token".into() }
 }
@@ -32,7 +36,7 @@ pub(super) fn oid(text: &str) -> Oid {
     text.parse().unwrap()
 }
 
-/// One instance, `base`.1.0, of this many octets.
+/// Returns an export with one instance, `base`.1.0, of this many octets.
 pub(super) fn export(base: &str, octets: usize) -> Export {
     let mut view = MibView::new(oid(base), Vec::new());
     view.push(&[1], &[0], ValueRef::OctetString(&vec![b'x'; octets])).unwrap();
@@ -58,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         Self { stream, framer: Framer::new(Limits::default()), packet_id: 100 }
     }
 
-    /// The next PDU; none at the end of the connection.
+    /// Receives the next PDU; `None` at the end of the connection.
     pub(super) async fn receive(&mut self) -> Option<Pdu> {
         loop {
             if let Some(frame) = self.framer.next_frame().unwrap() {
@@ -81,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.send(header, Body::Response(response)).await;
     }
 
-    /// Answers all until this subtree has been registered.
+    /// Accepts everything until this subtree has been registered.
     pub(super) async fn grant(&mut self, base: &str) {
         loop {
             let pdu = self.receive().await.unwrap();
@@ -107,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         response.varbinds
     }
 
-    /// Expects a Close, and then nothing more.
+    /// Expects a Close and then the end of the connection.
     pub(super) async fn expect_close(&mut self) {
         let close = self.receive().await.unwrap();
         assert_eq!(close.body, Body::Close(CloseReason::Shutdown));

@@ -1,4 +1,4 @@
-//! Tokens that end, and connections that follow one another.
+//! Tokens that expire, and connections that replace each other.
 
 use agentx::{Body, CloseReason, ResponseError};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -7,27 +7,27 @@ use tokio_rustls::server::TlsStream;
 use super::{
     masters::{Running, eventually},
     peer::{A, Peer, oid, value, within},
-    tls_master::{Master, agreed, token},
+    tls_master::{Master, accepted, token},
 };
 use crate::subagent::{MasterStatus, RegistrationState, SessionState};
 
 type Session = Peer<TlsStream<TcpStream>>;
 
-/// A sidecar whose session serves [`A`], and whose token is to be renewed in two seconds and ends in so many. The file
-/// has the next one already.
+/// Returns a sidecar whose session serves [`A`]. Its token is due for renewal in 2 s and expires in `ends_in` seconds. The file
+/// contains the next token already.
 async fn served(ends_in: f64) -> (Master, Running, Session) {
     let mut master = Master::new().await;
-    // Four fifths of its life are over in two seconds.
+    // 80 percent of the lifetime have passed in 2 s.
     let left = ends_in - 2.0;
-    master.show(token("first", 4.0 * left - 2.0, ends_in));
+    master.set_token(token("first", 4.0 * left - 2.0, ends_in));
     let running = master.sidecar();
     let mut old = master.peer().await;
     old.grant(A).await;
-    master.show(token("second", 0.0, 3600.0));
+    master.set_token(token("second", 0.0, 3600.0));
     (master, running, old)
 }
 
-/// Answers the Open and gives the Register of [`A`].
+/// Answers the Open and returns the Register of [`A`].
 async fn registering(new: &mut Session) -> agentx::Pdu {
     loop {
         let pdu = new.receive().await.unwrap();
@@ -42,25 +42,25 @@ async fn taken_over(running: &Running) {
     let taken_over = |status: &MasterStatus| {
         let sessions = status.sessions();
         let [session] = &sessions[..] else { panic!("{sessions:?}") };
-        assert_eq!(session.state, SessionState::Open, "there is no gap to be seen");
+        assert_eq!(session.state, SessionState::Open, "the status shows no gap");
         session.registrations.iter().all(|r| r.state == RegistrationState::Registered)
             && session.counts.connects == 2
             && session.last_error.is_none()
     };
-    eventually(&running.status, "the new one counts", taken_over).await;
+    eventually(&running.status, "the new session has not taken over", taken_over).await;
 }
 
 #[tokio::test]
-async fn a_newer_token_takes_over_on_a_new_connection_before_the_old_one_closes() {
+async fn new_connection_takes_over_before_the_old_one_closes() {
     let (master, running, mut old) = served(200.0).await;
-    // The new connection shows the new token.
+    // The new connection sends the new token.
     let mut new = master.peer().await;
     assert_eq!(old.get_next(A).await, value(A, b"xxx"));
     let register = registering(&mut new).await;
-    assert_eq!(old.get_next(A).await, value(A, b"xxx"), "until the new one has registered");
-    // A master that queues says yes while it still asks the old one.
+    assert_eq!(old.get_next(A).await, value(A, b"xxx"), "the new session has not registered yet");
+    // A master that queues accepts the registration while it still uses the old session.
     new.answer(&register, ResponseError::NoError).await;
-    assert_eq!(new.get_next(A).await, value(A, b"xxx"), "and from then on the new one answers");
+    assert_eq!(new.get_next(A).await, value(A, b"xxx"), "the new session answers");
     old.expect_close().await;
     assert_eq!(new.get_next(A).await, value(A, b"xxx"));
     taken_over(&running).await;
@@ -68,12 +68,12 @@ async fn a_newer_token_takes_over_on_a_new_connection_before_the_old_one_closes(
 }
 
 #[tokio::test]
-async fn an_old_session_that_the_master_closes_meanwhile_leaves_the_new_one() {
+async fn new_session_stays_if_the_master_closes_the_old_one() {
     let (master, running, mut old) = served(200.0).await;
     let mut new = master.peer().await;
     let register = registering(&mut new).await;
     new.answer(&register, ResponseError::DuplicateRegistration).await;
-    assert_eq!(old.get_next(A).await, value(A, b"xxx"), "a master that does not queue goes on with the old one");
+    assert_eq!(old.get_next(A).await, value(A, b"xxx"), "a master that does not queue uses the old session");
     let again = new.receive().await.unwrap();
     assert!(matches!(again.body, Body::Register(_)), "{again:?}");
     let close = old.request();
@@ -86,11 +86,11 @@ async fn an_old_session_that_the_master_closes_meanwhile_leaves_the_new_one() {
 }
 
 #[tokio::test]
-async fn at_the_end_of_its_token_the_old_session_closes_though_the_new_one_stands_by() {
+async fn old_session_closes_before_its_token_expires_although_the_new_one_stands_by() {
     let (master, running, mut old) = served(9.0).await;
     let mut new = master.peer().await;
     let master_of_new = async {
-        // Denied until the old one is gone.
+        // Denied until the old session ends.
         let register = registering(&mut new).await;
         new.answer(&register, ResponseError::DuplicateRegistration).await;
         loop {
@@ -100,7 +100,7 @@ async fn at_the_end_of_its_token_the_old_session_closes_though_the_new_one_stand
     };
     tokio::select! {
         () = old.expect_close() => {}
-        () = within("the old one to close", master_of_new) => {}
+        () = within("the old session to close", master_of_new) => {}
     }
     let again = new.receive().await.unwrap();
     new.answer(&again, ResponseError::NoError).await;
@@ -109,15 +109,15 @@ async fn at_the_end_of_its_token_the_old_session_closes_though_the_new_one_stand
 }
 
 #[tokio::test]
-async fn a_new_connection_that_is_refused_leaves_the_old_one_and_is_tried_again() {
+async fn refused_new_connection_is_retried_and_the_old_one_stays() {
     let (master, running, mut old) = served(200.0).await;
-    let mut refused = master.asked().await;
+    let mut refused = master.request().await;
     refused.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nno\n").await.unwrap();
     let shows = |status: &MasterStatus| {
         status.sessions()[0].last_error.as_deref()
-            == Some("no connection with a newer token: the master answered 401 Unauthorized: no")
+            == Some("failed to connect with a newer token: the master responded with 401 Unauthorized: no")
     };
-    eventually(&running.status, "the refusal shows", shows).await;
+    eventually(&running.status, "the refusal is not shown", shows).await;
     assert_eq!(running.status.sessions()[0].state, SessionState::Open);
     assert_eq!(old.get_next(A).await, value(A, b"xxx"));
     let pings = async {
@@ -131,18 +131,18 @@ async fn a_new_connection_that_is_refused_leaves_the_old_one_and_is_tried_again(
         }
     };
     let again = async {
-        let mut new = agreed(master.asked().await).await;
+        let mut new = accepted(master.request().await).await;
         new.grant(A).await;
         new
     };
-    let ((), mut new) = tokio::join!(within("the old one to close", pings), again);
+    let ((), mut new) = tokio::join!(within("the old session to close", pings), again);
     assert_eq!(new.get_next(A).await, value(A, b"xxx"));
     taken_over(&running).await;
     running.stop().await;
 }
 
 #[tokio::test]
-async fn the_end_closes_both_connections() {
+async fn shutdown_closes_both_connections() {
     let (master, running, mut old) = served(200.0).await;
     let mut new = master.peer().await;
     let open = new.receive().await.unwrap();
@@ -157,13 +157,13 @@ async fn the_end_closes_both_connections() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_with_its_token_is_opened_anew_with_the_newer_one() {
+async fn session_that_ends_reconnects_with_the_newer_token() {
     let mut master = Master::new().await;
-    master.show(token("first", 1.0, 3600.0));
+    master.set_token(token("first", 1.0, 3600.0));
     let running = master.sidecar();
     let mut old = master.peer().await;
     old.grant(A).await;
-    master.show(token("second", 0.0, 3600.0));
+    master.set_token(token("second", 0.0, 3600.0));
     let close = old.request();
     old.send(close, Body::Close(CloseReason::Other)).await;
     master.peer().await.grant(A).await;

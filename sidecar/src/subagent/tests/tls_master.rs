@@ -1,4 +1,4 @@
-//! A master behind TLS that a test plays: certificates, tokens, and the listener.
+//! A TLS master that the test plays: certificates, tokens and the listener.
 
 use std::{
     net::IpAddr,
@@ -27,13 +27,13 @@ use super::{
 };
 use crate::subagent::{SessionState, TlsFiles};
 
-/// What the master agrees to AgentX with.
-pub(super) const AGREED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: agentx\r\n\r\n";
+/// The response with which the master accepts AgentX.
+pub(super) const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: agentx\r\n\r\n";
 
-/// A certificate authority of a test.
+/// A certificate authority.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// When a certificate is valid.
+/// The validity of a certificate.
 pub(super) enum Valid {
     Now,
     Once,
@@ -52,7 +52,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A server whose certificate is for `name`.
+    /// Returns a TLS acceptor with a certificate for `name`.
     pub(super) fn acceptor(&self, name: &str, valid: &Valid) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -73,14 +73,14 @@ impl Authority {
     }
 }
 
-/// A token with this name in it, that began so many seconds ago and ends in so many.
+/// Returns a token with this subject that was issued `ago` seconds ago and expires in `ends_in` seconds.
 pub(super) fn token(name: &str, ago: f64, ends_in: f64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let payload = format!(r#"{{"sub": "{name}", "iat": {}, "exp": {}}}"#, now - ago, now + ends_in);
     format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(payload.as_bytes()))
 }
 
-/// A master, and the folder with the files that a sidecar has for it.
+/// A master, and the directory with the sidecar's files for it.
 pub(super) struct Master {
     pub(super) listener: TcpListener,
     pub(super) acceptor: TlsAcceptor,
@@ -90,7 +90,7 @@ pub(super) struct Master {
 }
 
 impl Master {
-    /// At 127.0.0.1, with everything as it should be and a token of an hour.
+    /// Listens on 127.0.0.1 with valid files and a token of one hour.
     pub(super) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = Authority::new("good");
@@ -98,7 +98,7 @@ impl Master {
         let folder = tempfile::tempdir().unwrap();
         let mut master = Self { listener, acceptor, authority, folder, token: String::new() };
         master.write("ca.crt", &master.authority.pem());
-        master.show(token("first", 1.0, 3600.0));
+        master.set_token(token("first", 1.0, 3600.0));
         master
     }
 
@@ -106,8 +106,8 @@ impl Master {
         write(self.folder.path(), name, contents);
     }
 
-    /// Puts another token into the file.
-    pub(super) fn show(&mut self, token: String) {
+    /// Writes another token to the file.
+    pub(super) fn set_token(&mut self, token: String) {
         self.write("token", &token);
         self.token = token;
     }
@@ -124,31 +124,31 @@ impl Master {
         start_with(&self.url(), self.files(), None)
     }
 
-    /// The next connection, up to the end of its request's head, which must be for AgentX and bear the token.
-    pub(super) async fn asked(&self) -> TlsStream<TcpStream> {
-        let stream = asked_at(&self.listener, &self.acceptor, &self.token).await;
+    /// Accepts the next connection and reads the request's head, which must request AgentX and contain the token.
+    pub(super) async fn request(&self) -> TlsStream<TcpStream> {
+        let stream = request_at(&self.listener, &self.acceptor, &self.token).await;
         stream.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The next connection, which is agreed to.
+    /// Accepts the next connection and its request.
     pub(super) async fn peer(&self) -> Peer<TlsStream<TcpStream>> {
-        agreed(self.asked().await).await
+        accepted(self.request().await).await
     }
 }
 
-/// As a volume does it: the file is there whole, or not at all.
+/// Writes a file atomically, as a volume does.
 fn write(folder: &Path, name: &str, contents: &str) {
     std::fs::write(folder.join("..new"), contents).unwrap();
     std::fs::rename(folder.join("..new"), folder.join(name)).unwrap();
 }
 
-pub(super) async fn agreed(mut stream: TlsStream<TcpStream>) -> Peer<TlsStream<TcpStream>> {
-    stream.write_all(AGREED.as_bytes()).await.unwrap();
+pub(super) async fn accepted(mut stream: TlsStream<TcpStream>) -> Peer<TlsStream<TcpStream>> {
+    stream.write_all(ACCEPTED.as_bytes()).await.unwrap();
     Peer::new(stream)
 }
 
-/// The next connection at a listener, up to the end of its request's head.
-pub(super) async fn asked_at(
+/// Accepts the next connection at a listener and reads the request's head.
+pub(super) async fn request_at(
     listener: &TcpListener,
     acceptor: &TlsAcceptor,
     token: &str,
@@ -174,12 +174,12 @@ pub(super) async fn asked_at(
     Ok(stream)
 }
 
-/// Waits until there is no connection for a reason, and gives it.
-pub(super) async fn unconnected(running: &Running) -> String {
+/// Waits for the reason why there is no connection, and returns it.
+pub(super) async fn connect_error(running: &Running) -> String {
     let seen = |status: &crate::subagent::MasterStatus| {
         status.sessions().first().is_some_and(|s| s.state == SessionState::Connecting && s.last_error.is_some())
     };
-    eventually(&running.status, "a reason shows", seen).await;
+    eventually(&running.status, "no reason is shown", seen).await;
     running.status.sessions()[0].last_error.clone().unwrap()
 }
 

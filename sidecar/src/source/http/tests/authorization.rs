@@ -1,4 +1,4 @@
-//! Credentials towards a server.
+//! Credentials of requests.
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -17,8 +17,8 @@ async fn credentials_are_read_for_each_scrape_and_never_shown() {
         response
     })
     .await;
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| std::fs::write(directory.path().join(name), content).unwrap();
     write("token", "old-s3cret");
     write("user", "Aladdin");
     let cases = [
@@ -26,22 +26,22 @@ async fn credentials_are_read_for_each_scrape_and_never_shown() {
         (json!({"basic": {"usernameFile": "user", "passwordFile": "password"}}), "password", "open sesame\n"),
     ];
     for (authorization, file, good) in cases {
-        let mut task = task(server.port, json!({"authorization": authorization}), folder.path());
-        let refused = task.scrape().await;
+        let mut task = task(server.port, json!({"authorization": authorization}), directory.path());
+        let refused = task.collect().await;
         assert!(!format!("{refused:?}").contains("s3cret"), "{refused:?}");
         let reason = if file == "token" {
-            "the server answers with status 401"
+            "the server returned status 401"
         } else {
             "cannot read the file \"password\": entity not found"
         };
         assert_eq!(outcome(&refused), Err(reason.to_owned()));
         write(file, good);
-        assert_eq!(outcome(&task.scrape().await), Ok(vec!["m 1".to_owned()]));
+        assert_eq!(outcome(&task.collect().await), Ok(vec!["m 1".to_owned()]));
     }
 }
 
 #[tokio::test]
-async fn a_redirect_takes_credentials_to_no_other_place() {
+async fn credentials_are_not_sent_to_the_target_of_a_redirect() {
     let other = Server::start(None, |_| page("text/plain", "m 1\n")).await;
     let location = format!("http://127.0.0.1:{}/metrics", other.port);
     let server = Server::start(None, move |_| {
@@ -51,10 +51,10 @@ async fn a_redirect_takes_credentials_to_no_other_place() {
         response
     })
     .await;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("token"), "s3cret").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("token"), "s3cret").unwrap();
     let authorization = json!({"authorization": {"bearer": {"credentialsFile": "token"}}});
-    let error = outcome(&task(server.port, authorization, folder.path()).scrape().await).unwrap_err();
+    let error = outcome(&task(server.port, authorization, directory.path()).collect().await).unwrap_err();
     assert!(error.ends_with("(status 307); redirects are not followed"), "{error}");
     assert_eq!((server.connections(), other.connections()), (1, 0));
 }

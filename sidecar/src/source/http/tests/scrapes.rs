@@ -1,4 +1,4 @@
-//! Scrapes that go well, and when they are made.
+//! Successful scrapes, and their times.
 
 use std::{
     io::Write as _,
@@ -19,7 +19,8 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, sync::mpsc};
 
 use super::server::{Server, outcome, page, read_head, show, task};
-use crate::source::{Cause, HEALTH_METRICS, NameFilter, NamedPorts, Place, Task};
+use crate::source::{NameFilter, NamedPorts, SourceError, SourceSettings, Task};
+use sidecar_config::health::HEALTH_METRICS;
 
 pub(super) fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -34,7 +35,7 @@ fn gzip_page(content_type: &str, body: Vec<u8>) -> Response<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn a_page_is_scraped_and_the_request_says_what_is_wanted() {
+async fn a_page_is_scraped_with_the_expected_request_headers() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
     let server = Server::start(None, move |request| {
@@ -47,7 +48,7 @@ async fn a_page_is_scraped_and_the_request_says_what_is_wanted() {
         page("text/plain; version=0.0.4", "# TYPE m gauge\nm{a=\"b\"} 1.5\nm{a=\"b\"} 2\nn 2")
     })
     .await;
-    let report = server.task().scrape().await;
+    let report = server.task().collect().await;
     assert_eq!(outcome(&report), Ok(vec!["m{a=b} 1.5".to_owned(), "n 2".to_owned()]));
     let host = format!("127.0.0.1:{}", server.port);
     let expected = ("/metrics?token=s3cret".to_owned(), Some(host), Some("gzip".to_owned()));
@@ -71,16 +72,16 @@ async fn a_compressed_page_is_scraped(
     #[case] samples: usize,
 ) {
     let server = Server::start(None, move |_| gzip_page(content_type, body.clone())).await;
-    assert_eq!(server.task().scrape().await.outcome.unwrap().len(), samples);
+    assert_eq!(server.task().collect().await.outcome.unwrap().len(), samples);
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_not_unpacked() {
+async fn a_gzip_bomb_is_not_decompressed() {
     let bomb = gzip(&b"# nothing\n".repeat(2_000_000));
     assert!(bomb.len() < 100_000);
     let server = Server::start(None, move |_| gzip_page("text/plain", bomb.clone())).await;
-    let error = server.task().scrape().await.outcome.unwrap_err();
-    assert_eq!(error.cause, Cause::BodyTooLong { limit: 1_000_000 });
+    let error = server.task().collect().await.outcome.unwrap_err();
+    assert_eq!(error.cause, SourceError::BodyTooLong { limit: 1_000_000 });
 }
 
 #[tokio::test]
@@ -88,7 +89,7 @@ async fn a_connection_is_kept_between_scrapes() {
     let server = Server::start(None, |_| page("text/plain", "m 1\n")).await;
     let mut task = server.task();
     for _ in 0..3 {
-        task.scrape().await.outcome.unwrap();
+        task.collect().await.outcome.unwrap();
     }
     assert_eq!(server.connections(), 1);
 }
@@ -97,13 +98,13 @@ async fn a_connection_is_kept_between_scrapes() {
 async fn a_connection_that_the_server_closes_is_replaced_without_a_failure() {
     let server = Server::raw(async |mut stream| {
         read_head(&mut stream).await;
-        // The end is not announced: the next scrape finds the connection closed.
+        // The server closes the connection without announcing it.
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nm 1\n").await.unwrap();
     })
     .await;
     let mut task = server.task();
     for _ in 0..5 {
-        assert_eq!(outcome(&task.scrape().await), Ok(vec!["m 1".to_owned()]));
+        assert_eq!(outcome(&task.collect().await), Ok(vec!["m 1".to_owned()]));
     }
     assert_eq!(server.connections(), 5);
 }
@@ -116,13 +117,13 @@ async fn a_connection_that_the_server_closes_is_replaced_without_a_failure() {
     "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nm 1\n"
 )]
 #[tokio::test]
-async fn a_body_may_end_in_any_way_that_http_has(#[case] response: &'static str) {
+async fn a_body_can_end_in_every_way_of_http(#[case] response: &'static str) {
     let server = Server::raw(async |mut stream| {
         read_head(&mut stream).await;
         stream.write_all(response.as_bytes()).await.unwrap();
     })
     .await;
-    assert_eq!(outcome(&server.task().scrape().await), Ok(vec!["m 1".to_owned()]));
+    assert_eq!(outcome(&server.task().collect().await), Ok(vec!["m 1".to_owned()]));
 }
 
 #[tokio::test]
@@ -137,16 +138,16 @@ async fn a_host_name_and_a_port_name_are_resolved() {
         Task::new(
             serde_json::from_value(source.clone()).unwrap(),
             NameFilter::all(),
-            Place { folder: "/".into(), ports, ..Place::default() },
+            SourceSettings { directory: "/".into(), ports, ..SourceSettings::default() },
         )
     };
-    assert_eq!(outcome(&task(format!("web={}", server.port)).scrape().await), Ok(vec!["m 1".to_owned()]));
-    let error = task("api=1".to_owned()).scrape().await.outcome.unwrap_err();
+    assert_eq!(outcome(&task(format!("web={}", server.port)).collect().await), Ok(vec!["m 1".to_owned()]));
+    let error = task("api=1".to_owned()).collect().await.outcome.unwrap_err();
     assert_eq!(error.to_string(), "source app, http://localhost:web/: no container port is named \"web\"");
 }
 
 #[tokio::test]
-async fn a_family_may_be_of_another_type_and_have_other_labels_in_each_scrape() {
+async fn the_type_and_labels_of_a_family_can_change_with_each_scrape() {
     const PAGES: [(&str, &[&str]); 6] = [
         ("# TYPE m counter\nm 1\n", &["m 1"]),
         ("# TYPE m gauge\nm{a=\"x\"} 2\nm{a=\"y\"} 3\n", &["m{a=x} 2", "m{a=y} 3"]),
@@ -167,12 +168,12 @@ async fn a_family_may_be_of_another_type_and_have_other_labels_in_each_scrape() 
     let mut task = server.task();
     for (body, samples) in PAGES {
         let samples = samples.iter().map(|sample| (*sample).to_owned()).collect();
-        assert_eq!(outcome(&task.scrape().await), Ok(samples), "{body}");
+        assert_eq!(outcome(&task.collect().await), Ok(samples), "{body}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn scrapes_come_at_the_interval_and_less_often_while_they_fail() {
+async fn scrapes_run_at_the_interval_and_less_often_while_they_fail() {
     let healthy = Arc::new(AtomicBool::new(true));
     let answers = Arc::clone(&healthy);
     let server = Server::start(None, move |_| {
@@ -197,7 +198,7 @@ async fn scrapes_come_at_the_interval_and_less_often_while_they_fail() {
     running.await.unwrap();
     assert!(at[0] - start <= Duration::from_secs(1));
     let gaps: Vec<_> = at.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
-    // The values of scrape 1 are stale after 60 s: the last try before that is made in time for its timeout.
+    // The values of scrape 1 are stale after 60 s. The last attempt before that ends in time even if it times out.
     let expected = [9.4..10.6, 9.4..10.6, 9.4..10.6, 18.9..21.1, 12.9..17.1, 37.9..42.1];
     assert!(gaps.iter().zip(expected).all(|(gap, expected)| expected.contains(gap)), "{gaps:?}");
 }

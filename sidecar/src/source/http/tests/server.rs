@@ -1,4 +1,4 @@
-//! Servers to scrape, and tasks that scrape them.
+//! Test servers, and tasks that scrape them.
 
 use std::{
     path::Path,
@@ -22,17 +22,17 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     sample::Samples,
-    source::{NameFilter, Place, Report, Task},
+    source::{NameFilter, Report, SourceSettings, Task},
 };
 
-/// A server on a port of its own, for as long as the test's runtime lives.
+/// A server on its own port, which runs as long as the runtime of the test.
 pub(in crate::source) struct Server {
     pub(in crate::source) port: u16,
     connections: Arc<AtomicUsize>,
 }
 
 impl Server {
-    /// Answers every request with what `answer` makes of it, over TLS if there is an acceptor.
+    /// Starts a server that answers every request with the result of `answer`, over TLS if there is an acceptor.
     pub(in crate::source) async fn start(
         tls: Option<TlsAcceptor>,
         answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static,
@@ -46,7 +46,7 @@ impl Server {
                     async move { Ok::<_, hyper::Error>(response) }
                 });
                 let http = hyper::server::conn::http1::Builder::new();
-                // A client that breaks off is the matter of some tests.
+                // In some tests the client closes the connection early.
                 match tls {
                     None => drop(http.serve_connection(TokioIo::new(stream), service).await),
                     Some(tls) => {
@@ -60,7 +60,7 @@ impl Server {
         .await
     }
 
-    /// Has `serve` do as it likes with each connection.
+    /// Starts a server that calls `serve` with each connection.
     pub(in crate::source) async fn raw<F: Future<Output = ()> + Send + 'static>(
         serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
     ) -> Self {
@@ -78,24 +78,24 @@ impl Server {
         Self { port, connections }
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub(in crate::source) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// A task that scrapes this server.
+    /// Returns a task that scrapes this server.
     pub(in crate::source) fn task(&self) -> Task {
         task(self.port, json!({}), Path::new("/nonexistent"))
     }
 }
 
-/// A task that scrapes `port` of this machine with further fields of the source, and files from `folder`.
-pub(in crate::source) fn task(port: u16, fields: Value, folder: &Path) -> Task {
-    task_within(Duration::from_secs(5), port, fields, folder)
+/// Returns a task that scrapes `port` on loopback, with additional fields of the source, and files from `directory`.
+pub(in crate::source) fn task(port: u16, fields: Value, directory: &Path) -> Task {
+    task_within(Duration::from_secs(5), port, fields, directory)
 }
 
-/// The same with this timeout.
-pub(in crate::source) fn task_within(timeout: Duration, port: u16, fields: Value, folder: &Path) -> Task {
+/// Returns the same task with this timeout.
+pub(in crate::source) fn task_within(timeout: Duration, port: u16, fields: Value, directory: &Path) -> Task {
     let mut prometheus = json!({
         "scheme": "http", "port": port, "path": "/metrics?token=s3cret", "bodySizeLimit": 1_000_000, "sampleLimit": 1000
     });
@@ -104,16 +104,16 @@ pub(in crate::source) fn task_within(timeout: Duration, port: u16, fields: Value
     let source = json!({
         "name": "app", "intervalMs": 10_000, "timeoutMs": timeout.as_millis(), "staleAfterMs": 60_000, "prometheus": prometheus
     });
-    let place = Place { folder: folder.to_owned(), ..Place::default() };
-    Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), place)
+    let settings = SourceSettings { directory: directory.to_owned(), ..SourceSettings::default() };
+    Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), settings)
 }
 
-/// A response with this content type and body.
+/// Returns a response with this content type and body.
 pub(in crate::source) fn page(content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::builder().header("content-type", content_type).body(Full::new(body.into())).unwrap()
 }
 
-/// Reads the head of a request, whatever it is.
+/// Reads the head of any request.
 pub(in crate::source) async fn read_head(stream: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -121,7 +121,7 @@ pub(in crate::source) async fn read_head(stream: &mut TcpStream) {
     }
 }
 
-/// Samples as `name value`, or `name{label=text} value`.
+/// Formats samples as `name value` or `name{label=text} value`.
 pub(in crate::source) fn show(samples: &Samples) -> Vec<String> {
     let show_sample = |sample: crate::sample::Sample<'_>| {
         let labels: Vec<_> = sample.labels.iter().map(|(name, text)| format!("{name}={text}")).collect();
@@ -131,7 +131,7 @@ pub(in crate::source) fn show(samples: &Samples) -> Vec<String> {
     samples.iter().map(show_sample).collect()
 }
 
-/// What a scrape gave: its samples, or its cause of failure as text.
+/// Returns the samples of a report, or the text of its error.
 pub(in crate::source) fn outcome(report: &Report) -> Result<Vec<String>, String> {
     report.outcome.as_ref().map(show).map_err(|error| error.cause.to_string())
 }

@@ -1,4 +1,4 @@
-//! TLS towards PostgreSQL, by rustls.
+//! TLS for tokio-postgres, with rustls.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_rustls::{TlsConnector, client::TlsStream as Encrypted};
 
-/// Begins TLS on a connection.
+/// A connector that starts TLS on a connection.
 pub(super) struct Connector {
     client: Arc<ClientConfig>,
     name: ServerName<'static>,
@@ -37,7 +37,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
     }
 }
 
-/// A connection over TLS. It tells nothing that a password could be bound to: SCRAM goes without.
+/// A TLS connection. It offers no channel binding, so SCRAM is used without it.
 pub(super) struct Stream<S>(Encrypted<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {

@@ -1,19 +1,19 @@
-//! Values of PostgreSQL in their binary form, as cells. Every octet of them may be wrong.
+//! Conversion of PostgreSQL values from their binary format. The octets come from the server and are not trusted.
 
 use std::{error::Error, fmt::Write as _};
 
 use tokio_postgres::types::{FromSql, Kind, Type};
 
-use crate::{sample::Number, source::sql::Cell};
+use crate::{sample::Number, source::sql::rows::Cell};
 
-/// Seconds from 1970 to 2000, from which PostgreSQL counts.
+/// The seconds from 1970 to 2000, the epoch of PostgreSQL.
 const EPOCH: f64 = 946_684_800.0;
 const DAY: f64 = 86_400.0;
 const MICROSECONDS: f64 = 1e6;
-/// The most groups of four digits before the point that are read: beyond them is infinity for a double.
-const GROUPS: i32 = 80;
+/// The maximum number of four-digit groups before the decimal point. Larger numbers are infinite as a double.
+const MAX_GROUPS: i32 = 80;
 
-/// A value that is not null.
+/// A value other than NULL.
 #[derive(Debug, PartialEq)]
 pub(super) struct Value(pub(super) Cell);
 
@@ -51,7 +51,9 @@ fn cell(kind: &Type, octets: &[u8]) -> Result<Cell, String> {
         }
         _ => {
             let name = kind.name();
-            return Err(format!("is of the type {name}, which is neither a number nor a text: cast it, as to text"));
+            return Err(format!(
+                "has the type {name}, which is neither a number nor a text; cast it, for example to text"
+            ));
         }
     };
     Ok(Cell::Number(number))
@@ -66,7 +68,7 @@ fn array<const N: usize>(octets: &[u8]) -> Result<[u8; N], String> {
     octets.try_into().map_err(|_| format!("has {} octets, not {N}", octets.len()))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "seconds are told as doubles")]
+#[allow(clippy::cast_precision_loss, reason = "seconds are doubles")]
 fn time(microseconds: i64) -> Number {
     Number::Float(match microseconds {
         i64::MAX => f64::INFINITY,
@@ -83,8 +85,8 @@ fn date(days: i32) -> Number {
     })
 }
 
-/// In seconds: a month has thirty days, and a day 24 hours.
-#[allow(clippy::cast_precision_loss, reason = "seconds are told as doubles")]
+/// Returns an interval in seconds. A month has 30 days, and a day 24 hours.
+#[allow(clippy::cast_precision_loss, reason = "seconds are doubles")]
 fn interval(octets: &[u8]) -> Result<Number, String> {
     let octets = array::<16>(octets)?;
     let (microseconds, rest) = octets.split_at(8);
@@ -101,10 +103,11 @@ fn interval(octets: &[u8]) -> Result<Number, String> {
     Ok(Number::Float(days.mul_add(DAY, microseconds / MICROSECONDS)))
 }
 
-/// Groups of four decimal digits behind their number, the weight of the first, a sign and a scale. What is whole and fits
-/// 64 bits stays exact.
+/// Converts a numeric. Integers of up to 64 bits are exact.
+///
+/// The format is: the number of four-digit groups, the weight of the first group, the sign, the scale, and the groups.
 fn numeric(octets: &[u8]) -> Result<Number, String> {
-    let (head, groups) = octets.split_at_checked(8).ok_or("is a numeric that is cut off")?;
+    let (head, groups) = octets.split_at_checked(8).ok_or("is a truncated numeric")?;
     let word = |at: usize| Ok::<_, String>(u16::from_be_bytes(array(head.get(at..at + 2).unwrap_or_default())?));
     let (count, weight, sign) = (word(0)?, i32::from(word(2)?.cast_signed()), word(4)?);
     match sign {
@@ -112,43 +115,43 @@ fn numeric(octets: &[u8]) -> Result<Number, String> {
         0xD000 => return Ok(Number::Float(f64::INFINITY)),
         0xF000 => return Ok(Number::Float(f64::NEG_INFINITY)),
         0x0000 | 0x4000 => {}
-        _ => return Err("is a numeric of an unknown sign".to_owned()),
+        _ => return Err("is a numeric with an unknown sign".to_owned()),
     }
     if groups.len() != usize::from(count) * 2 {
-        return Err("is a numeric that is cut off".to_owned());
+        return Err("is a truncated numeric".to_owned());
     }
     let groups: Vec<_> = groups.chunks_exact(2).map(array).collect::<Result<Vec<_>, _>>()?;
     let groups: Vec<_> = groups.into_iter().map(u16::from_be_bytes).collect();
     if groups.iter().any(|group| *group > 9999) {
-        return Err("is a numeric with a digit beyond nine".to_owned());
+        return Err("is a numeric with an invalid group of digits".to_owned());
     }
     let sign = if sign == 0x4000 { "-" } else { "" };
-    if weight >= GROUPS {
+    if weight >= MAX_GROUPS {
         let infinity = if sign.is_empty() { f64::INFINITY } else { f64::NEG_INFINITY };
         return Ok(Number::Float(if groups.is_empty() { 0.0 } else { infinity }));
     }
-    // The group before the point is that of weight 0.
+    // The group before the decimal point has the weight 0.
     let group = |weight_of: i32| {
         let at = usize::try_from(weight - weight_of).ok();
         at.and_then(|at| groups.get(at)).copied().unwrap_or(0)
     };
     let digits = |weights: std::ops::Range<i32>| {
         weights.rev().fold(String::new(), |mut text, weight| {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(text, "{:04}", group(weight));
             text
         })
     };
     let whole = digits(0..weight.max(0) + 1);
     let last = weight - i32::from(count) + 1;
-    let fraction = digits(last.max(-GROUPS)..0);
+    let fraction = digits(last.max(-MAX_GROUPS)..0);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };
     let text = format!("{sign}{whole}{point}{fraction}");
-    Number::read(&text).ok_or_else(|| "is a numeric that cannot be read".to_owned())
+    Number::parse(&text).ok_or_else(|| "is a numeric that cannot be parsed".to_owned())
 }
 
-/// The number as a label has it.
+/// Formats a number as the text of a label.
 pub(super) fn text(number: Number) -> String {
     match number {
         Number::Signed(number) => number.to_string(),
@@ -171,7 +174,7 @@ mod tests {
         }
     }
 
-    /// As PostgreSQL sends it: groups of four digits, the weight of the first, the sign.
+    /// Encodes a numeric as PostgreSQL does, from groups of four digits, the weight of the first group and the sign.
     fn groups(groups: &[u16], weight: i16, sign: u16) -> Vec<u8> {
         let head = [u16::try_from(groups.len()).unwrap(), weight.cast_unsigned(), sign, 0];
         head.iter().chain(groups).flat_map(|word| word.to_be_bytes()).collect()
@@ -182,17 +185,17 @@ mod tests {
     #[case::one(&[1], 0, 0, Number::Signed(1))]
     #[case::minus_one(&[1], 0, 0x4000, Number::Signed(-1))]
     #[case::ten_thousand(&[1], 1, 0, Number::Signed(10_000))]
-    #[case::trailing_groups_are_left_out(&[1234], 2, 0, Number::Signed(123_400_000_000))]
-    #[case::the_greatest_of_64_bits(&[1844, 6744, 737, 955, 1615], 4, 0, Number::Unsigned(u64::MAX))]
-    #[case::beyond(&[1844, 6744, 737, 955, 1616], 4, 0, Number::Float(18_446_744_073_709_551_616.0))]
-    #[case::the_least_of_64_bits(&[922, 3372, 368, 5477, 5808], 4, 0x4000, Number::Signed(i64::MIN))]
+    #[case::trailing_groups_are_omitted(&[1234], 2, 0, Number::Signed(123_400_000_000))]
+    #[case::the_largest_of_64_bits(&[1844, 6744, 737, 955, 1615], 4, 0, Number::Unsigned(u64::MAX))]
+    #[case::above_64_bits(&[1844, 6744, 737, 955, 1616], 4, 0, Number::Float(18_446_744_073_709_551_616.0))]
+    #[case::the_smallest_of_64_bits(&[922, 3372, 368, 5477, 5808], 4, 0x4000, Number::Signed(i64::MIN))]
     #[case::a_quarter(&[2500], -1, 0, Number::Float(0.25))]
-    #[case::with_both(&[12, 3400], 0, 0x4000, Number::Float(-12.34))]
+    #[case::an_integer_part_and_a_fraction(&[12, 3400], 0, 0x4000, Number::Float(-12.34))]
     #[case::very_small(&[1], -2, 0, Number::Float(1e-8))]
     #[case::smaller_than_a_double(&[1], -100, 0, Number::Signed(0))]
-    #[case::greater_than_a_double(&[1], 100, 0x4000, Number::Float(f64::NEG_INFINITY))]
+    #[case::larger_than_a_double(&[1], 100, 0x4000, Number::Float(f64::NEG_INFINITY))]
     #[case::infinity(&[], 0, 0xD000, Number::Float(f64::INFINITY))]
-    fn a_numeric_is_exact_where_it_can_be(
+    fn a_numeric_is_exact_if_possible(
         #[case] digits: &[u16],
         #[case] weight: i16,
         #[case] sign: u16,
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_other_types() {
+    fn numbers_of_other_types_are_converted() {
         assert_eq!(number(&Type::BOOL, &[1]), Number::Signed(1));
         assert_eq!(number(&Type::INT2, &(-2_i16).to_be_bytes()), Number::Signed(-2));
         assert_eq!(number(&Type::INT8, &i64::MAX.to_be_bytes()), Number::Signed(i64::MAX));
@@ -219,17 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_texts_and_what_is_neither_is_told() {
+    fn texts_are_converted_and_other_types_are_errors() {
         assert_eq!(cell(&Type::NAME, b"postgres"), Ok(Cell::Text("postgres".to_owned())));
-        let told = cell(&Type::BYTEA, b"x").unwrap_err();
-        assert_eq!(told, "is of the type bytea, which is neither a number nor a text: cast it, as to text");
+        let error = cell(&Type::BYTEA, b"x").unwrap_err();
+        assert_eq!(error, "has the type bytea, which is neither a number nor a text; cast it, for example to text");
         assert_eq!(cell(&Type::TEXT, &[0xff]), Err("is a text that is not UTF-8".to_owned()));
         assert_eq!(cell(&Type::INT4, &[1]), Err("has 1 octets, not 4".to_owned()));
     }
 
     proptest! {
         #[test]
-        fn any_octets_are_a_value_or_an_error(octets in prop::collection::vec(any::<u8>(), 0..40), kind in 0..10_usize) {
+        fn any_octets_are_handled(octets in prop::collection::vec(any::<u8>(), 0..40), kind in 0..10_usize) {
             let kinds = [
                 Type::NUMERIC, Type::INT2, Type::INT8, Type::FLOAT8, Type::BOOL, Type::TEXT, Type::INTERVAL, Type::DATE,
                 Type::TIMESTAMP, Type::OID,
@@ -244,7 +247,7 @@ mod tests {
         }
 
         #[test]
-        fn whole_numbers_come_through(value: i64) {
+        fn integers_are_unchanged(value: i64) {
             let mut rest = value.unsigned_abs();
             let mut digits = Vec::new();
             while rest > 0 {

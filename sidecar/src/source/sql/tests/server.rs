@@ -1,4 +1,6 @@
-//! A server that says what it was told to, whatever it is asked.
+//! A test server with predefined replies.
+
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -8,17 +10,17 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::source::{NameFilter, Place, Task};
+use crate::source::{NameFilter, SourceSettings, Task};
 
-/// The server, and the configuration folder of the sidecar that asks it. Ends when it is dropped.
+/// A server, and the configuration directory of its client. Dropping it stops it.
 pub(super) struct Server {
     pub(super) port: u16,
-    pub(super) folder: TempDir,
+    pub(super) directory: TempDir,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    /// Each of the replies answers what was asked up to a Query or a Sync; the last is followed by `flood`, for ever.
+    /// Starts a server. It sends one reply at each Query or Sync message, and `flood` endlessly after the last reply.
     pub(super) async fn new(replies: Vec<Vec<u8>>, flood: &[u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -29,10 +31,10 @@ impl Server {
                 tokio::spawn(async move { answer(stream, &replies, &flood).await });
             }
         });
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("dsn"), format!("postgres://u:s3cret@127.0.0.1:{port}/d?sslmode=disable"))
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("dsn"), format!("postgres://u:s3cret@127.0.0.1:{port}/d?sslmode=disable"))
             .unwrap();
-        Self { port, folder, accepting }
+        Self { port, directory, accepting }
     }
 }
 
@@ -42,9 +44,9 @@ impl Drop for Server {
     }
 }
 
-/// Until the other side goes away. `None` then.
+/// Serves a connection. Returns `None` when the client closes it.
 async fn answer(mut stream: TcpStream, replies: &[Vec<u8>], flood: &[u8]) -> Option<()> {
-    // The message that starts a session has no tag.
+    // The startup message has no tag.
     read_body(&mut stream).await?;
     for (i, reply) in replies.iter().enumerate() {
         while i > 0 && !matches!(stream.read_u8().await.ok()?, b'Q' | b'S') {
@@ -67,7 +69,7 @@ async fn read_body(stream: &mut TcpStream) -> Option<()> {
     Some(())
 }
 
-/// A message of the protocol.
+/// Returns a message of the protocol.
 pub(super) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
     [&[tag], length.to_be_bytes().as_slice(), body].concat()
@@ -77,22 +79,22 @@ pub(super) fn ready() -> Vec<u8> {
     [message(b'C', b"SELECT\0"), message(b'Z', b"T")].concat()
 }
 
-/// The session has begun: no password is asked for.
+/// Returns the reply to the startup message. It requires no password.
 pub(super) fn started() -> Vec<u8> {
     [message(b'R', &[0; 4]), message(b'Z', b"I")].concat()
 }
 
-/// The answer to a simple query.
+/// Returns the reply to a simple query.
 pub(super) fn begun() -> Vec<u8> {
     ready()
 }
 
-/// The query is understood, and has the column `a` of this type.
+/// Returns the description of a query with the column `a` of this type.
 pub(super) fn prepared(kind: u32) -> Vec<u8> {
     described(&[], &[kind])
 }
 
-/// The query is understood: its parameters' types, and its columns', which are all named `a`.
+/// Returns the description of a query with these types of parameters and columns. All columns are named `a`.
 pub(super) fn described(parameters: &[u32], columns: &[u32]) -> Vec<u8> {
     let count = |types: &[u32]| u16::try_from(types.len()).unwrap().to_be_bytes().to_vec();
     let kinds = parameters.iter().flat_map(|kind| kind.to_be_bytes());
@@ -102,7 +104,7 @@ pub(super) fn described(parameters: &[u32], columns: &[u32]) -> Vec<u8> {
     [message(b'1', b""), message(b't', &parameters), message(b'T', &columns), message(b'Z', b"T")].concat()
 }
 
-/// A row.
+/// Returns a row.
 pub(super) fn data(cells: &[Option<&[u8]>]) -> Vec<u8> {
     let mut body = u16::try_from(cells.len()).unwrap().to_be_bytes().to_vec();
     for cell in cells {
@@ -113,15 +115,20 @@ pub(super) fn data(cells: &[Option<&[u8]>]) -> Vec<u8> {
     message(b'D', &body)
 }
 
-/// A source that asks the server for `a`.
+/// Returns a task that queries the column `a` of the server.
 pub(super) fn task(server: &Server) -> Task {
+    task_within(Duration::from_secs(5), server)
+}
+
+/// Returns the same task with this timeout.
+pub(super) fn task_within(timeout: Duration, server: &Server) -> Task {
     let source = json!({
-        "name": "db", "intervalMs": 10_000, "timeoutMs": 5000, "staleAfterMs": 60_000,
+        "name": "db", "intervalMs": 10_000, "timeoutMs": timeout.as_millis(), "staleAfterMs": 60_000,
         "sql": {
             "driver": "PostgreSQL", "dsnFile": "dsn", "sampleLimit": 100,
             "queries": [{"name": "q", "query": "select 7 as a", "values": ["a"]}],
         },
     });
-    let place = Place { folder: server.folder.path().to_owned(), ..Place::default() };
-    Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), place)
+    let settings = SourceSettings { directory: server.directory.path().to_owned(), ..SourceSettings::default() };
+    Task::new(serde_json::from_value(source).unwrap(), NameFilter::all(), settings)
 }

@@ -1,9 +1,0 @@
-//! The session against scripted masters, and its answers against a model.
-
-mod answers;
-mod fuzzed;
-mod hostile;
-mod lifetime;
-mod registering;
-mod rig;
-mod walks;
