@@ -1,7 +1,11 @@
-//! The agent thread: everything on the way from a manager's datagram to its answer, on one thread.
+//! The agent thread. It handles everything between a manager's request and the response to it.
 //!
-//! A datagram goes through engine and dispatcher into the subagents' sockets before anything is waited for, and so does
-//! a subagent's answer on its way back: one read and one write for each wake-up.
+//! A datagram passes through the SNMP engine and the dispatcher to the subagents' sockets without an await point in
+//! between. A subagent's response passes back in the same way: one read and one write for each wake-up.
+
+pub(crate) mod command;
+mod deadline;
+pub mod snapshot;
 
 use std::{
     cell::RefCell,
@@ -14,174 +18,90 @@ use std::{
 
 use agentx::Framer;
 use daemon::{drain::Watcher, heartbeat::Heartbeat};
-use master_config::Limits;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::{AbortHandle, JoinError, JoinSet, spawn_local, yield_now},
     time::{interval, sleep, timeout},
 };
 
+pub use command::{ActiveEngine, Command};
+
+use self::{
+    deadline::Deadline,
+    snapshot::{Sessions, Snapshot},
+};
 use crate::{
-    alarm::Alarm,
-    authority::Grants,
-    connection::{self, Connection},
-    dispatch::{ConnectionId, Dispatcher, Published, Token},
-    listener::{Arrival, Batch, Bound, Doors, Udp},
+    io::{
+        Acceptor, Arrival, Batch, Bound, Udp,
+        connection::{self, Connection, Handler},
+        traffic::Traffic,
+    },
+    pdu::Token,
     snmp::{Datagram, Engine, Received, Source, SystemObjects},
-    standing::{Sessions, Standing},
-    traffic::Traffic,
+    subagents::dispatch::{ConnectionId, Dispatcher},
 };
 
-/// How often the thread shows that it runs.
+/// Period of the heartbeat and of the published snapshot.
 const BEAT: Duration = Duration::from_millis(500);
-/// How long the end may take: a process that is told to end does so within a second.
-const CLOSE: Duration = Duration::from_millis(800);
-/// Pause after an accept or a receive that failed, as for want of file descriptors or memory.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How many batches of datagrams are taken before subagents have their turn.
+/// Longest time to close all sessions at shutdown. The whole process ends within a second.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
+/// Pause after a failed accept or receive, for example when file descriptors or memory run out.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+/// How many batches of datagrams are received before other tasks run.
 const BATCHES: usize = 8;
-/// How many framers are kept for connections that have read nothing yet.
+/// How many unused framers are kept for the next connection that is read.
 const FRAMERS: usize = 4;
 
-/// What the main thread asks of the agent thread.
-#[derive(Debug)]
-pub enum Command {
-    /// Other limits hold from now on.
-    Limit(Box<Limits>),
-    /// Namespaces may publish something else from now on.
-    Grant(Box<Grants>),
-    /// How do the sessions stand?
-    Sessions(oneshot::Sender<Sessions>),
-    /// Answer managers from now on.
-    Activate(Box<Active>),
-    /// Leave managers to another replica. What was asked before is not answered any more.
-    Deactivate(oneshot::Sender<()>),
-    /// What is published over TLS, unless nothing has changed since this revision?
-    Published {
-        /// What the asker knows already.
-        known: Option<u64>,
-        /// The revision, and all registrations if it is another.
-        reply: oneshot::Sender<(u64, Option<Vec<Published>>)>,
-    },
-}
-
-/// What answers managers, while this replica is the active one.
-#[derive(Debug)]
-pub struct Active {
-    /// The engine, in this boot.
-    pub engine: Engine,
-    /// What it says of itself.
-    pub objects: SystemObjects,
-    /// When it started.
-    pub started: Instant,
-}
-
-/// What the agent thread is made of.
+/// Everything that the agent thread owns.
 pub struct Parts {
-    /// Answers managers; `None`: another replica does, until [`Command::Activate`].
+    /// Answers managers. `None` on a standby replica, until [`Command::Activate`].
     pub engine: Option<Engine>,
-    /// Asks subagents.
+    /// Sends requests to subagents.
     pub dispatcher: Dispatcher<SystemObjects>,
-    /// Where both come in.
+    /// The bound sockets of managers and subagents.
     pub bound: Bound,
-    /// Connections by TLS that have shaken hands, if there are any.
+    /// Connections over TLS after their handshake. `None` without a TLS listener.
     pub arrivals: Option<mpsc::Receiver<Arrival>>,
-    /// What the main thread asks.
+    /// Commands from other threads.
     pub commands: mpsc::Receiver<Command>,
-    /// Counted here.
+    /// Counters of the sockets.
     pub traffic: Arc<Traffic>,
-    /// Set twice a second.
-    pub standing: Arc<Mutex<Standing>>,
-    /// Beaten twice a second.
+    /// The published snapshot, replaced twice a second.
+    pub snapshot: Arc<Mutex<Snapshot>>,
+    /// Shows the watchdog twice a second that the thread runs.
     pub heartbeat: Heartbeat,
 }
 
-/// What answers requests.
+/// The engine and the dispatcher.
 struct State {
-    /// None while another replica is active.
+    /// `None` on a standby replica.
     engine: Option<Engine>,
-    /// The last that an engine before this one gave.
+    /// The last token of the previous engine.
     last_token: Token,
     dispatcher: Dispatcher<SystemObjects>,
 }
 
 impl State {
-    fn retire(&mut self) {
+    fn remove_engine(&mut self) {
         if let Some(engine) = self.engine.take() {
             self.last_token = engine.last_token();
         }
     }
 }
 
-/// The agent, shared by the tasks of its thread. Nothing is borrowed while something is waited for.
+/// The agent, shared by the tasks of its thread. No borrow is held across an await point.
 pub(crate) struct Agent {
     state: RefCell<State>,
     udp: Vec<Udp>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     framers: RefCell<Vec<Framer>>,
-    alarm: Alarm,
+    deadline: Deadline,
     traffic: Arc<Traffic>,
 }
 
 impl Agent {
-    /// Takes what a subagent has sent. Whether it is AgentX.
-    pub(crate) fn received(&self, id: ConnectionId, framer: &mut Framer) -> bool {
-        let now = Instant::now();
-        let mut state = self.state.borrow_mut();
-        let sound = loop {
-            match framer.next_frame() {
-                Ok(Some(frame)) => state.dispatcher.receive(id, frame, now),
-                Ok(None) => break true,
-                Err(_) => {
-                    state.dispatcher.malformed(id, now);
-                    break false;
-                }
-            }
-        };
-        self.settle(&mut state, now);
-        sound
-    }
-
-    /// Until when a connection is not to be read, if so.
-    pub(crate) fn read_after(&self, id: ConnectionId) -> Option<Instant> {
-        self.state.borrow().dispatcher.read_after(id, Instant::now())
-    }
-
-    /// Goes on with what is to be sent on a connection, whose socket has room again.
-    pub(crate) fn send_on(&self, id: ConnectionId) {
-        let connections = self.connections.borrow();
-        if let (Some(connection), Some(output)) = (connections.get(&id), self.state.borrow_mut().dispatcher.output(id))
-        {
-            connection.send_on(output);
-        }
-    }
-
-    /// A connection is no more.
-    pub(crate) fn disconnected(&self, id: ConnectionId) {
-        let now = Instant::now();
-        self.connections.borrow_mut().remove(&id);
-        let mut state = self.state.borrow_mut();
-        state.dispatcher.disconnect(id, now);
-        self.settle(&mut state, now);
-    }
-
-    /// A framer with nothing in it.
-    pub(crate) fn lend_framer(&self) -> Framer {
-        let payload = self.state.borrow().dispatcher.limits().agentx_pdu_octets;
-        let kept = self.framers.borrow_mut().pop();
-        kept.unwrap_or_else(|| Framer::new(agentx::Limits { payload, ..agentx::Limits::default() }))
-    }
-
-    /// Takes a framer back that has nothing in it.
-    pub(crate) fn return_framer(&self, framer: Framer) {
-        let mut framers = self.framers.borrow_mut();
-        if framers.len() < FRAMERS {
-            framers.push(framer);
-        }
-    }
-
-    /// Sends what has come of the last event: to subagents, to managers.
-    fn settle(&self, state: &mut State, now: Instant) {
+    /// Sends the output of the last event to subagents and managers.
+    fn flush(&self, state: &mut State, now: Instant) {
         let connections = self.connections.borrow();
         while let Some(id) = state.dispatcher.next_ready() {
             if let (Some(connection), Some(output)) = (connections.get(&id), state.dispatcher.output(id)) {
@@ -193,7 +113,7 @@ impl Agent {
                 self.send_datagram(&datagram);
             }
         }
-        self.alarm.set(state.dispatcher.deadline());
+        self.deadline.set(state.dispatcher.deadline());
     }
 
     fn send_datagram(&self, datagram: &Datagram) {
@@ -202,13 +122,13 @@ impl Agent {
             Some(Ok(())) => self.traffic.datagrams_out.increment(),
             Some(Err(error)) => {
                 self.traffic.send_failures.increment();
-                tracing::debug!(%address, octets = datagram.octets.len(), %error, "an answer cannot be sent");
+                tracing::debug!(%address, octets = datagram.octets.len(), %error, "failed to send a response");
             }
             None => {}
         }
     }
 
-    /// Serves one of the UDP sockets, for ever.
+    /// Serves one of the UDP sockets. Never returns.
     async fn serve_udp(self: Rc<Self>, listener: usize) {
         let Some(udp) = self.udp.get(listener) else { return };
         let mut batch = Batch::default();
@@ -218,22 +138,22 @@ impl Agent {
                 Err(error) => Err(error),
             };
             match received {
-                // There is more, and it waits for the others' turn.
+                // More datagrams wait. Other tasks run first.
                 Ok(()) => yield_now().await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     self.traffic.receive_failures.increment();
-                    tracing::debug!(%error, "datagrams cannot be received");
-                    sleep(PAUSE).await;
+                    tracing::debug!(%error, "failed to receive datagrams");
+                    sleep(FAILURE_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Takes a batch of datagrams.
+    /// Receives and handles a batch of datagrams.
     ///
     /// # Errors
-    /// `WouldBlock` once no more wait; what else the system has to say.
+    /// Returns `WouldBlock` if no more datagrams wait, or the error of the system call.
     fn receive_batch(&self, udp: &Udp, listener: usize, batch: &mut Batch) -> io::Result<()> {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
@@ -248,69 +168,69 @@ impl Agent {
                 Received::Nothing => {}
             }
         });
-        self.settle(&mut state, now);
+        self.flush(&mut state, now);
         if more? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
-    /// Tells the dispatcher when its time has come, for ever.
-    async fn keep_time(self: Rc<Self>) {
+    /// Calls the dispatcher at each of its deadlines. Never returns.
+    async fn run_timers(self: Rc<Self>) {
         loop {
-            self.alarm.rings().await;
+            self.deadline.expired().await;
             let now = Instant::now();
             let mut state = self.state.borrow_mut();
             state.dispatcher.tick(now);
-            self.settle(&mut state, now);
+            self.flush(&mut state, now);
         }
     }
 
-    fn standing(&self) -> Standing {
-        Standing::of(&self.state.borrow().dispatcher)
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.state.borrow().dispatcher)
     }
 
-    fn command(&self, command: Command) {
+    fn execute(&self, command: Command) {
         let mut state = self.state.borrow_mut();
         match command {
-            Command::Limit(limits) => {
-                state.dispatcher.limit(&limits);
-                // What they hold back was measured by the old limits.
+            Command::SetLimits(limits) => {
+                state.dispatcher.set_limits(&limits);
+                // Kept framers enforce the old limit of PDU octets.
                 self.framers.borrow_mut().clear();
             }
-            Command::Grant(grants) => {
+            Command::SetGrants(grants) => {
                 let now = Instant::now();
-                state.dispatcher.grant(*grants, now);
-                self.settle(&mut state, now);
+                state.dispatcher.set_grants(*grants, now);
+                self.flush(&mut state, now);
             }
-            // Who does not wait for the answer any more does not need it.
+            // The caller may have timed out.
             Command::Sessions(reply) => _ = reply.send(Sessions::of(&state.dispatcher, Instant::now())),
             Command::Activate(active) => {
-                let Active { engine, objects, started } = *active;
-                state.retire();
-                state.engine = Some(engine.after(state.last_token));
-                state.dispatcher.restart(objects, started);
+                let ActiveEngine { engine, objects, started } = *active;
+                state.remove_engine();
+                state.engine = Some(engine.with_tokens_after(state.last_token));
+                state.dispatcher.restart_engine(objects, started);
             }
             Command::Deactivate(done) => {
-                state.retire();
+                state.remove_engine();
                 _ = done.send(());
             }
-            Command::Published { known, reply } => {
+            Command::Published { known_revision, reply } => {
                 let revision = state.dispatcher.revision();
-                let published = (known != Some(revision)).then(|| state.dispatcher.published().collect());
+                let published = (known_revision != Some(revision)).then(|| state.dispatcher.published().collect());
                 _ = reply.send((revision, published));
             }
         }
     }
 
-    /// Takes a connection on, if there is room for one more.
+    /// Adds a connection. Returns `None` if the limit of connections is reached.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns an error if the socket cannot be watched.
     fn connect(&self, arrival: Arrival) -> io::Result<Option<(ConnectionId, Rc<Connection>)>> {
         let peer = arrival.peer.clone();
         let mut connections = self.connections.borrow_mut();
         let dispatcher = &mut self.state.borrow_mut().dispatcher;
         if connections.len() as u64 >= u64::from(dispatcher.limits().sessions) {
             self.traffic.connections_refused.increment();
-            tracing::debug!(%peer, "a connection is refused: there are as many as there may be");
+            tracing::debug!(%peer, "refused a connection: the limit of sessions is reached");
             return Ok(None);
         }
         let connection = Rc::new(Connection::new(arrival)?);
@@ -320,58 +240,110 @@ impl Agent {
         Ok(Some((id, connection)))
     }
 
-    /// Tells all subagents that their sessions are closed.
+    /// Sends Close-PDUs to all subagents.
     fn shut_down(&self) {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         state.dispatcher.shut_down(now);
-        self.settle(&mut state, now);
+        self.flush(&mut state, now);
     }
 }
 
-/// Runs the agent until the drain, inside a `LocalSet`.
+impl Handler for Agent {
+    fn received(&self, id: ConnectionId, framer: &mut Framer) -> bool {
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        let is_agentx = loop {
+            match framer.next_frame() {
+                Ok(Some(frame)) => state.dispatcher.receive(id, frame, now),
+                Ok(None) => break true,
+                Err(_) => {
+                    state.dispatcher.close_malformed(id, now);
+                    break false;
+                }
+            }
+        };
+        self.flush(&mut state, now);
+        is_agentx
+    }
+
+    fn read_after(&self, id: ConnectionId) -> Option<Instant> {
+        self.state.borrow().dispatcher.read_after(id, Instant::now())
+    }
+
+    fn continue_sending(&self, id: ConnectionId) {
+        let connections = self.connections.borrow();
+        if let (Some(connection), Some(output)) = (connections.get(&id), self.state.borrow_mut().dispatcher.output(id))
+        {
+            connection.continue_sending(output);
+        }
+    }
+
+    fn disconnected(&self, id: ConnectionId) {
+        let now = Instant::now();
+        self.connections.borrow_mut().remove(&id);
+        let mut state = self.state.borrow_mut();
+        state.dispatcher.disconnect(id, now);
+        self.flush(&mut state, now);
+    }
+
+    fn lend_framer(&self) -> Framer {
+        let payload = self.state.borrow().dispatcher.limits().agentx_pdu_octets;
+        let kept = self.framers.borrow_mut().pop();
+        kept.unwrap_or_else(|| Framer::new(agentx::Limits { payload, ..agentx::Limits::default() }))
+    }
+
+    fn return_framer(&self, framer: Framer) {
+        let mut framers = self.framers.borrow_mut();
+        if framers.len() < FRAMERS {
+            framers.push(framer);
+        }
+    }
+}
+
+/// Runs the agent until the drain. Needs a `LocalSet`.
 ///
 /// # Errors
-/// The system's, when the sockets cannot be served.
+/// Returns an error if the sockets cannot be registered with the runtime.
 pub async fn run(parts: Parts, drain: Watcher) -> io::Result<()> {
-    // What a `LocalSet` is given to run is polled with whatever task was woken: it had better be next to nothing.
+    // A `LocalSet` polls its main future at every wake-up of any task, so that future has to be cheap.
     match spawn_local(serve(parts, drain)).await {
         Ok(ended) => ended,
-        Err(error) => Err(go_down_with(error)),
+        Err(error) => Err(propagate_panic(error)),
     }
 }
 
 async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
-    let Parts { engine, dispatcher, bound, arrivals, mut commands, traffic, standing, heartbeat } = parts;
-    let mut doors = Doors::open(bound.agentx_unix, bound.agentx_tcp, arrivals)?;
+    let Parts { engine, dispatcher, bound, arrivals, mut commands, traffic, snapshot, heartbeat } = parts;
+    let mut acceptor = Acceptor::new(bound.agentx_unix, bound.agentx_tcp, arrivals)?;
     let agent = Rc::new(Agent {
         state: RefCell::new(State { engine, last_token: Token::default(), dispatcher }),
         udp: bound.snmp.into_iter().map(Udp::new).collect::<io::Result<_>>()?,
         connections: RefCell::default(),
         framers: RefCell::default(),
-        alarm: Alarm::default(),
+        deadline: Deadline::default(),
         traffic,
     });
     let mut tasks = JoinSet::new();
     let managers: Vec<_> =
         (0..agent.udp.len()).map(|listener| tasks.spawn_local(Rc::clone(&agent).serve_udp(listener))).collect();
-    tasks.spawn_local(Rc::clone(&agent).keep_time());
+    tasks.spawn_local(Rc::clone(&agent).run_timers());
     let mut beats = interval(BEAT);
     let mut accepts_failed = false;
     loop {
         tokio::select! {
             () = drain.triggered() => break,
             _ = beats.tick() => {
-                *standing.lock().unwrap_or_else(PoisonError::into_inner) = agent.standing();
+                *snapshot.lock().unwrap_or_else(PoisonError::into_inner) = agent.snapshot();
                 heartbeat.beat();
             }
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended {
-                    return Err(go_down_with(error));
+                    return Err(propagate_panic(error));
                 }
             }
-            Some(command) = commands.recv() => agent.command(command),
-            accepted = doors.accept() => match accepted.and_then(|arrival| agent.connect(arrival)) {
+            Some(command) = commands.recv() => agent.execute(command),
+            accepted = acceptor.accept() => match accepted.and_then(|arrival| agent.connect(arrival)) {
                 Ok(connected) => {
                     accepts_failed = false;
                     if let Some((id, connection)) = connected {
@@ -381,38 +353,38 @@ async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
                 Err(error) => {
                     agent.traffic.accept_failures.increment();
                     if !std::mem::replace(&mut accepts_failed, true) {
-                        tracing::warn!(%error, "a subagent's connection cannot be accepted");
+                        tracing::warn!(%error, "failed to accept a connection of a subagent; trying again. Check the limit of open files");
                     }
-                    sleep(PAUSE).await;
+                    sleep(FAILURE_PAUSE).await;
                 }
             },
         }
     }
-    drop(doors);
-    // Better no answer, and a manager that tries again, than one that everything is gone.
+    drop(acceptor);
+    // A manager without a response tries again. After the sessions are closed it would get noSuchObject.
     managers.iter().for_each(AbortHandle::abort);
     agent.shut_down();
     let closed = async {
         while !agent.connections.borrow().is_empty() {
             match tasks.join_next().await {
-                Some(Err(error)) if error.is_panic() => return Err(go_down_with(error)),
+                Some(Err(error)) if error.is_panic() => return Err(propagate_panic(error)),
                 Some(_) => {}
                 None => break,
             }
         }
         Ok(())
     };
-    if let Ok(closed) = timeout(CLOSE, closed).await {
+    if let Ok(closed) = timeout(CLOSE_TIMEOUT, closed).await {
         closed
     } else {
         let open = agent.connections.borrow().len();
-        tracing::warn!(open, "subagents did not read that their sessions are closed");
+        tracing::warn!(open, "shut down before all subagents had read their Close-PDU");
         Ok(())
     }
 }
 
-/// A defect in one task is one of the whole thread: it does not go on with half of its parts.
-fn go_down_with(error: JoinError) -> io::Error {
+/// Resumes the panic of a task on this thread: the thread does not continue without one of its tasks.
+fn propagate_panic(error: JoinError) -> io::Error {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(cancelled) => cancelled.into(),

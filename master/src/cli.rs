@@ -1,100 +1,91 @@
-//! The command line: what to run, and its flags.
+//! The command line: subcommands and flags.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Command, FromArgMatches, Subcommand};
 use daemon::logging::LogArgs;
 
-use crate::cluster::Names;
-use crate::listener::tls::ServiceAccount;
-use crate::probe::ProbeArgs;
+use crate::commands::{CheckArgs, ProbeArgs};
+use crate::io::tls::ServiceAccount;
+use crate::replication::Names;
 
-/// Each flag's environment variable begins with this.
+/// Prefix of the environment variables of all flags.
 const ENV_PREFIX: &str = "SNMP_MASTER";
 
-/// What was asked for.
+/// A parsed command line.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Serve, until told to end.
+    /// Run the master.
     Run(Box<RunArgs>),
     /// Check a document.
     Check(CheckArgs),
-    /// Ask an agent whether it answers.
+    /// Check that an agent responds.
     Probe(ProbeArgs),
 }
 
-/// Flags of the master as it serves.
+/// Flags of the master.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// The document of contexts, access and listeners, as `snmp-operator render` writes it; looked at every second, and
-    /// changes take effect without a restart, but for listeners
+    /// File of the document with contexts, access and listeners, as written by `snmp-operator render`. It is read every
+    /// second. Changes take effect without a restart, except changes of listeners
     #[arg(long, value_name = "FILE", required_unless_present = "secret")]
     pub config: Option<PathBuf>,
-    /// Folder to keep the SNMP engine's id and boots in; it has to outlive restarts, and belongs to one master
+    /// State directory of one master, for snmpEngineID and snmpEngineBoots. It must survive restarts
     #[arg(long, value_name = "DIR", required_unless_present = "secret")]
     pub state: Option<PathBuf>,
-    /// In a Kubernetes cluster, in place of --config and --state: the document is in the Secrets NAME-0 to NAME-7 of
-    /// this namespace, the engine in NAME-engine, and of several replicas the holder of the Lease NAME is active
+    /// In a Kubernetes cluster, instead of --config and --state: read the document from the Secrets NAME-0 to NAME-7,
+    /// and the SNMP engine from the Secret NAME-engine. The replica that holds the Lease NAME is active
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["config", "state"])]
     pub secret: Option<Names>,
-    /// With --secret: name of this replica's pod, by default that of the environment variable POD_NAME, or the host's
+    /// With --secret: the name of this replica's pod. Default: the environment variable POD_NAME, or the host name
     #[arg(long, value_name = "NAME", requires = "secret", conflicts_with_all = ["config", "state"])]
     pub pod_name: Option<String>,
-    /// Folder of the certificate and key that AgentX over TLS is served with, tls.crt and tls.key; looked at every second.
-    /// Tokens are reviewed by the API server of KUBECONFIG or, without one, of the cluster
+    /// Directory of the certificate and key of AgentX over TLS, tls.crt and tls.key. They are read every second. Tokens
+    /// are reviewed by the API server of KUBECONFIG, or without it by that of the cluster
     #[arg(long, value_name = "DIR")]
     pub tls: Option<PathBuf>,
-    /// The ServiceAccount that may see what is published over TLS
+    /// ServiceAccount that may read what is published over TLS
     #[arg(long, value_name = "NAMESPACE/NAME", default_value = "snmp-system/snmp-operator")]
     pub operator_service_account: ServiceAccount,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7701")]
     pub listen: SocketAddr,
-    /// Loopback address of the same, and of /status, which shows contexts and sessions
+    /// Loopback address of the same paths and of /status, which shows contexts and sessions
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7702", value_parser = loopback)]
     pub local_listen: SocketAddr,
-    /// Flags about the log.
+    /// Flags of the log.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// Flags of `check`.
-#[derive(Debug, Clone, Args)]
-pub struct CheckArgs {
-    /// The document
-    #[arg(value_name = "FILE")]
-    pub config: PathBuf,
-}
-
 #[derive(Debug, Subcommand)]
 enum Subcommands {
-    /// Check a document, strictly, and print everything that is wrong with it
+    /// Check a document strictly, and print all violations
     ///
-    /// Each fault is printed with its file and field. The exit status is 1 if there is any.
+    /// Each violation is printed with its file and field. The exit status is 1 if there is any.
     Check(CheckArgs),
-    /// Ask an agent for sysDescr and sysUpTime by SNMPv2c, as an NMS does
+    /// Read sysDescr and sysUpTime of an agent by SNMPv2c
     ///
-    /// It asks each second until there is an answer. The exit status is 1 if there is none in time. A community that the
-    /// agent does not know is not answered at all.
+    /// A request is sent every second until the agent responds. The exit status is 1 if there is no response in time.
+    /// Agents do not respond to an unknown community.
     Probe(ProbeArgs),
 }
 
-/// The whole command line.
-#[must_use]
-pub fn command() -> Command {
+/// Returns the definition of the command line.
+fn command() -> Command {
     let command = RunArgs::augment_args(Command::new("snmp-master"))
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Serve AgentX subagents' objects to SNMP managers: an AgentX master agent (RFC 2741) with tenants")
+        .about("Serve the objects of AgentX subagents to SNMP managers: an AgentX master agent (RFC 2741) with tenants")
         .after_help("Each flag can also be given by its environment variable.")
         .subcommand_negates_reqs(true)
         .args_conflicts_with_subcommands(true);
     Subcommands::augment_subcommands(daemon::with_env_vars(command, ENV_PREFIX))
 }
 
-/// Reads the command line `args`, the program's name first.
+/// Parses the command line `args`, which starts with the name of the program.
 ///
 /// # Errors
-/// clap's, which knows how to print itself; it is also the answer to `--help` and `--version`.
+/// Returns an error if the command line is invalid. For `--help` and `--version` it is the text to print.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Invocation, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     if matches.subcommand().is_none() {
@@ -117,18 +108,18 @@ mod tests {
 
     use super::*;
 
-    fn of(line: &str) -> Result<Invocation, clap::Error> {
+    fn parse_line(line: &str) -> Result<Invocation, clap::Error> {
         parse(std::iter::once("snmp-master").chain(line.split_whitespace()))
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_definition_is_valid() {
         command().debug_assert();
     }
 
     #[test]
-    fn without_a_subcommand_it_serves() {
-        let Ok(Invocation::Run(args)) = of("--config /c --state /s") else { panic!() };
+    fn without_a_subcommand_the_master_runs() {
+        let Ok(Invocation::Run(args)) = parse_line("--config /c --state /s") else { panic!() };
         assert_eq!((args.config, args.state), (Some(PathBuf::from("/c")), Some(PathBuf::from("/s"))));
         assert_eq!(args.secret, None);
         assert_eq!(args.listen, "0.0.0.0:7701".parse().unwrap());
@@ -136,21 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn in_a_cluster_it_needs_neither_file_nor_folder() {
-        let Ok(Invocation::Run(args)) = of("--secret snmp-system/snmp-master") else { panic!() };
+    fn config_and_state_are_not_needed_with_secret() {
+        let Ok(Invocation::Run(args)) = parse_line("--secret snmp-system/snmp-master") else { panic!() };
         assert_eq!((args.config, args.state), (None, None));
         assert_eq!(args.secret, Some(Names { namespace: "snmp-system".to_owned(), name: "snmp-master".to_owned() }));
     }
 
     #[test]
-    fn check_needs_none_of_the_flags_of_serving() {
-        let Ok(Invocation::Check(args)) = of("check /c") else { panic!() };
+    fn check_needs_no_flags_of_the_master() {
+        let Ok(Invocation::Check(args)) = parse_line("check /c") else { panic!() };
         assert_eq!(args.config, PathBuf::from("/c"));
     }
 
     #[test]
-    fn probe_takes_the_community_from_a_file_alone() {
-        let Ok(Invocation::Probe(args)) = of("probe --community-file /c --timeout 9 master:161") else { panic!() };
+    fn probe_reads_the_community_from_a_file() {
+        let Ok(Invocation::Probe(args)) = parse_line("probe --community-file /c --timeout 9 master:161") else {
+            panic!()
+        };
         assert_eq!((args.community_file, args.timeout, args.agent.as_str()), (PathBuf::from("/c"), 9, "master:161"));
     }
 
@@ -170,8 +163,8 @@ mod tests {
     #[case("--config /c --state /s --lisen [::]:7701", "--listen")]
     #[case("--config /c --state /s check /c", "check")]
     #[case("check", "FILE")]
-    fn what_is_wrong_is_named(#[case] line: &str, #[case] named: &str) {
-        let error = of(line).unwrap_err().to_string();
+    fn errors_name_what_is_wrong(#[case] line: &str, #[case] named: &str) {
+        let error = parse_line(line).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
 

@@ -1,8 +1,7 @@
-//! The document, watched: read once a second, or sent by the API server, and put to use if it says something else and
-//! is sound.
+//! Loads the document and its changes: from a file that is read every second, or from Secrets.
 //!
-//! A volume of Kubernetes changes by a link that is swapped, an editor writes in place: what tells them both is what
-//! the file says. A document that cannot be used changes nothing; the last good one stays in force.
+//! Changes are detected by the contents of the file. This works for Kubernetes volumes, which swap a link, and for
+//! editors, which overwrite the file. An invalid document changes nothing: the last valid one stays in use.
 
 use std::{
     fs::{self, File},
@@ -20,103 +19,103 @@ use tokio::{
 };
 
 use crate::{
-    cluster::SecretSource,
+    observability::status::Status,
+    replication::SecretSource,
     snmp::{Access, KeyCache},
-    status::Status,
 };
 
-/// How often the file is looked at.
+/// Period of the reads of the file.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Why the document that there is now is not in force.
+/// Why a document cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The system's reason.
+pub(crate) enum DocumentError {
+    /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Io(String),
-    /// A folder, a pipe or the like.
+    /// The path is a directory, a pipe or the like.
     #[error("is not a file")]
     NotAFile,
-    /// It says what cannot be used.
+    /// The contents are invalid.
     #[error(transparent)]
     Parse(#[from] ParseError),
 }
 
-/// A file, and what it last said.
+/// Detects changes of a file.
 #[derive(Debug)]
-pub struct Watch {
+struct Watch {
     path: PathBuf,
-    /// What was last told of.
-    told: Option<u64>,
-    /// What cannot be used, and may be the half of something that is being written.
+    /// Fingerprint of the contents that were returned last.
+    reported: Option<u64>,
+    /// Fingerprint of invalid contents that may be incomplete, because they are being written.
     suspect: Option<u64>,
 }
 
-/// A document in force.
+/// A valid document with the keys of its users.
 #[derive(Debug)]
-pub struct Loaded {
-    /// What it says.
+pub(crate) struct Loaded {
+    /// The document.
     pub document: Valid,
-    /// Who may ask for what, with keys.
+    /// Communities, users and their views, with derived keys.
     pub access: Access,
 }
 
-/// Where the document comes from.
+/// The source of the document.
 #[derive(Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// A file.
     File(FileSource),
     /// Secrets of a cluster.
     Secrets(Box<SecretSource>),
 }
 
-/// A file, looked at each second.
+/// A file that is read every second.
 #[derive(Debug)]
-pub struct FileSource {
+pub(crate) struct FileSource {
     watch: Watch,
     ticks: Interval,
 }
 
-/// Watches the document, and makes of each what requests are judged by.
+/// Watches the document, and derives the keys of its users.
 #[derive(Debug)]
-pub struct Configuration {
+pub(crate) struct Configuration {
     source: Source,
     engine_id: Arc<[u8]>,
-    /// Keys that were derived already; away while more are.
+    /// Keys that were derived already. Empty while a thread derives more.
     keys: KeyCache,
     deriving: Option<JoinHandle<(Loaded, KeyCache)>>,
     status: Status,
 }
 
-/// What a document's file says.
+/// Reads the file of a document.
 ///
 /// # Errors
-/// The [`Fault`] that keeps it from being read.
-pub fn read(path: &std::path::Path) -> Result<Vec<u8>, Fault> {
-    let failed = |error: std::io::Error| Fault::Io(error.to_string());
-    // Asked first, because opening a pipe would block.
+/// Returns an error if the path is not a file or cannot be read.
+pub(crate) fn read(path: &std::path::Path) -> Result<Vec<u8>, DocumentError> {
+    let failed = |error: std::io::Error| DocumentError::Io(error.to_string());
+    // Checked first, because opening a pipe would block.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Fault::NotAFile);
+        return Err(DocumentError::NotAFile);
     }
     let mut contents = Vec::new();
-    // One octet more than a document may have, so that the reader sees that it is too long.
+    // One octet more than the maximum, so that the parser notices a document that is too long.
     File::open(path).map_err(failed)?.take(MAX_OCTETS as u64 + 1).read_to_end(&mut contents).map_err(failed)?;
     Ok(contents)
 }
 
 impl Watch {
-    /// Watches the file at `path`.
-    #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, told: None, suspect: None }
+    fn new(path: PathBuf) -> Self {
+        Self { path, reported: None, suspect: None }
     }
 
-    /// Looks at the file. Each document, and each fault, is told once, and a fault only when it was there the last time
-    /// as well: a file that is being written is no fault.
-    pub fn poll(&mut self) -> Option<Result<Valid, Fault>> {
+    /// Reads the file. Returns each new document or error once.
+    ///
+    /// An error is returned only if two reads in a row find the same contents, because a file that is being written is
+    /// no error.
+    fn poll(&mut self) -> Option<Result<Valid, DocumentError>> {
         let contents = read(&self.path);
         let fingerprint = fingerprint(&contents);
-        if self.told == Some(fingerprint) {
+        if self.reported == Some(fingerprint) {
             self.suspect = None;
             return None;
         }
@@ -125,24 +124,23 @@ impl Watch {
             self.suspect = Some(fingerprint);
             return None;
         }
-        (self.told, self.suspect) = (Some(fingerprint), None);
+        (self.reported, self.suspect) = (Some(fingerprint), None);
         Some(parsed)
     }
 }
 
-fn fingerprint(contents: &Result<Vec<u8>, Fault>) -> u64 {
+fn fingerprint(contents: &Result<Vec<u8>, DocumentError>) -> u64 {
     let mut hasher = DefaultHasher::new();
     match contents {
         Ok(contents) => contents.hash(&mut hasher),
-        Err(fault) => fault.to_string().hash(&mut hasher),
+        Err(error) => error.to_string().hash(&mut hasher),
     }
     hasher.finish()
 }
 
 impl FileSource {
-    /// The file at `path`. Runs inside a runtime.
-    #[must_use]
-    pub fn new(path: PathBuf) -> Self {
+    /// Watches the file at `path`. Needs a Tokio runtime.
+    pub(crate) fn new(path: PathBuf) -> Self {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { watch: Watch::new(path), ticks }
@@ -151,8 +149,8 @@ impl FileSource {
     async fn next(&mut self) -> Result<Valid, String> {
         loop {
             self.ticks.tick().await;
-            if let Some(told) = self.watch.poll() {
-                return told.map_err(|fault| format!("{}: {fault}", self.watch.path.display()));
+            if let Some(document) = self.watch.poll() {
+                return document.map_err(|error| format!("{}: {error}", self.watch.path.display()));
             }
         }
     }
@@ -167,37 +165,34 @@ impl Source {
         }
     }
 
-    fn tell_again(&mut self) {
+    fn reload(&mut self) {
         match self {
-            Self::File(file) => file.watch.told = None,
-            Self::Secrets(secrets) => secrets.tell_again(),
+            Self::File(file) => file.watch.reported = None,
+            Self::Secrets(secrets) => secrets.reload(),
         }
     }
 }
 
 impl Configuration {
-    /// Of this source, for the engine of this id.
-    #[must_use]
-    pub fn new(source: Source, engine_id: &[u8], status: Status) -> Self {
+    /// Watches `source`, and derives keys for the engine `engine_id`.
+    pub(crate) fn new(source: Source, engine_id: &[u8], status: Status) -> Self {
         Self { source, engine_id: engine_id.into(), keys: KeyCache::default(), deriving: None, status }
     }
 
-    /// The id of the engine that keys are derived for.
-    #[must_use]
-    pub fn engine_id(&self) -> &[u8] {
+    /// Returns the id of the engine that keys are derived for.
+    pub(crate) fn engine_id(&self) -> &[u8] {
         &self.engine_id
     }
 
-    /// Keys are for an engine of another id from now on: the document comes again, with those.
-    pub fn rekey(&mut self, engine_id: &[u8]) {
+    /// Derives keys for another engine id. `next` then returns the document once more, with the new keys.
+    pub(crate) fn rekey(&mut self, engine_id: &[u8]) {
         self.engine_id = engine_id.into();
         self.deriving = None;
-        self.source.tell_again();
+        self.source.reload();
     }
 
-    /// Waits for the next document that can be used. Keys are derived on a thread that has nothing else to do. Cancel
-    /// safe.
-    pub async fn next(&mut self) -> Loaded {
+    /// Waits for the next valid document. Keys are derived on a separate thread. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Loaded {
         loop {
             if let Some(deriving) = &mut self.deriving {
                 let derived = deriving.await;
@@ -207,11 +202,11 @@ impl Configuration {
                         self.keys = keys;
                         return loaded;
                     }
-                    Err(error) => self.status.refused(format!("its keys cannot be derived: {error}")),
+                    Err(error) => self.status.refused(format!("the derivation of keys failed: {error}")),
                 }
             }
             match self.source.next().await {
-                Err(fault) => self.status.refused(fault),
+                Err(error) => self.status.refused(error),
                 Ok(document) => {
                     let (engine_id, mut keys) = (Arc::clone(&self.engine_id), std::mem::take(&mut self.keys));
                     self.deriving = Some(tokio::task::spawn_blocking(move || {
@@ -232,9 +227,9 @@ mod tests {
 
     use super::*;
 
-    /// Nothing takes longer, unless it never comes.
+    /// Waits at most a minute.
     async fn within<T>(wait: impl Future<Output = T>) -> T {
-        timeout(Duration::from_mins(1), wait).await.expect("it comes")
+        timeout(Duration::from_mins(1), wait).await.expect("timed out")
     }
 
     fn document(community: &str) -> String {
@@ -255,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_told_once_and_so_is_the_next() {
+    fn each_document_is_returned_once() {
         let (_dir, path, mut watch) = watched();
         for name in ["one", "two"] {
             fs::write(&path, document(name)).unwrap();
@@ -280,20 +275,20 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_told_once_when_it_stays_and_the_way_back_to_the_last_good_one_is_told_too() {
+    fn an_error_and_the_recovery_from_it_are_each_returned_once() {
         let (_dir, path, mut watch) = watched();
-        fs::write(&path, document("good")).unwrap();
+        fs::write(&path, document("valid")).unwrap();
         watch.poll().unwrap().unwrap();
         fs::write(&path, "{").unwrap();
-        assert!(watch.poll().is_none(), "it may be the half of something");
-        assert!(matches!(watch.poll(), Some(Err(Fault::Parse(_)))));
+        assert!(watch.poll().is_none(), "it may be incomplete");
+        assert!(matches!(watch.poll(), Some(Err(DocumentError::Parse(_)))));
         assert!(watch.poll().is_none());
-        fs::write(&path, document("good")).unwrap();
-        assert_eq!(community(&watch.poll().unwrap().unwrap()), "good");
+        fs::write(&path, document("valid")).unwrap();
+        assert_eq!(community(&watch.poll().unwrap().unwrap()), "valid");
     }
 
     #[test]
-    fn a_half_written_document_is_no_fault() {
+    fn an_incomplete_document_is_no_error() {
         let (_dir, path, mut watch) = watched();
         let whole = document("whole");
         for len in [0, 10, whole.len() / 2] {
@@ -305,20 +300,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_or_too_long_is_a_fault() {
+    fn a_directory_or_a_long_file_is_an_error() {
         let (dir, path, mut watch) = watched();
         assert!(watch.poll().is_none());
-        assert!(matches!(watch.poll(), Some(Err(Fault::Io(_)))));
+        assert!(matches!(watch.poll(), Some(Err(DocumentError::Io(_)))));
         File::create(&path).unwrap().set_len(MAX_OCTETS as u64 + 1).unwrap();
         assert!(watch.poll().is_none());
-        assert!(matches!(watch.poll(), Some(Err(Fault::Parse(ParseError::TooLong { .. })))));
+        assert!(matches!(watch.poll(), Some(Err(DocumentError::Parse(ParseError::TooLong { .. })))));
         let mut watch = Watch::new(dir.path().to_owned());
         assert!(watch.poll().is_none());
-        assert_eq!(watch.poll(), Some(Err(Fault::NotAFile)));
+        assert_eq!(watch.poll(), Some(Err(DocumentError::NotAFile)));
     }
 
     #[tokio::test]
-    async fn a_document_is_put_to_use_and_a_bad_one_after_it_is_told_and_changes_nothing() {
+    async fn an_invalid_document_is_reported_and_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.json");
         fs::write(&path, document("first")).unwrap();
@@ -332,9 +327,9 @@ mod tests {
         fs::write(&path, r#"{"version": 1, "contexts": 7}"#).unwrap();
         let refused = async {
             while status.errors() == 0 {
-                // The wait may be given up at any time.
+                // `next` is cancel safe.
                 let next = timeout(Duration::from_millis(100), configuration.next()).await;
-                assert!(next.is_err(), "there is nothing that could be used");
+                assert!(next.is_err(), "there is no valid document");
             }
         };
         within(refused).await;
@@ -350,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn for_another_engine_the_document_comes_again() {
+    async fn the_document_is_returned_again_for_another_engine_id() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.json");
         fs::write(&path, document("first")).unwrap();

@@ -1,39 +1,25 @@
-//! snmp-master: an AgentX master agent (RFC 2741) and SNMP engine (RFC 3411) that keeps tenants apart.
+//! snmp-master: an AgentX master agent (RFC 2741) and SNMP engine (RFC 3411) that isolates tenants from each other.
+//!
+//! | module | content |
+//! |---|---|
+//! | `cli`, `commands`, `config` | the command line; `check` and `probe`; the document of contexts, access and listeners |
+//! | `run` | starts the threads, wires the parts, and runs the main loop |
+//! | `agent` | the agent thread: from a manager's datagram to its response |
+//! | `io` | sockets: SNMP over UDP; AgentX over Unix sockets, TCP and TLS |
+//! | `snmp` | the SNMP engine, without I/O |
+//! | `subagents` | the AgentX master, without I/O: sessions, registrations, requests to subagents |
+//! | `pdu` | types that `snmp` and `subagents` exchange: requests, responses, varbinds |
+//! | `replication` | replicas in a Kubernetes cluster, of which one is active |
+//! | `observability` | health, status and metrics over HTTP |
 
-pub mod admin;
 pub mod agent;
-mod alarm;
-pub mod app;
-pub mod authority;
-pub mod ber;
-pub mod capabilities;
 pub mod cli;
-pub mod cluster;
-pub mod config;
-mod connection;
-pub mod desk;
-pub mod dispatch;
-pub mod engine_record;
-pub mod engine_store;
-pub mod home;
-pub mod index_allocation;
-pub mod latency;
-pub mod listener;
-pub mod metrics;
-pub mod own_objects;
-pub mod probe;
-pub mod registry;
-pub mod role;
-mod service;
+mod commands;
+mod config;
+pub mod io;
+mod observability;
+pub mod pdu;
+mod replication;
+pub mod run;
 pub mod snmp;
-pub mod standing;
-pub mod statistics;
-pub mod status;
-mod time_ticks;
-pub mod traffic;
-pub mod varbind_list;
-mod watched_socket;
-mod wire;
-
-pub use daemon::places;
-pub use identity;
+pub mod subagents;

@@ -1,4 +1,4 @@
-//! The program as a person or the kubelet starts it.
+//! Tests of the program as a process.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use std::{
 
 use agentx::{Body, ByteOrder, Header, Open, Pdu};
 
-/// Nothing takes longer, unless it never comes.
+/// Longest wait of a test.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 const DOCUMENT: &str = r#"{"version": 1, "listeners": {"snmp": ["127.0.0.1:0"]}}"#;
@@ -29,12 +29,12 @@ fn serving(dir: &Path) -> Command {
     command
 }
 
-/// Standard error, and whether all was well.
-fn said(output: &Output) -> (bool, String) {
+/// Returns whether the process succeeded, and its standard error.
+fn result(output: &Output) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Ends with this, also when the test fails.
+/// A running process, killed when this is dropped.
 struct Running(Child);
 
 impl Running {
@@ -42,7 +42,7 @@ impl Running {
         Self(serving(dir).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    /// Ends it as the kubelet does, and gives its exit status.
+    /// Sends SIGTERM as the kubelet does, and returns the exit code.
     fn terminate(&mut self) -> Option<i32> {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.0.id().cast_signed()), nix::sys::signal::SIGTERM)
             .unwrap();
@@ -57,10 +57,10 @@ impl Drop for Running {
     }
 }
 
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        if let Some(seen) = look() {
+        if let Some(seen) = check() {
             return seen;
         }
         assert!(Instant::now() < deadline, "waited until {what}");
@@ -69,15 +69,15 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[test]
-fn check_says_everything_that_is_wrong_with_a_document_and_where() {
+fn check_reports_all_violations_with_their_fields() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.json");
     fs::write(&path, DOCUMENT).unwrap();
     assert!(program().arg("check").arg(&path).output().unwrap().status.success());
     fs::write(&path, r#"{"version": 1, "listeners": {"snmp": []}, "limits": {"sessions": 0}, "contextts": []}"#)
         .unwrap();
-    let (sound, errors) = said(&program().arg("check").arg(&path).output().unwrap());
-    assert!(!sound);
+    let (succeeded, errors) = result(&program().arg("check").arg(&path).output().unwrap());
+    assert!(!succeeded);
     for field in ["listeners.snmp", "limits.sessions", "contextts"] {
         let named = |line: &str| line.starts_with(&format!("{}: {field}", path.display()));
         assert!(errors.lines().any(named), "{field} in {errors}");
@@ -85,26 +85,26 @@ fn check_says_everything_that_is_wrong_with_a_document_and_where() {
 }
 
 #[test]
-fn an_engine_that_cannot_be_read_keeps_the_program_from_starting() {
+fn an_invalid_engine_state_is_an_error_at_startup() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("master.json"), DOCUMENT).unwrap();
-    fs::write(dir.path().join("engine.json"), "gone").unwrap();
-    let (sound, errors) = said(&serving(dir.path()).output().unwrap());
-    assert!(!sound && errors.contains("engine.json"), "{errors}");
+    fs::write(dir.path().join("engine.json"), "invalid").unwrap();
+    let (succeeded, errors) = result(&serving(dir.path()).output().unwrap());
+    assert!(!succeeded && errors.contains("engine.json"), "{errors}");
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn an_address_in_use_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+    let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
     fs::write(dir.path().join("master.json"), DOCUMENT.replace("127.0.0.1:0", &address)).unwrap();
-    let (sound, errors) = said(&serving(dir.path()).output().unwrap());
-    assert!(!sound && errors.contains(&format!("cannot listen for SNMP at {address}")), "{errors}");
+    let (succeeded, errors) = result(&serving(dir.path()).output().unwrap());
+    assert!(!succeeded && errors.contains(&format!("cannot listen for SNMP at {address}")), "{errors}");
 }
 
 #[test]
-fn each_start_is_a_boot_of_the_engine_and_sigterm_ends_it_in_good_order() {
+fn each_start_is_a_boot_of_the_engine_and_sigterm_shuts_it_down() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agentx.sock");
     let document = serde_json::json!({
@@ -122,7 +122,7 @@ fn each_start_is_a_boot_of_the_engine_and_sigterm_ends_it_in_good_order() {
     }
 }
 
-/// Opens a session on `stream`. Whether that is answered before long.
+/// Opens a session on `stream`. Returns whether there is a response within two seconds.
 fn opens(mut stream: &UnixStream) -> bool {
     let header = Header { byte_order: ByteOrder::Big, session_id: 0, transaction_id: 0, packet_id: 1 };
     let open = Open { timeout_s: 0, id: agentx::Oid::default(), description: Vec::new() };
@@ -134,7 +134,7 @@ fn opens(mut stream: &UnixStream) -> bool {
 }
 
 #[test]
-fn want_of_file_descriptors_keeps_new_connections_waiting_and_no_longer_than_it_lasts() {
+fn connections_wait_only_while_no_file_descriptors_are_free() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agentx.sock");
     let document = serde_json::json!({
@@ -143,32 +143,32 @@ fn want_of_file_descriptors_keeps_new_connections_waiting_and_no_longer_than_it_
     });
     fs::write(dir.path().join("master.json"), document.to_string()).unwrap();
     let serving = serving(dir.path());
-    let mut few = Command::new("sh");
-    few.args(["-c", "ulimit -n 40 && exec \"$@\"", "sh"]).arg(serving.get_program()).args(serving.get_args());
-    let mut running = Running(few.stderr(Stdio::null()).spawn().unwrap());
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 40 && exec \"$@\"", "sh"]).arg(serving.get_program()).args(serving.get_args());
+    let mut running = Running(limited.stderr(Stdio::null()).spawn().unwrap());
     until("it listens", || UnixStream::connect(&socket).ok());
-    let mut there = Vec::new();
+    let mut open = Vec::new();
     let waiting = loop {
         let stream = UnixStream::connect(&socket).unwrap();
         if !opens(&stream) {
             break stream;
         }
-        there.push(stream);
-        assert!(there.len() < 40, "more connections than file descriptors");
+        open.push(stream);
+        assert!(open.len() < 40, "more connections than file descriptors");
     };
-    assert!(!there.is_empty());
-    there.clear();
+    assert!(!open.is_empty());
+    open.clear();
     waiting.set_read_timeout(Some(DEADLINE)).unwrap();
-    assert!((&waiting).read(&mut [0; 64]).is_ok_and(|len| len > 0), "it is served when the others have gone");
+    assert!((&waiting).read(&mut [0; 64]).is_ok_and(|len| len > 0), "it is served after the others closed");
     assert_eq!(running.terminate(), Some(0));
 }
 
 #[test]
-fn without_a_document_it_waits_for_one_and_ends_when_told_to() {
+fn the_program_waits_for_a_document() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agentx.sock");
     let mut running = Running::start(dir.path());
-    until("it has begun", || dir.path().join("engine.json").exists().then_some(()));
+    until("it has started", || dir.path().join("engine.json").exists().then_some(()));
     let document = serde_json::json!({
         "version": 1,
         "listeners": {"snmp": ["127.0.0.1:0"], "agentxUnix": {"path": socket}},

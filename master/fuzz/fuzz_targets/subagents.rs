@@ -1,5 +1,6 @@
-//! Any octets, as what subagents, an NMS and time do to the dispatcher.
+//! Fuzz target: reads arbitrary octets as a script of actions of subagents, an NMS and time, and runs it on the
+//! dispatcher.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| master::dispatch::fuzz(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| master::subagents::dispatch::fuzz::run(input));

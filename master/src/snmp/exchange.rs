@@ -1,99 +1,43 @@
-//! A request between its coming and its answer.
+//! A request between its arrival and its response.
 
 use agentx::ResponseError;
 use bytes::Bytes;
 
-use super::{
-    community::CommunityEnvelope, engine::Source, fault::Fault, message::Version, pending::Identity, request::NotAsked,
-    usm::UserEnvelope,
-};
-use crate::dispatch::Operation;
+use super::{datagram::Source, envelope::Envelope, message::Version};
+use crate::pdu::Operation;
 
-/// A request whose asker is known.
+/// Identifies a request. A second request with the same key is a duplicate while the first is being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RequestKey {
+    pub(crate) from: Source,
+    pub(crate) version: Version,
+    /// A hash of the community or user name. It prevents a sender from blocking the requests of another.
+    pub(crate) sender: u64,
+    /// request-id, or msgID in SNMPv3. An SNMPv3 retransmission with a new msgID is a separate request with
+    /// a separate response.
+    pub(crate) id: i32,
+}
+
+/// A request whose sender is authenticated.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) identity: Identity,
+pub(super) struct AuthenticatedRequest {
+    pub(super) key: RequestKey,
     /// The SNMP context.
     pub(super) context: Vec<u8>,
-    /// What is to be done.
-    ///
-    /// # Errors
-    /// What is wrong with it, or what the asker may not, and with which variable binding, from 1.
+    /// The operation; or the error, and the index from 1 of the varbind that it concerns, if the request is
+    /// invalid or the sender is not authorized.
     pub(super) operation: Result<Operation, (ResponseError, u32)>,
     pub(super) exchange: Exchange,
 }
 
-/// What is needed to answer a request.
+/// Everything that is needed to encode the response to a request.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) from: Source,
     pub(super) request_id: i32,
-    /// The variable bindings as they came: an error's answer repeats them.
+    /// The varbinds of the request. A response with an error repeats them.
     pub(super) varbinds: Bytes,
     /// The longest message that may be sent, in octets.
     pub(super) limit: usize,
     pub(super) envelope: Envelope,
-}
-
-/// What goes around an answer's PDU.
-#[derive(Debug)]
-pub(super) enum Envelope {
-    Community(CommunityEnvelope),
-    User(UserEnvelope),
-}
-
-impl Envelope {
-    pub(super) fn version(&self) -> Version {
-        match self {
-            Self::Community(envelope) => envelope.version,
-            Self::User(_) => Version::V3,
-        }
-    }
-}
-
-/// Why a datagram is no request.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// It is dropped without a word.
-    Dropped(Dropped),
-    /// A Report says what is wrong, if one may be sent.
-    Fault(Fault, Option<Box<Exchange>>),
-}
-
-/// Why a datagram is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dropped {
-    /// It is longer than is taken.
-    TooLong,
-    /// It is not what it should be.
-    Malformed,
-    /// There is no such version.
-    BadVersion,
-    /// The community is not known, or not there.
-    BadCommunity,
-    /// There is no such security model.
-    UnknownSecurityModel,
-    /// Its flags cannot be.
-    InvalidFlags,
-    /// Its PDU is none that an agent takes, or not in its version.
-    Unexpected,
-    /// It is being answered already.
-    Duplicate,
-    /// Too much is being answered.
-    OverLimit,
-}
-
-impl From<NotAsked> for Dropped {
-    fn from(not_asked: NotAsked) -> Self {
-        match not_asked {
-            NotAsked::Unexpected => Self::Unexpected,
-            NotAsked::Malformed => Self::Malformed,
-        }
-    }
-}
-
-impl From<Dropped> for Refusal {
-    fn from(dropped: Dropped) -> Self {
-        Self::Dropped(dropped)
-    }
 }

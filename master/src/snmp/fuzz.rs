@@ -1,4 +1,4 @@
-//! What must hold of the engine whatever comes: for the fuzz target, and for the test that replays its corpus.
+//! The invariants of the engine for any input: for the fuzz target, and for the test that replays its corpus.
 
 use std::{
     net::SocketAddr,
@@ -12,10 +12,17 @@ use master_config::{
     Access as Permission, Community, Context, Document, Limits, Secret, SecurityLevel, User, UserAccess, VERSION,
 };
 
-use super::{Access, Engine, EngineIdentity, KeyCache, Received, Source, tlv::Elements};
-use crate::{
+use super::{
+    access::Access,
+    datagram::Source,
+    engine::{Engine, Received},
+    engine_identity::EngineIdentity,
+    keys::KeyCache,
+    tlv::Elements,
+};
+use crate::pdu::{
+    Answer, Operation,
     ber::{push_integer, push_octets, tag},
-    dispatch::{Answer, Operation},
     varbind_list::VarBindList,
 };
 
@@ -24,27 +31,26 @@ const COMMUNITY: &str = "a community that none guesses";
 const USER: &str = "a user";
 const CONTEXT: &str = "a context";
 
-/// Gives the engine `input`: as a datagram, or as the PDU in a known asker's message. What it asks for is answered with
-/// all that fits, and with an error.
+/// Passes `input` to the engine, as a datagram or as the PDU of an authenticated message. Requests are answered with as
+/// much as fits, and with errors.
 ///
 /// # Panics
-/// If the engine does anything else than it must.
-#[doc(hidden)]
-pub fn fuzz(input: &[u8]) {
-    trial(input);
+/// Panics if the engine violates an invariant.
+pub fn run(input: &[u8]) {
+    check(input);
 }
 
-/// The same, and how often something was asked for.
-pub(super) fn trial(input: &[u8]) -> usize {
-    let Some((&how, octets)) = input.split_first() else { return 0 };
-    let mut asked = 0;
-    // The longest message, in octets.
-    let limit = match how >> 4 {
+/// Does the same as [`run`], and returns how many requests the input caused.
+pub(super) fn check(input: &[u8]) -> usize {
+    let Some((&mode, octets)) = input.split_first() else { return 0 };
+    let mut requests = 0;
+    // The maximum length of messages, in octets.
+    let limit = match mode >> 4 {
         0 => 484,
         1 => 1472,
         _ => 65_507,
     };
-    let datagram = match how & 3 {
+    let datagram = match mode & 3 {
         0 => octets.to_vec(),
         1 => community_message(0, octets),
         2 => community_message(1, octets),
@@ -58,10 +64,10 @@ pub(super) fn trial(input: &[u8]) -> usize {
             Received::Nothing => {}
             Received::Reply(reply) => assert_sendable(&reply.octets, limit),
             Received::Request(request) => {
-                asked += 1;
+                requests += 1;
                 let credentials = [COMMUNITY, USER].map(str::as_bytes);
-                let holds = |octets: &[u8]| datagram.windows(octets.len()).any(|window| window == octets);
-                assert!(credentials.into_iter().any(holds), "a stranger's request is asked");
+                let contains = |octets: &[u8]| datagram.windows(octets.len()).any(|window| window == octets);
+                assert!(credentials.into_iter().any(contains), "a request of an unauthenticated sender was accepted");
                 assert!(request.context.is_empty() || request.context == CONTEXT.as_bytes());
                 assert!(request.room < limit);
                 let names = match &request.operation {
@@ -70,7 +76,7 @@ pub(super) fn trial(input: &[u8]) -> usize {
                 };
                 assert!(names * 7 <= datagram.len(), "{names} names in {} octets", datagram.len());
                 let repeated = engine.receive(from, &datagram, now);
-                assert_eq!(repeated, Received::Nothing, "a repeat is asked again");
+                assert_eq!(repeated, Received::Nothing, "a duplicate was accepted");
                 let result = answer.map(|()| filler(request.room)).map_err(|error| (error, 1));
                 let sent = engine.answer(Answer { token: request.token, result }, now + Duration::from_secs(5));
                 if let Some(datagram) = sent {
@@ -80,10 +86,10 @@ pub(super) fn trial(input: &[u8]) -> usize {
         }
         assert_eq!(engine.pending(), 0);
     }
-    asked
+    requests
 }
 
-/// An engine that one community and one user may ask for anything.
+/// Creates an engine with one community and one user, both with full access.
 fn engine(snmp_message_octets: u32, now: Instant) -> Engine {
     let context = |name: &str, communities| Context {
         name: name.to_owned(),
@@ -140,7 +146,7 @@ fn user_message(scoped: &[u8]) -> Vec<u8> {
     element(tag::SEQUENCE, &[&integer(3), &element(tag::SEQUENCE, &[&global]), &params, scoped])
 }
 
-/// As many octets of variable bindings as fit into so many, or nearly.
+/// Returns varbinds that take `room` octets, or slightly fewer.
 fn filler(room: usize) -> VarBindList {
     let mut list = VarBindList::default();
     list.push(&[1, 3, 6], ValueRef::OctetString(&vec![7; room.saturating_sub(15)]));
@@ -148,9 +154,9 @@ fn filler(room: usize) -> VarBindList {
     list
 }
 
-/// It is one whole message, and not too long.
+/// Asserts that the octets are one complete message within the limit.
 fn assert_sendable(octets: &[u8], limit: usize) {
-    assert!(octets.len() <= limit, "{} octets of {limit}", octets.len());
+    assert!(octets.len() <= limit, "{} octets exceed the limit of {limit}", octets.len());
     let mut elements = Elements(octets);
-    assert!(elements.expect(tag::SEQUENCE).is_some() && elements.end().is_some());
+    assert!(elements.expect(tag::SEQUENCE).is_some() && elements.end().is_some(), "not exactly one message");
 }

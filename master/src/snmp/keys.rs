@@ -1,4 +1,4 @@
-//! Keys of users (RFC 3414 section 2.6), and which of them are derived already.
+//! Keys of SNMPv3 users (RFC 3414 section 2.6), and a cache of derived keys.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use async_snmp::{
 };
 use master_config::{Auth, AuthProtocol as ConfiguredAuth, PrivProtocol as ConfiguredPriv, Privacy, User};
 
-/// A user's keys, for this engine alone. They are wiped when the last of their owners is gone, and not shown.
+/// A user's keys, localized to this engine. They are erased from memory when they are dropped, and `Debug` hides them.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub(crate) auth: LocalizedKey,
     pub(crate) privacy: Option<PrivKey>,
 }
 
-/// Keys by what they are derived from. It holds no passphrase: only a keyed hash of 128 bits tells whether one is the
-/// same as before.
+/// A cache of derived keys. It holds no passphrases: a keyed 128-bit hash of a user's passphrases and protocols finds
+/// the keys.
 #[derive(Default)]
 pub struct KeyCache {
     hashers: [RandomState; 2],
@@ -31,35 +31,37 @@ pub struct KeyCache {
 type Fingerprint = [u64; 2];
 
 impl KeyCache {
-    /// How many different keys it holds.
-    pub fn len(&self) -> usize {
+    /// Returns the number of cached keys.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
+    /// Returns whether the cache is empty.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Begins a generation of keys: those that it is not asked for are forgotten at its end.
-    pub(super) fn renew<'a>(&'a mut self, engine_id: &'a [u8]) -> Renewal<'a> {
-        Renewal { before: std::mem::take(&mut self.keys), cache: self, engine_id }
+    /// Starts a new generation of keys. Keys that are not requested from it are removed from the cache.
+    pub(super) fn start_generation<'a>(&'a mut self, engine_id: &'a [u8]) -> KeyGeneration<'a> {
+        KeyGeneration { previous: std::mem::take(&mut self.keys), cache: self, engine_id }
     }
 }
 
-/// A generation of keys in the making.
-pub(super) struct Renewal<'a> {
-    before: HashMap<Fingerprint, Arc<Keys>>,
+/// A generation of keys that is being filled.
+pub(super) struct KeyGeneration<'a> {
+    previous: HashMap<Fingerprint, Arc<Keys>>,
     cache: &'a mut KeyCache,
     engine_id: &'a [u8],
 }
 
-impl Renewal<'_> {
-    /// The keys of a user, none for one without authentication.
+impl KeyGeneration<'_> {
+    /// Returns the keys of a user, from the cache if it holds them. Returns `None` for a user without authentication.
     ///
     /// # Errors
-    /// A passphrase that is too short.
-    pub(super) fn of(&mut self, user: &User) -> Result<Option<Arc<Keys>>, CryptoError> {
+    /// Returns an error if a passphrase is too short.
+    pub(super) fn derive_for(&mut self, user: &User) -> Result<Option<Arc<Keys>>, CryptoError> {
         let Some(auth) = &user.auth else { return Ok(None) };
         let privacy = user.privacy.as_ref().map(|privacy| (privacy.protocol as u8, &privacy.passphrase));
         let derived_from = (self.engine_id, auth.protocol as u8, &auth.passphrase, privacy);
@@ -67,7 +69,7 @@ impl Renewal<'_> {
         if let Some(keys) = self.cache.keys.get(&fingerprint) {
             return Ok(Some(keys.clone()));
         }
-        let keys = match self.before.remove(&fingerprint) {
+        let keys = match self.previous.remove(&fingerprint) {
             Some(keys) => keys,
             None => Arc::new(derive(auth, user.privacy.as_ref(), self.engine_id)?),
         };
@@ -76,7 +78,7 @@ impl Renewal<'_> {
     }
 }
 
-/// Derives a user's keys: a mebibyte of hashing for each passphrase.
+/// Derives a user's keys. This hashes one mebibyte for each passphrase.
 fn derive(auth: &Auth, privacy: Option<&Privacy>, engine_id: &[u8]) -> Result<Keys, CryptoError> {
     let mut keys = MasterKeys::new(auth_protocol(auth.protocol), auth.passphrase.expose().as_bytes())?;
     if let Some(privacy) = privacy {
@@ -114,7 +116,7 @@ fn priv_protocol(protocol: ConfiguredPriv) -> PrivProtocol {
 }
 
 impl fmt::Debug for KeyCache {
-    /// How many keys there are; no secret.
+    /// Shows the number of keys only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyCache").field("keys", &self.keys.len()).finish_non_exhaustive()
     }

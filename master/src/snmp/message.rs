@@ -1,8 +1,8 @@
-//! Messages as they are sent: how long one is, and its octets, written once and forwards.
+//! Encoding of messages. The length of a message is computed first, so that it is written once and in order.
 
-use crate::ber::{header_len, push_header, push_integer, push_octets, tag};
+use crate::pdu::ber::{header_len, push_header, push_integer, push_octets, tag};
 
-/// Versions of SNMP.
+/// An SNMP version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
     /// SNMPv1 (RFC 1157).
@@ -14,7 +14,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// The version with this number on the wire.
+    /// Returns the version with this number on the wire.
     pub(crate) fn from_wire(number: i32) -> Option<Self> {
         match number {
             0 => Some(Self::V1),
@@ -24,7 +24,7 @@ impl Version {
         }
     }
 
-    /// Its number on the wire.
+    /// Returns the number on the wire.
     pub(crate) fn to_wire(self) -> i32 {
         match self {
             Self::V1 => 0,
@@ -34,20 +34,20 @@ impl Version {
     }
 }
 
-/// A PDU that is sent (RFC 3416 section 3).
+/// A PDU to send (RFC 3416 section 3).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pdu<'a> {
-    /// Response or Report.
+    /// The tag of Response or Report.
     pub(crate) tag: u8,
     pub(crate) request_id: i32,
     pub(crate) error_status: i32,
     pub(crate) error_index: i32,
-    /// Variable bindings in BER, one after the other.
+    /// The encoded varbinds, concatenated.
     pub(crate) varbinds: &'a [u8],
 }
 
 impl Pdu<'_> {
-    /// How many octets it takes with so many octets of variable bindings.
+    /// Returns the length of the PDU, in octets, with varbinds of `varbinds` octets.
     pub(crate) fn len_with(&self, varbinds: usize) -> usize {
         element_len(self.content_len(varbinds))
     }
@@ -59,12 +59,12 @@ impl Pdu<'_> {
             + element_len(varbinds)
     }
 
-    /// How many octets it takes.
+    /// Returns the length of the PDU, in octets.
     pub(crate) fn len(&self) -> usize {
         self.len_with(self.varbinds.len())
     }
 
-    /// Writes it.
+    /// Appends the PDU to `out`.
     pub(crate) fn push(&self, out: &mut Vec<u8>) {
         push_header(out, self.tag, self.content_len(self.varbinds.len()));
         push_integer(out, self.request_id);
@@ -74,7 +74,7 @@ impl Pdu<'_> {
     }
 }
 
-/// How many octets a message of SNMPv1 or SNMPv2c takes that holds a PDU of so many.
+/// Returns the length, in octets, of a message of SNMPv1 or SNMPv2c with a PDU of `pdu` octets.
 pub(crate) fn community_message_len(community: &[u8], pdu: usize) -> usize {
     element_len(community_content_len(community, pdu))
 }
@@ -83,7 +83,7 @@ fn community_content_len(community: &[u8], pdu: usize) -> usize {
     integer_len(0) + element_len(community.len()) + pdu
 }
 
-/// A message of SNMPv1 or SNMPv2c.
+/// Encodes a message of SNMPv1 or SNMPv2c.
 pub(crate) fn community_message(version: Version, community: &[u8], pdu: &Pdu<'_>) -> Vec<u8> {
     let content = community_content_len(community, pdu.len());
     let mut out = Vec::with_capacity(element_len(content));
@@ -94,10 +94,11 @@ pub(crate) fn community_message(version: Version, community: &[u8], pdu: &Pdu<'_
     out
 }
 
-/// The most octets of variable bindings with which a message is not longer than `limit`, where `message_len` tells how
-/// long it is with so many. It must not fall as they grow.
+/// Returns how many octets of varbinds fit into a message of at most `limit` octets.
+///
+/// `message_len` returns the length of the message for a number of octets of varbinds; it must be monotonic.
 pub(crate) fn room(limit: usize, message_len: impl Fn(usize) -> usize) -> usize {
-    // Nearly all that there is; lengths of lengths, and padding, move it by a few octets.
+    // A first estimate. The lengths of length fields, and padding, change the result by a few octets.
     let mut room = limit.saturating_sub(message_len(limit).saturating_sub(limit));
     while room > 0 && message_len(room) > limit {
         room -= 1;
@@ -108,12 +109,12 @@ pub(crate) fn room(limit: usize, message_len: impl Fn(usize) -> usize) -> usize 
     room
 }
 
-/// How many octets an element takes with a content of `len`.
+/// Returns the length, in octets, of an element with a content of `len` octets.
 pub(crate) fn element_len(len: usize) -> usize {
     header_len(len) + len
 }
 
-/// How many octets an INTEGER takes.
+/// Returns the length, in octets, of an INTEGER.
 pub(crate) fn integer_len(value: i32) -> usize {
     let magnitude = if value < 0 { !value } else { value };
     2 + (33 - magnitude.leading_zeros() as usize).div_ceil(8)
@@ -127,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lengths_are_those_that_are_written(
+        fn computed_lengths_match_encoded_lengths(
             numbers: [i32; 3],
             community in proptest::collection::vec(any::<u8>(), 0..300),
             varbinds in proptest::collection::vec(any::<u8>(), 0..70_000),
@@ -142,7 +143,7 @@ mod tests {
         }
 
         #[test]
-        fn room_is_all_that_there_is(limit in 0_usize..70_000, community in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn room_is_the_largest_that_fits(limit in 0_usize..70_000, community in proptest::collection::vec(any::<u8>(), 0..300)) {
             let pdu = Pdu { tag: tag::RESPONSE, request_id: 1, error_status: 0, error_index: 0, varbinds: &[] };
             let len = |varbinds| community_message_len(&community, pdu.len_with(varbinds));
             let room = room(limit, len);

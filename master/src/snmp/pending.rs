@@ -5,110 +5,105 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{engine::Source, exchange::Exchange, message::Version};
-use crate::dispatch::Token;
+use super::exchange::{Exchange, RequestKey};
+use crate::pdu::Token;
 
-/// What makes two requests the same one: a repeat is not asked again while the first is being answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Identity {
-    pub(crate) from: Source,
-    pub(crate) version: Version,
-    /// A hash of the community or user, so that nobody keeps another's request from being asked.
-    pub(crate) asker: u64,
-    /// request-id, or msgID in SNMPv3: there, a repeat may have another msgID, and then waits for its own answer.
-    pub(crate) id: i32,
-}
-
-/// Why a request is not taken on.
+/// The reason why a request is not added to the pending requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// It is being answered already.
+pub(crate) enum PendingError {
+    /// The same request is already being answered.
     Duplicate,
-    /// There are too many.
+    /// As many requests as allowed are being answered.
     OverLimit,
 }
 
-/// Requests that are being answered, by token.
+/// The requests that are being answered, by token.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
-    exchanges: HashMap<Token, Entry>,
-    identities: HashSet<Identity>,
-    last: u64,
-    swept: Option<Instant>,
+pub(crate) struct PendingRequests {
+    requests: HashMap<Token, PendingRequest>,
+    keys: HashSet<RequestKey>,
+    last_token: u64,
+    last_sweep: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct PendingRequest {
     exchange: Exchange,
-    identity: Identity,
+    key: RequestKey,
     began: Instant,
 }
 
-impl Pending {
-    /// Longer than any answer takes: each subagent has 255 s at most, and a request goes to a few of them in turn.
-    pub(crate) const LONGEST: Duration = Duration::from_hours(1);
-    /// How often it is looked for what took longer, at most.
-    const SWEEPS: Duration = Duration::from_secs(10);
+impl PendingRequests {
+    /// The longest time that a request can take. A subagent has at most 255 s to answer, and a request is sent to only
+    /// a few subagents in turn.
+    pub(crate) const MAX_AGE: Duration = Duration::from_hours(1);
+    /// The minimum time between two sweeps.
+    const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-    /// Of an engine after another one, whose requests may still be answered: their tokens are not given again.
-    pub(crate) fn after(last: Token) -> Self {
-        Self { last: last.0, ..Self::default() }
+    /// Creates an empty set whose tokens begin after `last_token`. The dispatcher may still answer requests of a
+    /// previous engine, so their tokens must not be used again.
+    pub(crate) fn after(last_token: Token) -> Self {
+        Self { last_token: last_token.0, ..Self::default() }
     }
 
-    /// The last token given.
-    pub(crate) fn last(&self) -> Token {
-        Token(self.last)
+    /// Returns the token of the last request.
+    pub(crate) fn last_token(&self) -> Token {
+        Token(self.last_token)
     }
 
-    /// Takes a request on, if there are fewer than `limit`.
+    /// Adds a request and returns its token.
+    ///
+    /// # Errors
+    /// Returns an error if the same request is already being answered, or if `limit` requests are.
     pub(crate) fn begin(
         &mut self,
-        identity: Identity,
+        key: RequestKey,
         exchange: Exchange,
         limit: usize,
         now: Instant,
-    ) -> Result<Token, Refused> {
-        if self.identities.contains(&identity) {
-            return Err(Refused::Duplicate);
+    ) -> Result<Token, PendingError> {
+        if self.keys.contains(&key) {
+            return Err(PendingError::Duplicate);
         }
-        if self.exchanges.len() >= limit {
+        if self.requests.len() >= limit {
             self.sweep(now);
         }
-        if self.exchanges.len() >= limit {
-            return Err(Refused::OverLimit);
+        if self.requests.len() >= limit {
+            return Err(PendingError::OverLimit);
         }
-        self.last += 1;
-        let token = Token(self.last);
-        self.identities.insert(identity);
-        self.exchanges.insert(token, Entry { exchange, identity, began: now });
+        self.last_token += 1;
+        let token = Token(self.last_token);
+        self.keys.insert(key);
+        self.requests.insert(token, PendingRequest { exchange, key, began: now });
         Ok(token)
     }
 
-    /// Ends a request: what is needed to answer it, and when it came. `None` if there is none of that token.
+    /// Removes a request. Returns what is needed to encode its response, and when it arrived.
     pub(crate) fn end(&mut self, token: Token) -> Option<(Exchange, Instant)> {
-        let entry = self.exchanges.remove(&token)?;
-        self.identities.remove(&entry.identity);
-        Some((entry.exchange, entry.began))
+        let request = self.requests.remove(&token)?;
+        self.keys.remove(&request.key);
+        Some((request.exchange, request.began))
     }
 
-    /// How many there are.
+    /// Returns the number of pending requests.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn len(&self) -> usize {
-        self.exchanges.len()
+        self.requests.len()
     }
 
-    /// Gives up those that can have no answer any more. Each has one by contract; were it not so, this keeps the engine
-    /// from filling up.
+    /// Removes requests that are older than [`Self::MAX_AGE`]. The dispatcher answers every request; this protects the
+    /// engine from filling up if that is ever violated.
     fn sweep(&mut self, now: Instant) {
-        if self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < Self::SWEEPS) {
+        if self.last_sweep.is_some_and(|last| now.saturating_duration_since(last) < Self::SWEEP_INTERVAL) {
             return;
         }
-        self.swept = Some(now);
-        let Self { exchanges, identities, .. } = self;
-        exchanges.retain(|_, entry| {
-            let keep = now.saturating_duration_since(entry.began) < Self::LONGEST;
+        self.last_sweep = Some(now);
+        let Self { requests, keys, .. } = self;
+        requests.retain(|token, request| {
+            let keep = now.saturating_duration_since(request.began) < Self::MAX_AGE;
             if !keep {
-                identities.remove(&entry.identity);
-                tracing::error!("a request was never answered");
+                keys.remove(&request.key);
+                tracing::error!(token = token.0, "the dispatcher never answered a request; removing it");
             }
             keep
         });

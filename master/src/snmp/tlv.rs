@@ -1,15 +1,15 @@
-//! Reading what is around variable bindings: elements of BER (X.690) in a row, borrowed, without an allocation. A
-//! stranger's datagram is not decoded any further than this.
+//! Reading of BER elements (X.690) around varbinds, borrowed and without allocation. A datagram of an
+//! unauthenticated sender is decoded only by this.
 
-use crate::ber::tag;
+use crate::pdu::ber::tag;
 
-/// Elements one after the other.
+/// A sequence of elements.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Elements<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Elements<'a> {
-    /// The next element's tag and content. `None` if there is none, or none that is whole: lengths are definite and of
-    /// at most four octets, tags are single octets.
+    /// Returns the next element's tag and content. Returns `None` at the end and if the element is incomplete or its
+    /// form is not supported: tags are single octets, and lengths are definite and have at most four octets.
     pub(crate) fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (&tag, rest) = self.0.split_first()?;
         let (&first, rest) = rest.split_first()?;
@@ -29,26 +29,26 @@ impl<'a> Elements<'a> {
         Some((tag, content))
     }
 
-    /// The next element's content, if it has this tag.
+    /// Returns the next element's content if the element has this tag.
     pub(crate) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|element| element.0 == tag).map(|element| element.1)
     }
 
-    /// The next element, tag and length and all.
-    pub(crate) fn whole(&mut self) -> Option<&'a [u8]> {
+    /// Returns the next element including its tag and length.
+    pub(crate) fn next_whole(&mut self) -> Option<&'a [u8]> {
         let before = self.0;
         self.next()?;
         before.get(..before.len() - self.0.len())
     }
 
-    /// The next element, which is an INTEGER of 32 bits.
+    /// Returns the next element if it is an INTEGER that fits into 32 bits.
     pub(crate) fn integer(&mut self) -> Option<i32> {
         let content = self.expect(tag::INTEGER).filter(|content| (1..=8).contains(&content.len()))?;
         let sign = if content.first()? & 0x80 == 0 { 0 } else { -1 };
         i32::try_from(content.iter().fold(sign, |value: i64, &octet| value << 8 | i64::from(octet))).ok()
     }
 
-    /// Nothing is left.
+    /// Returns `Some` if no elements are left.
     pub(crate) fn end(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
@@ -60,20 +60,20 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::ber::{push_integer, push_octets};
+    use crate::pdu::ber::{push_integer, push_octets};
 
     #[rstest]
     #[case::empty(&[])]
-    #[case::tag_alone(&[4])]
-    #[case::short(&[4, 2, 0])]
+    #[case::tag_only(&[4])]
+    #[case::truncated_content(&[4, 2, 0])]
     #[case::indefinite(&[0x30, 0x80, 0, 0])]
     #[case::long_tag(&[0x1F, 0x81, 0, 0])]
-    #[case::length_is_short(&[4, 0x82, 1])]
+    #[case::truncated_length(&[4, 0x82, 1])]
     #[case::length_of_five_octets(&[4, 0x85, 0, 0, 0, 0, 0])]
-    #[case::length_beyond_all(&[4, 0x84, 0xFF, 0xFF, 0xFF, 0xFF, 0])]
-    fn what_is_not_whole_is_no_element(#[case] octets: &[u8]) {
+    #[case::length_exceeds_input(&[4, 0x84, 0xFF, 0xFF, 0xFF, 0xFF, 0])]
+    fn incomplete_or_unsupported_elements_are_rejected(#[case] octets: &[u8]) {
         assert_eq!(Elements(octets).next(), None);
-        assert_eq!(Elements(octets).whole(), None);
+        assert_eq!(Elements(octets).next_whole(), None);
     }
 
     #[rstest]
@@ -83,14 +83,14 @@ mod tests {
     #[case::too_large(&[2, 5, 0, 0x80, 0, 0, 0], None)]
     #[case::empty(&[2, 0], None)]
     #[case::too_long(&[2, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1], None)]
-    #[case::not_one(&[4, 1, 1], None)]
-    fn integers_have_32_bits(#[case] octets: &[u8], #[case] value: Option<i32>) {
+    #[case::not_an_integer(&[4, 1, 1], None)]
+    fn integers_are_limited_to_32_bits(#[case] octets: &[u8], #[case] value: Option<i32>) {
         assert_eq!(Elements(octets).integer(), value);
     }
 
     proptest! {
         #[test]
-        fn elements_are_read_as_they_are_written(value: i32, octets in proptest::collection::vec(any::<u8>(), 0..70_000)) {
+        fn elements_are_read_as_written(value: i32, octets in proptest::collection::vec(any::<u8>(), 0..70_000)) {
             let mut written = Vec::new();
             push_integer(&mut written, value);
             let start = written.len();
@@ -98,7 +98,7 @@ mod tests {
             let mut elements = Elements(&written);
             prop_assert_eq!(elements.integer(), Some(value));
             prop_assert_eq!(Elements(elements.0).expect(4), Some(&octets[..]));
-            prop_assert_eq!(elements.whole(), written.get(start..));
+            prop_assert_eq!(elements.next_whole(), written.get(start..));
             prop_assert_eq!(elements.end(), Some(()));
         }
     }

@@ -1,7 +1,6 @@
-//! SNMPv3 with the User-based Security Model (RFC 3412, 3414, 3826 and 7860): this engine is the authoritative one of
-//! every message that it takes or sends.
+//! SNMPv3 with the User-based Security Model (RFC 3412, 3414, 3826 and 7860). This engine is the authoritative engine
+//! of all messages that it receives and sends.
 
-mod envelope;
 mod incoming;
 mod scoped;
 
@@ -20,33 +19,38 @@ use async_snmp::{
 use bytes::Bytes;
 use master_config::{Access as Permission, SecurityLevel};
 
-pub(super) use self::envelope::UserEnvelope;
-use self::{envelope::Sender, incoming::Incoming, scoped::Scoped};
+use self::{incoming::IncomingHeader, scoped::ScopedPdu};
 use super::{
     access::{Access, User},
-    engine::{EngineError, EngineIdentity, Source},
-    exchange::{Dropped, Envelope, Exchange, Known, Refusal},
-    fault::Fault,
+    datagram::Source,
+    engine_identity::{EngineError, EngineIdentity},
+    envelope::{Envelope, Sender, UserEnvelope},
+    exchange::{AuthenticatedRequest, Exchange, RequestKey},
     message::{Pdu, Version},
-    pending::Identity,
-    request::{Asked, Head, pdu_tag},
+    receive_error::{DropReason, ReceiveError},
+    report::ReportReason,
+    request::{RawPdu, RequestPdu, pdu_tag},
     tlv::Elements,
 };
-use crate::ber::{push_octets, tag};
+use crate::pdu::ber::{push_octets, tag};
 
-/// The engine's part in SNMPv3.
+/// The SNMPv3 part of the engine.
 pub(super) struct Usm {
     identity: EngineIdentity,
     started: Instant,
-    /// Of AES: one for all users, so that none is ever used twice with a key.
+    /// Salts of AES. All users share the counter, so that no salt is used twice with a key.
     salts: SaltCounter,
-    /// Of DES, likewise.
+    /// Salts of DES, shared likewise.
     des_salts: DesSaltState,
-    /// A plaintext on its way to be encrypted.
+    /// A reused buffer for the plaintext to encrypt.
     plaintext: Vec<u8>,
 }
 
 impl Usm {
+    /// Creates the SNMPv3 part of an engine that started at `started`.
+    ///
+    /// # Errors
+    /// Returns an error if the identity is invalid, or if the system provides no random octets.
     pub(super) fn new(identity: EngineIdentity, started: Instant) -> Result<Self, EngineError> {
         validate_engine_id(&identity.engine_id).map_err(|_| EngineError::EngineId(identity.engine_id.clone()))?;
         let boots = identity.boots;
@@ -55,93 +59,107 @@ impl Usm {
         Ok(Self { identity, started, salts, des_salts, plaintext: Vec::new() })
     }
 
-    /// Reads a message, which is all of `datagram`: RFC 3412 section 7.2 and RFC 3414 section 3.2, in their order.
-    pub(super) fn read(&self, access: &Access, from: Source, datagram: &[u8], now: Instant) -> Result<Known, Refusal> {
+    /// Decodes, authenticates and authorizes a message, in the order of RFC 3412 section 7.2 and RFC 3414 section 3.2.
+    pub(super) fn process(
+        &self,
+        access: &Access,
+        from: Source,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Result<AuthenticatedRequest, ReceiveError> {
         let datagram = Bytes::copy_from_slice(datagram);
         let message = RawV3Message::decode(datagram.clone(), DecodeConfig::STRICT)
-            .map_err(|_| Refusal::Dropped(what_is_wrong(&datagram)))?
+            .map_err(|_| ReceiveError::Dropped(drop_reason(&datagram)))?
             .value;
         let params = UsmSecurityParams::decode(message.security_params().clone(), DecodeConfig::STRICT)
-            .map_err(|_| Refusal::Dropped(Dropped::Malformed))?
+            .map_err(|_| ReceiveError::Dropped(DropReason::Malformed))?
             .value;
-        let incoming = Incoming::new(access, from, &message, &params);
-        let user = self.authenticate(access, &datagram, &params, &incoming, now)?;
-        let scoped = decrypt(&message, &params, &incoming, user)?;
-        self.authorize(user, &scoped, incoming)
+        let header = IncomingHeader::new(access, from, &message, &params);
+        let user = self.authenticate(access, &datagram, &params, &header, now)?;
+        let scoped = decrypt(&message, &params, &header, user)?;
+        self.authorize(user, &scoped, header)
     }
 
-    /// Finds who sent it, and whether now and to this engine (RFC 3414 section 3.2, steps 3 to 7).
+    /// Returns the user who sent the message, after checking that the message is for this engine, authentic and timely
+    /// (RFC 3414 section 3.2, steps 3 to 7).
     fn authenticate<'a>(
         &self,
         access: &'a Access,
         datagram: &[u8],
         params: &UsmSecurityParams,
-        incoming: &Incoming,
+        header: &IncomingHeader,
         now: Instant,
-    ) -> Result<&'a User, Refusal> {
+    ) -> Result<&'a User, ReceiveError> {
         if *params.engine_id() != self.identity.engine_id {
-            return Err(incoming.fault(Fault::UnknownEngineId));
+            return Err(header.error(ReportReason::UnknownEngineId));
         }
-        let user = access.user(params.username()).ok_or_else(|| incoming.fault(Fault::UnknownUserName))?;
-        if user.highest_level() < incoming.level {
-            return Err(incoming.fault(Fault::UnsupportedSecurityLevel));
+        let user = access.user(params.username()).ok_or_else(|| header.error(ReportReason::UnknownUserName))?;
+        if user.highest_level() < header.level {
+            return Err(header.error(ReportReason::UnsupportedSecurityLevel));
         }
-        if incoming.level == SecurityLevel::NoAuthNoPriv {
+        if header.level == SecurityLevel::NoAuthNoPriv {
             return Ok(user);
         }
         let authentic = user.keys.as_ref().filter(|keys| {
             UsmSecurityParams::find_auth_params_offset(datagram)
                 .is_some_and(|(offset, len)| verify_message(&keys.auth, datagram, offset, len).unwrap_or(false))
         });
-        let keys = authentic.ok_or_else(|| incoming.fault(Fault::WrongDigest))?;
+        let keys = authentic.ok_or_else(|| header.error(ReportReason::WrongDigest))?;
         let (boots, time) = self.identity.boots_and_time(self.started, now);
         if !in_authoritative_time_window(boots, time, params.engine_boots(), params.engine_time()) {
-            // It is told what the time is in a way that it can trust.
+            // The Report is authenticated, so that the manager can trust the time in it.
             let level = SecurityLevel::AuthNoPriv;
-            return Err(incoming.fault_at(Fault::NotInTimeWindow, level, Some(keys.clone())));
+            return Err(header.error_at(ReportReason::NotInTimeWindow, level, Some(keys.clone())));
         }
         Ok(user)
     }
 
-    /// Finds what is asked for, and whether this user may (RFC 3412 section 7.2 step 13, RFC 3413 section 3.2).
-    fn authorize(&self, user: &User, scoped: &Scoped, incoming: Incoming) -> Result<Known, Refusal> {
-        let head = Head::read(&scoped.pdu).ok_or(Refusal::Dropped(Dropped::Malformed))?;
-        let incoming = incoming.asking(&head);
-        let refuse = |fault| incoming.fault_at(fault, incoming.level, user.keys.clone());
-        let is_notification = matches!(head.tag, pdu_tag::INFORM | pdu_tag::TRAP);
+    /// Decodes the PDU and checks that the user has access to its context (RFC 3412 section 7.2 step 13, RFC 3413
+    /// section 3.2).
+    fn authorize(
+        &self,
+        user: &User,
+        scoped: &ScopedPdu,
+        header: IncomingHeader,
+    ) -> Result<AuthenticatedRequest, ReceiveError> {
+        let pdu = RawPdu::parse(&scoped.pdu).ok_or(ReceiveError::Dropped(DropReason::Malformed))?;
+        let header = header.with_pdu(&pdu);
+        let error = |reason| header.error_at(reason, header.level, user.keys.clone());
+        let is_notification = matches!(pdu.tag, pdu_tag::INFORM | pdu_tag::TRAP);
         if is_notification || scoped.engine_id != self.identity.engine_id {
-            return Err(refuse(Fault::UnknownPduHandler));
+            return Err(error(ReportReason::UnknownPduHandler));
         }
-        let grant = user.grant(&scoped.context).ok_or_else(|| refuse(Fault::UnknownContext))?;
-        let asked = Asked::read(Version::V3, &head).map_err(|not_asked| Refusal::Dropped(not_asked.into()))?;
-        let operation = if incoming.level < grant.level {
+        let access = user.access_to(&scoped.context).ok_or_else(|| error(ReportReason::UnknownContext))?;
+        let request = RequestPdu::decode(Version::V3, &pdu).map_err(|error| ReceiveError::Dropped(error.into()))?;
+        let operation = if header.level < access.level {
             Err((ResponseError::AuthorizationError, 0))
-        } else if head.tag == pdu_tag::SET && grant.permission == Permission::ReadOnly {
-            Err((ResponseError::NoAccess, asked.first_index()))
+        } else if pdu.tag == pdu_tag::SET && access.permission == Permission::ReadOnly {
+            Err((ResponseError::NoAccess, request.first_index()))
         } else {
-            asked.operation
+            request.operation
         };
-        let envelope = incoming.envelope(incoming.level, user.keys.clone(), scoped.context.clone());
-        Ok(Known {
-            identity: Identity { from: incoming.from, version: Version::V3, asker: user.hash, id: incoming.msg_id },
+        let envelope = header.envelope(header.level, user.keys.clone(), scoped.context.clone());
+        Ok(AuthenticatedRequest {
+            key: RequestKey { from: header.from, version: Version::V3, sender: user.hash, id: header.msg_id },
             context: scoped.context.to_vec(),
             operation,
             exchange: Exchange {
-                from: incoming.from,
-                request_id: head.request_id,
-                varbinds: asked.varbinds,
-                limit: incoming.limit,
+                from: header.from,
+                request_id: pdu.request_id,
+                varbinds: request.varbinds,
+                limit: header.limit,
                 envelope: Envelope::User(envelope),
             },
         })
     }
 
-    /// How long the message is with a PDU of so many octets, sent at `at`.
+    /// Returns the length, in octets, of a message with a PDU of `pdu` octets that is sent at `at`.
     pub(super) fn message_len(&self, envelope: &UserEnvelope, pdu: usize, at: Instant) -> usize {
         envelope.layout(sender(&self.identity, self.started, at), pdu).len()
     }
 
-    /// The message with this PDU in it, encrypted and authenticated as its envelope asks for. `None` where it cannot be.
+    /// Encodes a message with this PDU, encrypted and authenticated as its envelope requires. Returns `None` if that
+    /// fails.
     pub(super) fn seal(&mut self, envelope: &UserEnvelope, pdu: &Pdu<'_>, now: Instant) -> Option<Vec<u8>> {
         let Self { identity, started, salts, des_salts, plaintext } = self;
         let sender = sender(identity, *started, now);
@@ -156,13 +174,15 @@ impl Usm {
                 } else {
                     key.encrypt_aes(plaintext, sender.boots, sender.time, salts)
                 };
-                let (data, salt) = encrypted.inspect_err(|error| tracing::error!(%error, "no encryption")).ok()?;
+                let (data, salt) = encrypted
+                    .inspect_err(|error| tracing::error!(%error, "failed to encrypt an SNMPv3 message; dropping it"))
+                    .ok()?;
                 layout.message(&salt, |out| push_octets(out, tag::OCTET_STRING, &data))
             }
         };
         if let Some(key) = envelope.auth() {
             authenticate_message(key, &mut message, digest_at, key.mac_len())
-                .inspect_err(|error| tracing::error!(%error, "no authentication"))
+                .inspect_err(|error| tracing::error!(%error, "failed to authenticate an SNMPv3 message; dropping it"))
                 .ok()?;
         }
         Some(message)
@@ -175,27 +195,29 @@ impl fmt::Debug for Usm {
     }
 }
 
-/// The scoped PDU (RFC 3414 section 3.2, step 8).
+/// Returns the scoped PDU, decrypted if necessary (RFC 3414 section 3.2, step 8).
 fn decrypt(
     message: &RawV3Message,
     params: &UsmSecurityParams,
-    incoming: &Incoming,
+    header: &IncomingHeader,
     user: &User,
-) -> Result<Scoped, Refusal> {
+) -> Result<ScopedPdu, ReceiveError> {
     match message.msg_data() {
-        RawMsgData::Plaintext { data, .. } => Scoped::read(data, 0).ok_or(Refusal::Dropped(Dropped::Malformed)),
+        RawMsgData::Plaintext { data, .. } => {
+            ScopedPdu::parse(data, 0).ok_or(ReceiveError::Dropped(DropReason::Malformed))
+        }
         RawMsgData::Encrypted(data) => {
             let key = user.keys.as_ref().and_then(|keys| keys.privacy.as_ref());
             let plaintext = key.and_then(|key| {
                 let plaintext =
                     key.decrypt(data, params.engine_boots(), params.engine_time(), params.priv_params()).ok()?;
-                // Blocks of DES are filled up with whatever (RFC 3414 section 8.1.1.2). pysnmp fills up those of AES as
-                // well, and appends a whole one where nothing is to be filled.
-                Scoped::read(&plaintext, if key.protocol().is_des_family() { 8 } else { 16 })
+                // DES pads the last block with arbitrary octets (RFC 3414 section 8.1.1.2). pysnmp also pads for AES,
+                // and adds a whole block if the plaintext already fills its last one.
+                ScopedPdu::parse(&plaintext, if key.protocol().is_des_family() { 8 } else { 16 })
             });
-            // Of an authentic message: what is no plaintext was encrypted with another key, and its sender should
-            // know.
-            plaintext.ok_or_else(|| incoming.fault(Fault::DecryptionError))
+            // The message is authentic. A plaintext that cannot be parsed was therefore encrypted with another key,
+            // which the sender should learn.
+            plaintext.ok_or_else(|| header.error(ReportReason::DecryptionError))
         }
     }
 }
@@ -205,13 +227,15 @@ fn sender(identity: &EngineIdentity, started: Instant, at: Instant) -> Sender<'_
     Sender { engine_id: &identity.engine_id, boots, time }
 }
 
-/// Encrypts with a salt that was not used since the engine started. There are 2³² of them, and then they begin anew:
-/// better than no answer until the next start, and DES has long been worn out by then.
+/// Encrypts with a salt that was not used since the engine started.
+///
+/// After 2³² salts, they repeat. The alternative is to send no responses until the next start, and DES is insecure
+/// after far fewer messages.
 fn encrypt_des(key: &PrivKey, plaintext: &[u8], salts: &mut DesSaltState) -> PrivacyResult<(Bytes, Bytes)> {
     match key.encrypt_des_family(plaintext, salts) {
         Err(PrivacyError::DesSaltExhausted { engine_boots }) => {
-            if let Ok(anew) = des_salts(engine_boots) {
-                *salts = anew;
+            if let Ok(restarted) = des_salts(engine_boots) {
+                *salts = restarted;
             }
             key.encrypt_des_family(plaintext, salts)
         }
@@ -219,7 +243,7 @@ fn encrypt_des(key: &PrivKey, plaintext: &[u8], salts: &mut DesSaltState) -> Pri
     }
 }
 
-/// Salts of DES for this boot. That the boot is on disk before the engine exists is [`EngineIdentity`]'s promise.
+/// Returns the DES salts of this boot. They are unique because snmpEngineBoots is stored before the engine starts.
 fn des_salts(boots: u32) -> Result<DesSaltState, DesSaltStateError> {
     let stored = |_: &PersistedDesSaltState| Ok::<_, Infallible>(());
     match boots {
@@ -228,8 +252,8 @@ fn des_salts(boots: u32) -> Result<DesSaltState, DesSaltStateError> {
     }
 }
 
-/// Why async-snmp does not read a message (RFC 3412 section 7.2, steps 2 to 5).
-fn what_is_wrong(datagram: &[u8]) -> Dropped {
+/// Returns the reason why async-snmp cannot decode a message (RFC 3412 section 7.2, steps 2 to 5).
+fn drop_reason(datagram: &[u8]) -> DropReason {
     let header = || {
         let mut message = Elements(Elements(datagram).expect(tag::SEQUENCE)?);
         message.integer()?;
@@ -238,9 +262,9 @@ fn what_is_wrong(datagram: &[u8]) -> Dropped {
         Some((global.expect(tag::OCTET_STRING)?, global.integer()?))
     };
     match header() {
-        Some((_, model)) if model > 0 && model != 3 => Dropped::UnknownSecurityModel,
+        Some((_, model)) if model > 0 && model != 3 => DropReason::UnknownSecurityModel,
         // Privacy without authentication.
-        Some(([flags], _)) if flags & 3 == 2 => Dropped::InvalidFlags,
-        _ => Dropped::Malformed,
+        Some(([flags], _)) if flags & 3 == 2 => DropReason::InvalidFlags,
+        _ => DropReason::Malformed,
     }
 }

@@ -6,7 +6,7 @@ use master_config::{Context, Document, System};
 use rstest::rstest;
 
 use super::*;
-use crate::{own_objects::Capability, snmp::KeyCache};
+use crate::{pdu::own_objects::Capability, snmp::KeyCache};
 
 fn oid(text: &str) -> Oid {
     text.parse().unwrap()
@@ -39,19 +39,19 @@ fn rows(started: Instant) -> Vec<Capability> {
         .to_vec()
 }
 
-/// All instances, as a walk from `from` to `end` finds them.
-fn walk(own: &SystemObjects, asked: Asked<'_>, from: &str, end: &[SubId]) -> Vec<(String, Value)> {
+/// Returns all instances that a walk from `from` to `end` finds.
+fn walk(own: &SystemObjects, env: Environment<'_>, from: &str, end: &[SubId]) -> Vec<(String, Value)> {
     let (mut found, mut at, mut include) = (Vec::new(), oid(from), true);
-    while let Some((name, value)) = own.next(asked, &at, include, end) {
-        assert!(name > at || include && name == at, "{name} follows {at}");
-        assert!(own.knows(&name) && own.subtrees().iter().any(|subtree| name.starts_with(subtree)));
+    while let Some((name, value)) = own.next(env, &at, include, end) {
+        assert!(name > at || include && name == at, "{name} does not follow {at}");
+        assert!(own.has_object(&name) && own.subtrees().iter().any(|subtree| name.starts_with(subtree)));
         found.push((name.to_string(), value));
         (at, include) = (name, false);
     }
     found
 }
 
-/// A value as people read it, and the same in every version.
+/// Formats a value for snapshots, without the version of the package.
 fn shown(value: &Value) -> String {
     match value {
         Value::OctetString(octets) => {
@@ -66,13 +66,13 @@ fn shown(value: &Value) -> String {
 fn a_walk_finds_every_object_once() {
     let started = Instant::now();
     let (own, rows) = (objects(started), rows(started));
-    own.statistics.in_packets.increment();
-    own.statistics.wrong_digests.increment();
+    own.engine.statistics.in_packets.increment();
+    own.engine.statistics.wrong_digests.increment();
     let changed = Some(started + Duration::from_millis(5_019));
     let now = started + Duration::from_secs(100);
-    let asked = Asked { context: b"acme", capabilities: &rows, capabilities_changed: changed, now };
+    let env = Environment { context: b"acme", capabilities: &rows, capabilities_changed: changed, now };
     let found: Vec<_> =
-        walk(&own, asked, "0.0", &[]).iter().map(|(name, value)| format!("{name} = {}", shown(value))).collect();
+        walk(&own, env, "0.0", &[]).iter().map(|(name, value)| format!("{name} = {}", shown(value))).collect();
     insta::assert_snapshot!(found.join("\n"));
 }
 
@@ -81,29 +81,29 @@ fn a_context_has_its_own_system_group_or_an_empty_one() {
     let started = Instant::now();
     let own = objects(started);
     for context in [&b"other"[..], b"unheard-of"] {
-        let asked = Asked { context, capabilities: &[], capabilities_changed: None, now: started };
-        let found = walk(&own, asked, "1.3.6.1.2.1.1.4", &oid("1.3.6.1.2.1.1.7"));
+        let env = Environment { context, capabilities: &[], capabilities_changed: None, now: started };
+        let found = walk(&own, env, "1.3.6.1.2.1.1.4", &oid("1.3.6.1.2.1.1.7"));
         assert_eq!(found.len(), 3);
         assert!(found.iter().all(|(_, value)| *value == Value::OctetString(Vec::new())));
-        let changes = walk(&own, asked, "1.3.6.1.2.1.1.8", &oid("1.3.6.1.2.1.1.10"));
+        let changes = walk(&own, env, "1.3.6.1.2.1.1.8", &oid("1.3.6.1.2.1.1.10"));
         assert_eq!(changes, [("1.3.6.1.2.1.1.8.0".to_owned(), Value::TimeTicks(0))]);
     }
 }
 
 #[rstest]
 #[case::instance_included("1.3.6.1.2.1.1.3.0", true, "", Some("1.3.6.1.2.1.1.3.0"))]
-#[case::instance_passed("1.3.6.1.2.1.1.3.0", false, "", Some("1.3.6.1.2.1.1.4.0"))]
+#[case::instance_excluded("1.3.6.1.2.1.1.3.0", false, "", Some("1.3.6.1.2.1.1.4.0"))]
 #[case::below_the_instance("1.3.6.1.2.1.1.3.0.0", true, "", Some("1.3.6.1.2.1.1.4.0"))]
 #[case::object("1.3.6.1.2.1.1.3", false, "", Some("1.3.6.1.2.1.1.3.0"))]
 #[case::end_is_exclusive("1.3.6.1.2.1.1.3", true, "1.3.6.1.2.1.1.3.0", None)]
 #[case::end_is_after("1.3.6.1.2.1.1.3", true, "1.3.6.1.2.1.1.3.1", Some("1.3.6.1.2.1.1.3.0"))]
-#[case::row("1.3.6.1.2.1.1.9.1.2", true, "", Some("1.3.6.1.2.1.1.9.1.2.2"))]
+#[case::first_row("1.3.6.1.2.1.1.9.1.2", true, "", Some("1.3.6.1.2.1.1.9.1.2.2"))]
 #[case::row_included("1.3.6.1.2.1.1.9.1.2.5", true, "", Some("1.3.6.1.2.1.1.9.1.2.5"))]
 #[case::between_rows("1.3.6.1.2.1.1.9.1.2.3.9", true, "", Some("1.3.6.1.2.1.1.9.1.2.5"))]
 #[case::next_column("1.3.6.1.2.1.1.9.1.2.5", false, "", Some("1.3.6.1.2.1.1.9.1.3.2"))]
 #[case::index_is_not_accessible("1.3.6.1.2.1.1.9.1.1.2", true, "", Some("1.3.6.1.2.1.1.9.1.2.2"))]
 #[case::after_all("1.3.6.1.6.3.15.1.1.6.0", false, "", None)]
-fn the_next_is_the_first_that_follows(
+fn next_returns_the_first_instance_that_follows(
     #[case] from: &str,
     #[case] include: bool,
     #[case] end: &str,
@@ -111,9 +111,9 @@ fn the_next_is_the_first_that_follows(
 ) {
     let started = Instant::now();
     let (own, rows) = (objects(started), rows(started));
-    let asked = Asked { context: b"", capabilities: &rows, capabilities_changed: None, now: started };
+    let env = Environment { context: b"", capabilities: &rows, capabilities_changed: None, now: started };
     let end = if end.is_empty() { Oid::default() } else { oid(end) };
-    let found = own.next(asked, &oid(from), include, &end);
+    let found = own.next(env, &oid(from), include, &end);
     assert_eq!(found.map(|(name, _)| name.to_string()).as_deref(), next);
 }
 
@@ -124,22 +124,22 @@ fn the_next_is_the_first_that_follows(
 #[case("1.3.6.1.2.1.1.9.1.1.2", false)]
 #[case("1.3.6.1.2.1.11.2.0", false)]
 #[case("1.3.6.1.2.1.1", false)]
-fn objects_are_known_by_their_names(#[case] name: &str, #[case] known: bool) {
-    assert_eq!(objects(Instant::now()).knows(&oid(name)), known);
+fn has_object_returns_whether_the_object_exists(#[case] name: &str, #[case] known: bool) {
+    assert_eq!(objects(Instant::now()).has_object(&oid(name)), known);
 }
 
 #[test]
-fn time_and_counters_wrap() {
+fn time_ticks_wrap() {
     let started = Instant::now();
     let own = objects(started);
     let now = started + Duration::from_millis(10 * ((1 << 32) + 3));
-    let asked = Asked { context: b"", capabilities: &[], capabilities_changed: None, now };
-    let (_, up) = own.next(asked, &oid("1.3.6.1.2.1.1.3"), false, &[]).unwrap();
+    let env = Environment { context: b"", capabilities: &[], capabilities_changed: None, now };
+    let (_, up) = own.next(env, &oid("1.3.6.1.2.1.1.3"), false, &[]).unwrap();
     assert_eq!(up, Value::TimeTicks(3));
 }
 
 #[test]
-fn subtrees_are_disjoint_and_in_order() {
+fn subtrees_and_objects_are_disjoint_and_in_order() {
     let own = objects(Instant::now());
     assert!(own.subtrees().windows(2).all(|pair| pair[0] < pair[1] && !pair[1].starts_with(&pair[0])));
     assert_eq!(own.subtrees().len(), SUBTREES.len());

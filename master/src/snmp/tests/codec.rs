@@ -1,5 +1,5 @@
-//! What the engine builds on holds: with async-snmp's public pieces and our `ber` alone, a request of each version can be
-//! read, answered and its answer read again. async-snmp's own agent is not needed for it.
+//! Checks the codecs that the engine is built on: with async-snmp's public types and the `ber` module, a request of
+//! each version can be decoded and answered, and its response decoded, without async-snmp's agent.
 
 use agentx::ValueRef;
 use async_snmp::{
@@ -13,8 +13,8 @@ use async_snmp::{
 use bytes::Bytes;
 use rstest::rstest;
 
-use super::nms::{User, community_answer, community_request};
-use crate::ber::{push_integer, push_octets, push_varbind, tag};
+use super::nms::{User, community_request, community_response};
+use crate::pdu::ber::{push_integer, push_octets, push_varbind, tag};
 
 const ENGINE_ID: &[u8] = b"\x80\x00\x1f\x88\x04engine";
 
@@ -22,7 +22,7 @@ fn name() -> Oid {
     oid!(1, 3, 6, 1, 2, 1, 1, 3, 0)
 }
 
-/// A Response that says of one variable that it is 42.
+/// Encodes a Response with one varbind of value 42.
 fn response(request_id: i32) -> Vec<u8> {
     let (mut varbind, mut content, mut pdu) = (Vec::new(), Vec::new(), Vec::new());
     push_varbind(&mut varbind, name().arcs(), ValueRef::TimeTicks(42));
@@ -40,15 +40,15 @@ fn assert_is_42(pdu: &Pdu) {
 }
 
 #[rstest]
-fn communities_are_read_and_answered(#[values(Version::V1, Version::V2c)] version: Version) {
+fn community_messages_are_decoded_and_answered(#[values(Version::V1, Version::V2c)] version: Version) {
     let request = community_request(version, "public", RequestPdu::get(version, 7, &[name()]).unwrap());
-    assert_eq!(community_answer(version, "public", &request).varbinds()[0].oid, name());
-    let (mut content, mut answer) = (Vec::new(), Vec::new());
+    assert_eq!(community_response(version, "public", &request).varbinds()[0].oid, name());
+    let (mut content, mut message) = (Vec::new(), Vec::new());
     push_integer(&mut content, version.as_i32());
     push_octets(&mut content, tag::OCTET_STRING, b"public");
     content.extend(response(7));
-    push_octets(&mut answer, tag::SEQUENCE, &content);
-    assert_is_42(&community_answer(version, "public", &answer));
+    push_octets(&mut message, tag::SEQUENCE, &content);
+    assert_is_42(&community_response(version, "public", &message));
 }
 
 #[rstest]
@@ -56,7 +56,7 @@ fn communities_are_read_and_answered(#[values(Version::V1, Version::V2c)] versio
 #[case::sha_1(Some(AuthProtocol::Sha1), None)]
 #[case::sha_256_aes(Some(AuthProtocol::Sha256), Some(PrivProtocol::Aes128))]
 #[case::md5_des(Some(AuthProtocol::Md5), Some(PrivProtocol::Des))]
-fn users_are_read_and_answered(#[case] auth: Option<AuthProtocol>, #[case] privacy: Option<PrivProtocol>) {
+fn user_messages_are_decoded_and_answered(#[case] auth: Option<AuthProtocol>, #[case] privacy: Option<PrivProtocol>) {
     let (auth, privacy) = (auth.map(|p| (p, "auth-passphrase")), privacy.map(|p| (p, "priv-passphrase")));
     let user = User::new("noc", ENGINE_ID, auth, privacy);
     let datagram = Bytes::from(user.request(RequestPdu::get(Version::V3, 7, &[name()]).unwrap()));
@@ -77,7 +77,7 @@ fn users_are_read_and_answered(#[case] auth: Option<AuthProtocol>, #[case] priva
             user.privacy.as_ref().unwrap().decrypt(data, 1, 0, params.priv_params()).unwrap()
         }
     };
-    assert!(scoped.windows(4).any(|octets| octets == [0x02, 0x01, 0x01, 0x03]), "{scoped:?} holds the name");
+    assert!(scoped.windows(4).any(|octets| octets == [0x02, 0x01, 0x01, 0x03]), "{scoped:?} does not contain the name");
 
     let mut content = Vec::new();
     push_octets(&mut content, tag::OCTET_STRING, ENGINE_ID);
@@ -85,17 +85,17 @@ fn users_are_read_and_answered(#[case] auth: Option<AuthProtocol>, #[case] priva
     content.extend(response(7));
     let mut scoped = Vec::new();
     push_octets(&mut scoped, tag::SEQUENCE, &content);
-    // An answer is sealed as a request is, but for the flag.
-    let answer = User { reportable: false, ..user.clone() }.seal(&scoped);
-    let (level, scoped) = user.answer(&answer);
+    // A response is encoded like a request, without the reportable flag.
+    let response = User { reportable: false, ..user.clone() }.seal(&scoped);
+    let (level, scoped) = user.decode_response(&response);
     assert_eq!(level, user.level);
     assert_is_42(&scoped.pdu);
-    let in_clear = answer.windows(ENGINE_ID.len()).filter(|octets| *octets == ENGINE_ID).count();
-    assert_eq!(in_clear, if level == SecurityLevel::AuthPriv { 1 } else { 2 });
+    let unencrypted = response.windows(ENGINE_ID.len()).filter(|octets| *octets == ENGINE_ID).count();
+    assert_eq!(unencrypted, if level == SecurityLevel::AuthPriv { 1 } else { 2 });
 }
 
 #[test]
-fn variable_bindings_can_be_read_by_themselves() {
+fn variable_bindings_can_be_decoded_alone() {
     let mut list = Vec::new();
     let mut varbind = Vec::new();
     push_varbind(&mut varbind, name().arcs(), ValueRef::Null);

@@ -1,11 +1,11 @@
-//! Requests as net-snmp 5.9.3 wrote them, octet by octet: `snmpget`, `snmpset`, `snmpgetnext` and `snmpbulkget`, whose
-//! datagrams a UDP socket took. Those of SNMPv3 were told the engine's ID, not its time.
+//! Requests of net-snmp 5.9.3, recorded from `snmpget`, `snmpset`, `snmpgetnext` and `snmpbulkget`. The SNMPv3 commands
+//! were given the engine ID, but not the engine's time.
 
 use agentx::{Oid, Value, VarBind};
 use rstest::rstest;
 
-use super::world::{ENGINE_ID, World, nms};
-use crate::{dispatch::Operation, snmp::Received};
+use super::engine_harness::{ENGINE_ID, EngineHarness, nms};
+use crate::{pdu::Operation, snmp::Received};
 
 fn octets(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
@@ -56,8 +56,8 @@ fn oid(text: &str) -> Oid {
      0400302d040b80001f8804656e67696e650400a01c0204751b8187020100020100300e300c06082b060102010103000500",
     Operation::Get(vec![oid("1.3.6.1.2.1.1.3.0")])
 )]
-fn a_request_is_read(#[case] hex: &str, #[case] operation: Operation) {
-    assert_eq!(World::new().request(&octets(hex)).operation, operation);
+fn requests_are_decoded(#[case] hex: &str, #[case] operation: Operation) {
+    assert_eq!(EngineHarness::new().request(&octets(hex)).operation, operation);
 }
 
 #[rstest]
@@ -90,10 +90,10 @@ fn a_request_is_read(#[case] hex: &str, #[case] operation: Operation) {
      03dbeda627d8473952167723ef18",
     2
 )]
-fn an_authentic_one_is_told_what_it_does_not_know_yet(#[case] hex: &str, #[case] usm_stats: u8) {
-    let mut world = World::new();
-    let Received::Reply(report) = world.receive(nms(), &octets(hex)) else { panic!("no report") };
-    let holds = |octets: &[u8]| report.octets.windows(octets.len()).any(|window| window == octets);
+fn unknown_engines_and_times_are_reported(#[case] hex: &str, #[case] usm_stats: u8) {
+    let mut harness = EngineHarness::new();
+    let Received::Reply(report) = harness.receive(nms(), &octets(hex)) else { panic!("expected a Report") };
+    let contains = |octets: &[u8]| report.octets.windows(octets.len()).any(|window| window == octets);
     let counter = [0x06, 0x0A, 0x2B, 6, 1, 6, 3, 15, 1, 1, usm_stats, 0, 0x41, 1, 1];
-    assert!(holds(&counter) && holds(ENGINE_ID), "{:02x?}", report.octets);
+    assert!(contains(&counter) && contains(ENGINE_ID), "{:02x?}", report.octets);
 }

@@ -1,4 +1,4 @@
-//! An NMS in memory: async-snmp's encoders write its requests, and its decoders read what comes back.
+//! A simulated NMS: it encodes requests and decodes responses with async-snmp.
 
 use async_snmp::{
     DecodeConfig, DesSaltState, LocalizedKey, MasterKeys, MessageSize, Pdu, PrivProtocol, Version,
@@ -13,7 +13,7 @@ use async_snmp::{
 };
 use bytes::Bytes;
 
-/// A request as SNMPv1 or SNMPv2c.
+/// Encodes a request of SNMPv1 or SNMPv2c.
 pub(super) fn community_request(version: Version, community: &str, pdu: impl Into<Pdu>) -> Vec<u8> {
     let message = match version {
         Version::V1 => CommunityMessage::v1(Bytes::copy_from_slice(community.as_bytes()), pdu),
@@ -22,15 +22,15 @@ pub(super) fn community_request(version: Version, community: &str, pdu: impl Int
     message.unwrap().encode().unwrap().to_vec()
 }
 
-/// The PDU of an answer as SNMPv1 or SNMPv2c.
-pub(super) fn community_answer(version: Version, community: &str, octets: &[u8]) -> Pdu {
+/// Decodes the PDU of a response of SNMPv1 or SNMPv2c.
+pub(super) fn community_response(version: Version, community: &str, octets: &[u8]) -> Pdu {
     let message = CommunityMessage::decode(Bytes::copy_from_slice(octets), DecodeConfig::STRICT).unwrap().value;
-    let (answered, with, pdu) = message.into_parts();
-    assert_eq!((answered, with.as_bytes()), (version, community.as_bytes()));
+    let (response_version, response_community, pdu) = message.into_parts();
+    assert_eq!((response_version, response_community.as_bytes()), (version, community.as_bytes()));
     pdu.standard().unwrap().clone()
 }
 
-/// A user of SNMPv3, and what it knows of the engine that it asks.
+/// An SNMPv3 user, and what it knows about the engine.
 #[derive(Clone)]
 pub(super) struct User {
     pub(super) name: &'static str,
@@ -48,7 +48,7 @@ pub(super) struct User {
 }
 
 impl User {
-    /// A user at the highest level that it has passphrases for.
+    /// Creates a user with the highest security level that its passphrases allow.
     pub(super) fn new(
         name: &'static str,
         engine_id: &[u8],
@@ -85,13 +85,13 @@ impl User {
         }
     }
 
-    /// A request with this PDU.
+    /// Encodes a request with this PDU.
     pub(super) fn request(&self, pdu: impl Into<Pdu>) -> Vec<u8> {
         let scoped = ScopedPdu::new(self.context_engine_id.clone(), self.context.as_bytes(), pdu);
         self.seal(&scoped.encode_to_bytes().unwrap())
     }
 
-    /// A request with these octets in the place of a scoped PDU.
+    /// Encodes a request with these octets as its scoped PDU.
     pub(super) fn seal(&self, scoped: &[u8]) -> Vec<u8> {
         let (data, salt) = match (self.level, &self.privacy) {
             (SecurityLevel::AuthPriv, Some(key)) if key.protocol() == PrivProtocol::Des => {
@@ -104,31 +104,31 @@ impl User {
         };
         let auth = self.auth.as_ref().filter(|_| self.level.requires_auth());
         let mut params = Vec::new();
-        crate::ber::push_octets(&mut params, 0x04, &self.engine_id);
-        crate::ber::push_unsigned(&mut params, 0x02, self.boots.into());
-        crate::ber::push_unsigned(&mut params, 0x02, self.time.into());
-        crate::ber::push_octets(&mut params, 0x04, self.name.as_bytes());
-        crate::ber::push_octets(&mut params, 0x04, &vec![0; auth.map_or(0, LocalizedKey::mac_len)]);
-        crate::ber::push_octets(&mut params, 0x04, &salt);
+        crate::pdu::ber::push_octets(&mut params, 0x04, &self.engine_id);
+        crate::pdu::ber::push_unsigned(&mut params, 0x02, self.boots.into());
+        crate::pdu::ber::push_unsigned(&mut params, 0x02, self.time.into());
+        crate::pdu::ber::push_octets(&mut params, 0x04, self.name.as_bytes());
+        crate::pdu::ber::push_octets(&mut params, 0x04, &vec![0; auth.map_or(0, LocalizedKey::mac_len)]);
+        crate::pdu::ber::push_octets(&mut params, 0x04, &salt);
         let mut sequence = Vec::new();
-        crate::ber::push_octets(&mut sequence, 0x30, &params);
+        crate::pdu::ber::push_octets(&mut sequence, 0x30, &params);
         let mut global = Vec::new();
-        crate::ber::push_integer(&mut global, self.msg_id);
-        crate::ber::push_unsigned(&mut global, 0x02, self.max_size as u64);
+        crate::pdu::ber::push_integer(&mut global, self.msg_id);
+        crate::pdu::ber::push_unsigned(&mut global, 0x02, self.max_size as u64);
         let flags = MsgFlags::new(self.level, self.reportable).to_byte();
-        crate::ber::push_octets(&mut global, 0x04, &[flags]);
-        crate::ber::push_integer(&mut global, 3);
+        crate::pdu::ber::push_octets(&mut global, 0x04, &[flags]);
+        crate::pdu::ber::push_integer(&mut global, 3);
         let mut content = Vec::new();
-        crate::ber::push_integer(&mut content, 3);
-        crate::ber::push_octets(&mut content, 0x30, &global);
-        crate::ber::push_octets(&mut content, 0x04, &sequence);
+        crate::pdu::ber::push_integer(&mut content, 3);
+        crate::pdu::ber::push_octets(&mut content, 0x30, &global);
+        crate::pdu::ber::push_octets(&mut content, 0x04, &sequence);
         if self.level == SecurityLevel::AuthPriv {
-            crate::ber::push_octets(&mut content, 0x04, &data);
+            crate::pdu::ber::push_octets(&mut content, 0x04, &data);
         } else {
             content.extend_from_slice(&data);
         }
         let mut message = Vec::new();
-        crate::ber::push_octets(&mut message, 0x30, &content);
+        crate::pdu::ber::push_octets(&mut message, 0x30, &content);
         if let Some(key) = auth {
             let (offset, len) = UsmSecurityParams::find_auth_params_offset(&message).unwrap();
             authenticate_message(key, &mut message, offset, len).unwrap();
@@ -136,8 +136,8 @@ impl User {
         message
     }
 
-    /// The level and the scoped PDU of an answer, which is checked as a client does.
-    pub(super) fn answer(&self, octets: &[u8]) -> (SecurityLevel, ScopedPdu) {
+    /// Decodes a response and checks it as a manager does. Returns its security level and scoped PDU.
+    pub(super) fn decode_response(&self, octets: &[u8]) -> (SecurityLevel, ScopedPdu) {
         let datagram = Bytes::copy_from_slice(octets);
         let message = RawV3Message::decode(datagram, DecodeConfig::STRICT).unwrap().value;
         assert_eq!(message.msg_id(), self.msg_id);
@@ -148,7 +148,7 @@ impl User {
         assert_eq!(params.username(), self.name.as_bytes());
         if let Some(key) = self.auth.as_ref().filter(|_| level.requires_auth()) {
             let (offset, len) = UsmSecurityParams::find_auth_params_offset(octets).unwrap();
-            assert!(verify_message(key, octets, offset, len).unwrap(), "the digest is wrong");
+            assert!(verify_message(key, octets, offset, len).unwrap(), "the digest does not match");
         }
         let scoped = match message.msg_data() {
             RawMsgData::Plaintext { data, .. } => data.clone(),
@@ -163,7 +163,7 @@ impl User {
     }
 }
 
-/// What async-snmp sends to find an engine (RFC 3414 section 4).
+/// Encodes the request that async-snmp sends to discover an engine (RFC 3414 section 4).
 pub(super) fn discovery(msg_id: i32) -> Vec<u8> {
     let size = MessageSize::new(65_507).unwrap();
     V3Message::discovery_request(msg_id, size).unwrap().encode().unwrap().to_vec()
@@ -174,7 +174,7 @@ fn des_salts() -> DesSaltState {
 }
 
 #[test]
-fn its_messages_are_those_of_async_snmp() {
+fn requests_are_encoded_as_async_snmp_does() {
     let pdu = async_snmp::RequestPdu::get(Version::V3, 7, &[async_snmp::oid!(1, 3, 6)]).unwrap();
     let user = User::new("someone", b"\x80engine", None, None);
     let size = MessageSize::new(user.max_size).unwrap();

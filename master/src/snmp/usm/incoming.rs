@@ -1,4 +1,4 @@
-//! What the header of a message says, and a Report about it has to know.
+//! The header of a received SNMPv3 message, and the Reports about it.
 
 use std::sync::Arc;
 
@@ -9,38 +9,48 @@ use async_snmp::{
 use bytes::Bytes;
 use master_config::SecurityLevel;
 
-use super::{UserEnvelope, scoped::Scoped};
+use super::scoped::ScopedPdu;
 use crate::snmp::{
     access::Access,
-    engine::Source,
-    exchange::{Envelope, Exchange, Refusal},
-    fault::Fault,
+    datagram::Source,
+    envelope::{Envelope, UserEnvelope},
+    exchange::Exchange,
     keys::Keys,
-    request::Head,
+    receive_error::ReceiveError,
+    report::ReportReason,
+    request::RawPdu,
 };
 
-/// The header of a message, as far as it matters here.
+/// The fields of a message header that responses and Reports depend on.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct IncomingHeader {
     pub(super) from: Source,
     pub(super) msg_id: i32,
     pub(super) level: SecurityLevel,
     /// The longest message that may be sent back, in octets.
     pub(super) limit: usize,
-    /// The longest that this engine takes.
+    /// The longest message that this engine accepts, in octets.
     max_size: usize,
     reportable: bool,
     user_name: Bytes,
-    /// Of the PDU, as far as it is known yet: request-id, and whether it is of the Confirmed Class.
-    asking: Option<(i32, bool)>,
+    /// The properties of the PDU; `None` while it is encrypted, or if it is malformed.
+    pdu: Option<PduInfo>,
 }
 
-impl Incoming {
+/// The properties of a PDU that a Report depends on.
+#[derive(Debug, Clone, Copy)]
+struct PduInfo {
+    request_id: i32,
+    /// Whether the PDU is of the Confirmed Class.
+    is_confirmed: bool,
+}
+
+impl IncomingHeader {
     pub(super) fn new(access: &Access, from: Source, message: &RawV3Message, params: &UsmSecurityParams) -> Self {
         let header = message.global_data();
-        let asking = match message.msg_data() {
+        let pdu = match message.msg_data() {
             RawMsgData::Plaintext { data, .. } => {
-                Scoped::read(data, 0).and_then(|scoped| Head::read(&scoped.pdu).map(|head| asking(&head)))
+                ScopedPdu::parse(data, 0).and_then(|scoped| RawPdu::parse(&scoped.pdu).map(|pdu| PduInfo::of(&pdu)))
             }
             RawMsgData::Encrypted(_) => None,
         };
@@ -56,37 +66,39 @@ impl Incoming {
             max_size: access.message_octets(),
             reportable: header.msg_flags().reportable,
             user_name: params.username().clone(),
-            asking,
+            pdu,
         }
     }
 
-    /// The same, now that its PDU is known.
-    pub(super) fn asking(self, head: &Head<'_>) -> Self {
-        Self { asking: Some(asking(head)), ..self }
+    /// Sets the properties of the PDU once it is decrypted.
+    pub(super) fn with_pdu(self, pdu: &RawPdu<'_>) -> Self {
+        Self { pdu: Some(PduInfo::of(pdu)), ..self }
     }
 
-    /// It is refused, and a Report says so without any security.
-    pub(super) fn fault(&self, fault: Fault) -> Refusal {
-        self.fault_at(fault, SecurityLevel::NoAuthNoPriv, None)
+    /// Returns an error whose Report is neither authenticated nor encrypted.
+    pub(super) fn error(&self, reason: ReportReason) -> ReceiveError {
+        self.error_at(reason, SecurityLevel::NoAuthNoPriv, None)
     }
 
-    /// It is refused, and a Report says so at this level, if one may be sent: where the sender wants one, and does not
-    /// send a Response, Report or trap itself (RFC 3412 sections 6.4 and 7.1 step 3).
-    pub(super) fn fault_at(&self, fault: Fault, level: SecurityLevel, keys: Option<Arc<Keys>>) -> Refusal {
-        let may_report = self.reportable && self.asking.is_none_or(|(_, is_confirmed)| is_confirmed);
+    /// Returns an error whose Report has this security level.
+    ///
+    /// The error has no Report if none may be sent: if the sender does not accept one, or if the message is itself a
+    /// Response, Report or trap (RFC 3412 sections 6.4 and 7.1 step 3).
+    pub(super) fn error_at(&self, reason: ReportReason, level: SecurityLevel, keys: Option<Arc<Keys>>) -> ReceiveError {
+        let may_report = self.reportable && self.pdu.is_none_or(|pdu| pdu.is_confirmed);
         let report = may_report.then(|| {
             Box::new(Exchange {
                 from: self.from,
-                request_id: self.asking.map_or(0, |(request_id, _)| request_id),
+                request_id: self.pdu.map_or(0, |pdu| pdu.request_id),
                 varbinds: Bytes::new(),
                 limit: self.limit,
                 envelope: Envelope::User(self.envelope(level, keys, Bytes::new())),
             })
         });
-        Refusal::Fault(fault, report)
+        ReceiveError::Reported(reason, report)
     }
 
-    /// What goes around what is sent back.
+    /// Returns the envelope of a response or Report.
     pub(super) fn envelope(&self, level: SecurityLevel, keys: Option<Arc<Keys>>, context: Bytes) -> UserEnvelope {
         UserEnvelope {
             msg_id: self.msg_id,
@@ -99,6 +111,8 @@ impl Incoming {
     }
 }
 
-fn asking(head: &Head<'_>) -> (i32, bool) {
-    (head.request_id, head.is_confirmed())
+impl PduInfo {
+    fn of(pdu: &RawPdu<'_>) -> Self {
+        Self { request_id: pdu.request_id, is_confirmed: pdu.is_confirmed() }
+    }
 }

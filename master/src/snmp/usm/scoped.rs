@@ -1,23 +1,23 @@
-//! Scoped PDUs (RFC 3412 section 6.8): a PDU and the context that it is about.
+//! Scoped PDUs (RFC 3412 section 6.8): a PDU and its context.
 
 use bytes::Bytes;
 
-use crate::{ber::tag, snmp::tlv::Elements};
+use crate::{pdu::ber::tag, snmp::tlv::Elements};
 
-/// A scoped PDU whose PDU is not read yet.
+/// A scoped PDU whose PDU is not decoded.
 #[derive(Debug)]
-pub(super) struct Scoped {
+pub(super) struct ScopedPdu {
     /// contextEngineID.
     pub(super) engine_id: Bytes,
     /// contextName.
     pub(super) context: Bytes,
-    /// The PDU, its header and all.
+    /// The encoded PDU, including its tag and length.
     pub(super) pdu: Bytes,
 }
 
-impl Scoped {
-    /// Reads `data`, after which there may be so many octets of padding.
-    pub(super) fn read(data: &Bytes, padding: usize) -> Option<Self> {
+impl ScopedPdu {
+    /// Parses `data`, which may end with up to `padding` octets of padding. Returns `None` if it is malformed.
+    pub(super) fn parse(data: &Bytes, padding: usize) -> Option<Self> {
         let mut outer = Elements(data);
         let mut fields = Elements(outer.expect(tag::SEQUENCE)?);
         if outer.0.len() > padding {
@@ -25,7 +25,7 @@ impl Scoped {
         }
         let engine_id = data.slice_ref(fields.expect(tag::OCTET_STRING)?);
         let context = data.slice_ref(fields.expect(tag::OCTET_STRING)?);
-        let pdu = data.slice_ref(fields.whole()?);
+        let pdu = data.slice_ref(fields.next_whole()?);
         fields.end()?;
         Some(Self { engine_id, context, pdu })
     }

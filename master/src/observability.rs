@@ -1,0 +1,6 @@
+//! Health, status and metrics of the master.
+
+pub(crate) mod admin;
+mod metrics;
+pub(crate) mod role;
+pub(crate) mod status;

@@ -1,0 +1,6 @@
+//! SET requests.
+
+mod driver;
+mod state;
+
+pub(super) use self::state::Write;
