@@ -1,138 +1,113 @@
 //! The command line.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+mod listeners;
+mod run_args;
+
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use master_config::{Listeners, UnixSocket};
 
-use crate::{plan::SYSTEM_NAMESPACE, run_args::RunArgs};
+use crate::plan::SYSTEM_NAMESPACE;
 
-/// The environment variable of each flag of `run` begins with this.
+pub(crate) use listeners::MasterListeners;
+pub(crate) use run_args::RunArgs;
+
+/// The prefix of the environment variables that set the flags of `run`.
 const ENV_PREFIX: &str = "SNMP_OPERATOR";
 
 /// Turns SnmpSubtree manifests into the configuration of sidecars and masters.
 ///
-/// Exit status: 0 when all is well, 1 when something is refused (every reason is listed, and nothing is written),
-/// 2 for a wrong command line.
+/// Exit status: 0 on success; 1 if something is refused or fails, in which case every reason is listed and nothing is
+/// written; 2 if the command line is invalid.
 #[derive(Debug, Parser)]
 #[command(name = "snmp-operator", version)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
-/// The command line, as clap knows it.
-#[must_use]
-pub fn command() -> clap::Command {
-    Cli::command().mut_subcommand("run", |run| daemon::with_env_vars(run, ENV_PREFIX))
-}
-
-/// Reads the command line `args`, the program's name first.
+/// Parses the command line `args`, which starts with the program's name.
 ///
 /// # Errors
-/// clap's, which knows how to print itself; it is also the answer to `--help` and `--version`.
+/// Returns clap's error if the arguments are invalid, and for `--help` and `--version`. It knows how to print itself.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
-    command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches))
+    let command = Cli::command().mut_subcommand("run", |run| daemon::with_env_vars(run, ENV_PREFIX));
+    command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches))
 }
 
-/// What to do.
+/// A subcommand with its arguments.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run in a cluster: turn its SnmpSubtrees and SnmpContexts into the configuration of sidecars and masters.
     ///
-    /// Several replicas may run; one of them writes. The cluster is that of the pod's ServiceAccount, or of KUBECONFIG.
-    #[command(after_help = "Each flag can also be given by its environment variable.")]
+    /// You can run several replicas; only the leader writes. The operator uses the ServiceAccount of its pod, or
+    /// KUBECONFIG outside of a pod.
+    #[command(after_help = "Each flag can also be set by its environment variable.")]
     Run(Box<RunArgs>),
     /// Write the configuration of the sidecars, by namespace, and of the master.
     ///
     /// The folder is replaced as a whole: either all of it is new, or nothing has changed. Files of an earlier render
-    /// that are no longer needed go; files that others have put there stay. The master's file holds the communities and
-    /// passphrases that SnmpContexts refer to, and can be read by its owner alone.
+    /// that are no longer needed are removed; files that you put there are kept. The master's file holds the communities
+    /// and passphrases that SnmpContexts refer to, so only its owner can read it.
     #[command(after_help = "Examples:\n  \
         snmp-operator render -f manifests/ -o rendered/ && kubectl apply -R -f rendered/\n  \
         kubectl get snmpsubtrees,snmpcontexts -A -o yaml | snmp-operator render -f - -f secrets.yaml -o rendered/\n  \
         snmp-operator render -f subtree.yaml -f context/ -o rendered/ --format mounted --agentx-unix /run/agentx.sock")]
     Render {
-        /// Where manifests come from.
+        /// The manifests.
         #[command(flatten)]
         input: Input,
-        /// The folder to write: new, empty, or of an earlier render.
+        /// The folder to write: a new one, an empty one, or one of an earlier render.
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
-        /// The form to write.
+        /// The form of the files.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
         /// Where the master listens.
         #[command(flatten)]
         listeners: MasterListeners,
     },
-    /// Say what is wrong with manifests, and write nothing.
+    /// Check manifests, list everything that is wrong, and write nothing.
     ///
-    /// Applies what an API server would (structure, bounds, CEL rules) and what the operator would: that contexts admit
-    /// the namespaces and OIDs, that objects do not overlap, that names lead somewhere, to Secrets too.
+    /// Applies the rules of the API server (structure, bounds, CEL rules) and those of the operator: contexts must admit
+    /// the namespaces and OIDs, objects must not overlap, and references, also to Secrets, must resolve.
     Check {
-        /// Where manifests come from.
+        /// The manifests.
         #[command(flatten)]
         input: Input,
     },
     /// Print the CustomResourceDefinitions, or write them to a folder.
     Crds {
-        /// The folder to write them to, a file for each; printed where it is left out.
+        /// The folder to write them to, one file each. Without it, they are printed.
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
 }
 
-/// Where manifests come from.
+/// Flags that select the manifests to read.
 #[derive(Debug, Args)]
-pub struct Input {
-    /// A file, a folder (*.yaml, *.yml and *.json in it and below), or - for standard input. May come again.
+pub(crate) struct Input {
+    /// A file, a folder (its *.yaml, *.yml and *.json, at any depth), or - for standard input. Can be repeated.
     ///
-    /// Objects of other groups than snmp-operator.dev are passed by, but for Namespaces, whose labels count where an
-    /// SnmpContext selects namespaces, and Secrets, to which SnmpContexts refer.
+    /// Objects outside of the group snmp-operator.dev are skipped, except Namespaces and Secrets: SnmpContexts select
+    /// Namespaces by their labels, and refer to Secrets.
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
-    pub paths: Vec<PathBuf>,
-    /// The namespace of manifests that name none.
+    pub(crate) paths: Vec<PathBuf>,
+    /// The namespace of objects whose manifests name none.
     #[arg(short, long, value_name = "NAME", default_value = "default")]
-    pub namespace: String,
-    /// The operator's own namespace: of the Secrets of SnmpContexts, and of the master
+    pub(crate) namespace: String,
+    /// The namespace of the operator and the master, which holds the Secrets of SnmpContexts
     #[arg(long, value_name = "NAME", default_value = SYSTEM_NAMESPACE)]
-    pub system_namespace: String,
-}
-
-/// Where the master listens.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Where the master listens")]
-pub struct MasterListeners {
-    /// SNMP over UDP. May come again
-    #[arg(long, value_name = "ADDRESS", default_values_t = Listeners::default().snmp)]
-    pub snmp_listen: Vec<SocketAddr>,
-    /// AgentX over a Unix socket
-    #[arg(long, value_name = "PATH")]
-    pub agentx_unix: Option<PathBuf>,
-    /// AgentX over TCP. Whoever reaches it may register anything: a loopback address
-    #[arg(long, value_name = "ADDRESS")]
-    pub agentx_tcp: Option<SocketAddr>,
-    /// Let --agentx-tcp be any address
-    #[arg(long, requires = "agentx_tcp")]
-    pub agentx_tcp_exposed: bool,
-}
-
-impl From<MasterListeners> for Listeners {
-    fn from(listeners: MasterListeners) -> Self {
-        let MasterListeners { snmp_listen, agentx_unix, agentx_tcp, agentx_tcp_exposed } = listeners;
-        let agentx_unix = agentx_unix.map(|path| UnixSocket { path, mode: None, group: None });
-        Self { snmp: snmp_listen, agentx_unix, agentx_tcp, agentx_tcp_exposed, ..Self::default() }
-    }
+    pub(crate) system_namespace: String,
 }
 
 /// The form of a rendered folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For kubectl: DIR/NAMESPACE/configmap-snmp-sidecar.yaml, DIR/snmp-master/secret-snmp-master-0.yaml.
+pub(crate) enum Format {
+    /// Manifests for kubectl: DIR/NAMESPACE/configmap-snmp-sidecar.yaml, DIR/snmp-master/secret-snmp-master-0.yaml.
     #[default]
     Manifests,
-    /// As it is mounted: DIR/NAMESPACE/snmp-sidecar/subtree.NAME.json, DIR/snmp-master/master.json.
+    /// Files as they are mounted: DIR/NAMESPACE/snmp-sidecar/subtree.NAME.json, DIR/snmp-master/master.json.
     Mounted,
 }

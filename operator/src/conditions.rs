@@ -1,4 +1,4 @@
-//! What is told of an object: conditions, with the meanings of the Gateway API, and the events of their changes. Pure.
+//! Conditions of objects, with the meanings of the Gateway API, and Events about their changes. Pure.
 
 mod events;
 mod subtree;
@@ -9,26 +9,28 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use crate::plan::{Reason, Refusal};
 use crds::Condition;
 
-pub use events::{Note, notes};
-pub use subtree::{Master, Programmed, SubtreeFacts, subtree};
-pub use tenancy::{context, trap_target};
+pub(crate) use events::{EventNote, event_notes};
+pub(crate) use subtree::{Master, Programmed, SubtreeFacts, subtree};
+pub(crate) use tenancy::{context, trap_target};
 
-/// Valid and allowed.
-pub const ACCEPTED: &str = "Accepted";
-/// What it names is there, and may be read.
-pub const RESOLVED_REFS: &str = "ResolvedRefs";
-/// The configuration that comes of it is written.
-pub const PROGRAMMED: &str = "Programmed";
-/// Pods serve it.
-pub const READY: &str = "Ready";
+/// The object is valid and allowed.
+pub(crate) const ACCEPTED: &str = "Accepted";
+/// All references of the object resolve, and the operator can read them.
+pub(crate) const RESOLVED_REFS: &str = "ResolvedRefs";
+/// The configuration of the object is written.
+pub(crate) const PROGRAMMED: &str = "Programmed";
+/// Pods serve the object.
+pub(crate) const READY: &str = "Ready";
 
-/// The longest message of a condition, in characters.
+/// The message of conditions of an object that is not accepted.
+const NOT_ACCEPTED: &str = "the object is not accepted: see the condition Accepted";
+/// The maximum length of a condition's message, in characters.
 const MAX_MESSAGE: usize = 4096;
 
-/// A condition's status.
+/// The status of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the words of Kubernetes")]
-pub enum Status {
+pub(crate) enum Status {
     True,
     False,
     Unknown,
@@ -44,36 +46,37 @@ impl Status {
     }
 }
 
-/// One condition, without its times.
+/// The state of one condition, without times.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Which condition.
-    pub kind: &'static str,
-    /// Whether it holds.
-    pub status: Status,
-    /// Why, in one word.
-    pub reason: String,
-    /// Why, in a sentence.
-    pub message: String,
+pub(crate) struct ConditionState {
+    /// The type of the condition.
+    pub(crate) kind: &'static str,
+    /// The status.
+    pub(crate) status: Status,
+    /// The reason, in one word.
+    pub(crate) reason: String,
+    /// The reason, in a sentence.
+    pub(crate) message: String,
 }
 
-impl Verdict {
+impl ConditionState {
     fn new(kind: &'static str, status: Status, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, status, reason: reason.into(), message: cut(message.into(), MAX_MESSAGE) }
+        Self { kind, status, reason: reason.into(), message: truncate(message.into(), MAX_MESSAGE) }
     }
 }
 
-/// The conditions of an object whose conditions were `previous`, by these verdicts. Conditions of others stay.
+/// Returns the conditions of an object: `previous`, updated to `states`. Conditions of other controllers are kept, and a
+/// condition keeps its transition time while its status is the same.
 #[must_use]
-pub fn merge(
+pub(crate) fn merge(
     previous: &[Condition],
-    verdicts: Vec<Verdict>,
+    states: Vec<ConditionState>,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let others = previous.iter().filter(|old| !verdicts.iter().any(|verdict| verdict.kind == old.type_));
+    let others = previous.iter().filter(|old| !states.iter().any(|state| state.kind == old.type_));
     let others: Vec<_> = others.cloned().collect();
-    let ours = verdicts.into_iter().map(|Verdict { kind, status, reason, message }| {
+    let ours = states.into_iter().map(|ConditionState { kind, status, reason, message }| {
         let before = previous.iter().find(|old| old.type_ == kind && old.status == status.word());
         Condition {
             type_: kind.to_owned(),
@@ -87,56 +90,61 @@ pub fn merge(
     ours.chain(others).collect()
 }
 
-/// Something that an object names and that cannot be had.
+/// A reference of an object that does not resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unresolved {
-    /// Why, in one word.
-    pub reason: &'static str,
-    /// Why, in a sentence.
-    pub message: String,
+pub(crate) struct Unresolved {
+    /// The reason, in one word.
+    pub(crate) reason: &'static str,
+    /// The reason, in a sentence.
+    pub(crate) message: String,
 }
 
-/// Whether the object is accepted.
-fn accepted(refusals: &[&Refusal]) -> Verdict {
+/// Returns the condition `Accepted`.
+fn accepted(refusals: &[&Refusal]) -> ConditionState {
     match refusals.first() {
-        None => Verdict::new(ACCEPTED, Status::True, "Accepted", "valid and allowed"),
-        Some(first) => Verdict::new(ACCEPTED, Status::False, word(first.reason), told(refusals)),
+        None => ConditionState::new(ACCEPTED, Status::True, "Accepted", "the object is valid and allowed"),
+        Some(first) => ConditionState::new(ACCEPTED, Status::False, word(first.reason), sentences(refusals)),
     }
 }
 
-/// Whether what the object names is there. Of what else is refused, nothing is known.
-fn resolved(missing: &[&Refusal], unresolved: &[Unresolved], refused: bool) -> Verdict {
+/// Returns the condition `ResolvedRefs`. It is unknown for an object that is refused for another reason.
+fn resolved(missing: &[&Refusal], unresolved: &[Unresolved], refused: bool) -> ConditionState {
     if let Some(first) = missing.first() {
-        return Verdict::new(RESOLVED_REFS, Status::False, word(first.reason), told(missing));
+        return ConditionState::new(RESOLVED_REFS, Status::False, word(first.reason), sentences(missing));
     }
     if let Some(first) = unresolved.first() {
         let messages: Vec<_> = unresolved.iter().map(|one| one.message.clone()).collect();
-        return Verdict::new(RESOLVED_REFS, Status::False, first.reason, messages.join("; "));
+        return ConditionState::new(RESOLVED_REFS, Status::False, first.reason, messages.join("; "));
     }
     if refused {
-        return Verdict::new(RESOLVED_REFS, Status::Unknown, "NotAccepted", "told once it is accepted");
+        return ConditionState::new(
+            RESOLVED_REFS,
+            Status::Unknown,
+            "NotAccepted",
+            "references are checked when the object is accepted",
+        );
     }
-    Verdict::new(RESOLVED_REFS, Status::True, "ResolvedRefs", "all that it names is there")
+    ConditionState::new(RESOLVED_REFS, Status::True, "ResolvedRefs", "all references resolve")
 }
 
-/// The refusals in sentences.
-fn told(refusals: &[&Refusal]) -> String {
+/// Returns the refusals in sentences.
+fn sentences(refusals: &[&Refusal]) -> String {
     let sentence = |Refusal { path, message, .. }: &&Refusal| {
         if path.is_empty() { message.clone() } else { format!("{path}: {message}") }
     };
     refusals.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
 
-/// A reason's word.
+/// Returns the reason as one word.
 fn word(reason: Reason) -> String {
     format!("{reason:?}")
 }
 
-/// The text, if need be cut to `most` characters.
-fn cut(text: String, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// Returns the text, truncated to `limit` characters.
+fn truncate(text: String, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
         None => text,
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 
@@ -148,37 +156,37 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn verdict(status: Status, message: &str) -> Verdict {
-        Verdict::new(READY, status, "Some", message)
+    fn state(status: Status, message: &str) -> ConditionState {
+        ConditionState::new(READY, status, "Some", message)
     }
 
     #[test]
-    fn the_time_of_a_transition_stays_while_the_status_does() {
-        let first = merge(&[], vec![verdict(Status::False, "one")], Some(1), at(10));
-        let second = merge(&first, vec![verdict(Status::False, "two")], Some(2), at(20));
+    fn the_transition_time_changes_only_with_the_status() {
+        let first = merge(&[], vec![state(Status::False, "one")], Some(1), at(10));
+        let second = merge(&first, vec![state(Status::False, "two")], Some(2), at(20));
         assert_eq!(second[0].last_transition_time.0, at(10));
         assert_eq!((second[0].message.as_str(), second[0].observed_generation), ("two", Some(2)));
-        let third = merge(&second, vec![verdict(Status::True, "two")], Some(2), at(30));
+        let third = merge(&second, vec![state(Status::True, "two")], Some(2), at(30));
         assert_eq!(third[0].last_transition_time.0, at(30));
     }
 
     #[test]
-    fn nothing_new_gives_the_very_same_conditions() {
-        let first = merge(&[], vec![verdict(Status::True, "one")], Some(1), at(10));
-        assert_eq!(merge(&first, vec![verdict(Status::True, "one")], Some(1), at(99)), first);
+    fn merging_equal_states_changes_nothing() {
+        let first = merge(&[], vec![state(Status::True, "one")], Some(1), at(10));
+        assert_eq!(merge(&first, vec![state(Status::True, "one")], Some(1), at(99)), first);
     }
 
     #[test]
-    fn conditions_of_others_stay() {
-        let foreign = merge(&[], vec![Verdict { kind: "Foreign", ..verdict(Status::True, "x") }], None, at(1));
-        let merged = merge(&foreign, vec![verdict(Status::True, "one")], Some(1), at(10));
+    fn conditions_of_other_controllers_are_kept() {
+        let foreign = merge(&[], vec![ConditionState { kind: "Foreign", ..state(Status::True, "x") }], None, at(1));
+        let merged = merge(&foreign, vec![state(Status::True, "one")], Some(1), at(10));
         assert_eq!(merged.iter().map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Ready", "Foreign"]);
     }
 
     #[test]
-    fn a_long_message_is_cut() {
-        let verdict = verdict(Status::False, &"ä".repeat(MAX_MESSAGE + 1));
-        assert_eq!(verdict.message.chars().count(), MAX_MESSAGE);
-        assert!(verdict.message.ends_with('…'));
+    fn a_long_message_is_truncated() {
+        let state = state(Status::False, &"ä".repeat(MAX_MESSAGE + 1));
+        assert_eq!(state.message.chars().count(), MAX_MESSAGE);
+        assert!(state.message.ends_with('…'));
     }
 }

@@ -1,122 +1,137 @@
-//! What the operator knows of the cluster: plain structs, kept up to date from watches.
+//! The index: the objects of the cluster that the operator needs, in memory. Watches keep it up to date.
 
-mod kept;
+mod reduced;
 mod store;
+mod watch_backoff;
+pub(crate) mod watches;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
 use kube::ResourceExt;
+use tokio::sync::watch;
 
-pub use kept::{CONFIGURATION, Data, INJECTED, KeptNamespace, Labels, MANAGED_BY, OPERATOR, Pod, READABLE};
-pub use store::{Key, Store, Version};
+pub(crate) use reduced::{CONFIGURATION, DataObject, MANAGED_BY, NamespaceInfo, OPERATOR, Pod, READABLE, slim};
+pub(crate) use store::{Key, Store, Version};
+pub(crate) use watch_backoff::watch_backoff;
 
 use crate::{
     conditions::ACCEPTED,
     plan::{Objects, selects},
 };
 
-/// Everything that is watched.
+/// All watched objects.
 #[derive(Debug, Clone, Default)]
-pub struct Index {
+pub(crate) struct Index {
     /// SnmpSubtrees.
-    pub subtrees: Store<Arc<SnmpSubtree>>,
+    pub(crate) subtrees: Store<Arc<SnmpSubtree>>,
     /// SnmpContexts.
-    pub contexts: Store<Arc<SnmpContext>>,
+    pub(crate) contexts: Store<Arc<SnmpContext>>,
     /// SnmpTrapTargets.
-    pub trap_targets: Store<Arc<SnmpTrapTarget>>,
-    /// Namespaces, each by its name and in itself.
-    pub namespaces: Store<Arc<KeptNamespace>>,
-    /// Pods that are not finished.
-    pub pods: Store<Arc<Pod>>,
+    pub(crate) trap_targets: Store<Arc<SnmpTrapTarget>>,
+    /// Namespaces. The key of each has its name as namespace and as name.
+    pub(crate) namespaces: Store<Arc<NamespaceInfo>>,
+    /// Pods that have not finished.
+    pub(crate) pods: Store<Arc<Pod>>,
     /// Secrets of the operator's own namespace.
-    pub system_secrets: Store<Arc<Data>>,
-    /// Secrets that sources may name, of all namespaces.
-    pub readable_secrets: Store<Arc<Data>>,
-    /// ConfigMaps that sources may name, of all namespaces.
-    pub readable_config_maps: Store<Arc<Data>>,
-    /// ConfigMaps of the name of a namespace's, ours or not.
-    pub sidecar_config_maps: Store<Arc<Data>>,
-    /// Secrets of the name of a namespace's, ours or not.
-    pub sidecar_secrets: Store<Arc<Data>>,
+    pub(crate) system_secrets: Store<Arc<DataObject>>,
+    /// Secrets of all namespaces that sources can refer to.
+    pub(crate) readable_secrets: Store<Arc<DataObject>>,
+    /// ConfigMaps of all namespaces that sources can refer to.
+    pub(crate) readable_config_maps: Store<Arc<DataObject>>,
+    /// ConfigMaps with the name of the sidecars' configuration, also those that the operator does not manage.
+    pub(crate) sidecar_config_maps: Store<Arc<DataObject>>,
+    /// Secrets with the name of the sidecars' configuration, also those that the operator does not manage.
+    pub(crate) sidecar_secrets: Store<Arc<DataObject>>,
 }
 
-/// A key of an object.
-pub fn key<K: ResourceExt>(object: &K) -> Key {
+/// The index, shared between threads.
+pub(crate) type SharedIndex = Arc<Mutex<Index>>;
+
+/// Notifies subscribers that something in the index has changed.
+pub(crate) type Changed = Arc<watch::Sender<()>>;
+
+/// Runs `with` on what the mutex guards. A panic of another thread that held the lock is ignored.
+pub(crate) fn lock<T, R>(mutex: &Mutex<T>, with: impl FnOnce(&mut T) -> R) -> R {
+    with(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Returns the key of an object.
+pub(crate) fn key<K: ResourceExt>(object: &K) -> Key {
     Key::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// A version of an object.
-pub fn version(object: &impl ResourceExt) -> Version {
+/// Returns the version of an object.
+pub(crate) fn version(object: &impl ResourceExt) -> Version {
     Version { uid: object.uid().unwrap_or_default(), resource: object.resource_version().unwrap_or_default() }
 }
 
-/// What there is to plan with, apart from the index: taking it is cheap.
+/// A copy of everything in the index that a plan is made of. It is cheap, because it shares the objects.
 #[derive(Debug, Clone, Default)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     /// SnmpSubtrees that are not being deleted.
-    pub subtrees: Vec<Arc<SnmpSubtree>>,
-    /// SnmpContexts, likewise.
-    pub contexts: Vec<Arc<SnmpContext>>,
-    /// SnmpTrapTargets, likewise.
-    pub trap_targets: Vec<Arc<SnmpTrapTarget>>,
+    pub(crate) subtrees: Vec<Arc<SnmpSubtree>>,
+    /// SnmpContexts that are not being deleted.
+    pub(crate) contexts: Vec<Arc<SnmpContext>>,
+    /// SnmpTrapTargets that are not being deleted.
+    pub(crate) trap_targets: Vec<Arc<SnmpTrapTarget>>,
     /// Namespaces by name.
-    pub namespaces: BTreeMap<String, Arc<KeptNamespace>>,
-    /// Secrets of the operator's own namespace that contexts or sources may name, by name.
-    pub system_secrets: BTreeMap<String, Arc<Data>>,
-    /// Secrets that sources may name.
-    pub readable_secrets: BTreeMap<Key, Arc<Data>>,
-    /// ConfigMaps that sources may name.
-    pub readable_config_maps: BTreeMap<Key, Arc<Data>>,
-    /// Pods of namespaces that have subtrees, by namespace.
-    pub pods: BTreeMap<String, Vec<(Key, Arc<Pod>)>>,
+    pub(crate) namespaces: BTreeMap<String, Arc<NamespaceInfo>>,
+    /// Secrets of the operator's own namespace that contexts refer to, or that sources can refer to, by name.
+    pub(crate) system_secrets: BTreeMap<String, Arc<DataObject>>,
+    /// Secrets that sources can refer to.
+    pub(crate) readable_secrets: BTreeMap<Key, Arc<DataObject>>,
+    /// ConfigMaps that sources can refer to.
+    pub(crate) readable_config_maps: BTreeMap<Key, Arc<DataObject>>,
+    /// Pods of namespaces with subtrees, by namespace.
+    pub(crate) pods: BTreeMap<String, Vec<(Key, Arc<Pod>)>>,
 }
 
-/// What inputs are known by: two that have the same come to the same plan.
+/// The identity of inputs. Inputs with equal signatures produce the same plan.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Signature {
-    /// The API's objects, without the states in which they were.
-    objects: [Vec<Life>; 3],
-    namespaces: BTreeMap<String, Arc<KeptNamespace>>,
-    system_secrets: BTreeMap<String, Arc<Data>>,
-    readable: [BTreeMap<Key, Arc<Data>>; 2],
-    pods: BTreeMap<String, Vec<(Key, Selected)>>,
+pub(crate) struct Signature {
+    /// The uids and generations of the API's objects.
+    objects: [Vec<Generation>; 3],
+    namespaces: BTreeMap<String, Arc<NamespaceInfo>>,
+    system_secrets: BTreeMap<String, Arc<DataObject>>,
+    readable: [BTreeMap<Key, Arc<DataObject>>; 2],
+    pods: BTreeMap<String, Vec<(Key, PlannedPod)>>,
 }
 
-/// A pod, whichever configuration it was told of: that is no matter of the plan, and the operator itself changes it.
+/// A pod, compared without its configuration annotation. The plan does not depend on it, and the operator itself sets it.
 #[derive(Debug, Clone)]
-struct Selected(Arc<Pod>);
+struct PlannedPod(Arc<Pod>);
 
-impl PartialEq for Selected {
+impl PartialEq for PlannedPod {
     fn eq(&self, other: &Self) -> bool {
-        self.0.is_alike(&other.0)
+        self.0.equals_except_configuration(&other.0)
     }
 }
 
-/// An object's uid, and its generation, which grows with each change of the spec and with none of the status. One that
-/// lacks either is like no other.
+/// The uid and the generation of an object. The generation changes with the spec, and not with the status. An object that
+/// lacks either never compares equal.
 #[derive(Debug, Clone)]
-struct Life(Option<(String, i64)>);
+struct Generation(Option<(String, i64)>);
 
-impl PartialEq for Life {
+impl PartialEq for Generation {
     fn eq(&self, other: &Self) -> bool {
         self.0.is_some() && self.0 == other.0
     }
 }
 
-fn lives<T: ResourceExt>(objects: &[Arc<T>]) -> Vec<Life> {
-    objects.iter().map(|object| Life(object.uid().zip(object.meta().generation))).collect()
+fn generations<T: ResourceExt>(objects: &[Arc<T>]) -> Vec<Generation> {
+    objects.iter().map(|object| Generation(object.uid().zip(object.meta().generation))).collect()
 }
 
 impl Inputs {
-    /// What these are known by.
+    /// Returns the signature of the inputs.
     #[must_use]
-    pub fn signature(&self) -> Signature {
+    pub(crate) fn signature(&self) -> Signature {
         Signature {
-            objects: [lives(&self.subtrees), lives(&self.contexts), lives(&self.trap_targets)],
+            objects: [generations(&self.subtrees), generations(&self.contexts), generations(&self.trap_targets)],
             namespaces: self.namespaces.clone(),
             system_secrets: self.system_secrets.clone(),
             readable: [self.readable_secrets.clone(), self.readable_config_maps.clone()],
@@ -124,17 +139,17 @@ impl Inputs {
                 .pods
                 .iter()
                 .map(|(namespace, pods)| {
-                    let pods = pods.iter().map(|(key, pod)| (key.clone(), Selected(Arc::clone(pod))));
+                    let pods = pods.iter().map(|(key, pod)| (key.clone(), PlannedPod(Arc::clone(pod))));
                     (namespace.clone(), pods.collect())
                 })
                 .collect(),
         }
     }
 
-    /// Everything there is to plan. Of Secrets, those that SnmpContexts name.
+    /// Returns the objects of a plan. They include only Secrets that SnmpContexts refer to.
     #[must_use]
-    pub fn objects(&self, system_namespace: &str) -> Objects {
-        let labels = |(name, kept): (&String, &Arc<KeptNamespace>)| (name.clone(), kept.labels.clone());
+    pub(crate) fn objects(&self, system_namespace: &str) -> Objects {
+        let labels = |(name, info): (&String, &Arc<NamespaceInfo>)| (name.clone(), info.labels.clone());
         let mut objects = Objects {
             subtrees: self.subtrees.clone(),
             contexts: self.contexts.clone(),
@@ -154,28 +169,29 @@ impl Inputs {
 }
 
 impl Index {
-    /// What there is to plan with.
+    /// Returns the inputs of a plan.
     #[must_use]
-    pub fn inputs(&self) -> Inputs {
-        let subtrees = standing(&self.subtrees);
+    pub(crate) fn inputs(&self) -> Inputs {
+        let subtrees = not_deleted(&self.subtrees);
         let mut pods = BTreeMap::new();
         for subtree in &subtrees {
             let namespace = subtree.metadata.namespace.clone().unwrap_or_default();
             pods.entry(namespace).or_insert_with_key(|namespace| {
-                self.pods.of(namespace).map(|(key, pod)| (key.clone(), Arc::clone(pod))).collect()
+                self.pods.in_namespace(namespace).map(|(key, pod)| (key.clone(), Arc::clone(pod))).collect()
             });
         }
-        let all = |store: &Store<Arc<Data>>| store.iter().map(|(key, data)| (key.clone(), Arc::clone(data))).collect();
-        let contexts = standing(&self.contexts);
-        // What the operator makes there itself is not planned with.
+        let all =
+            |store: &Store<Arc<DataObject>>| store.iter().map(|(key, data)| (key.clone(), Arc::clone(data))).collect();
+        let contexts = not_deleted(&self.contexts);
+        // Other Secrets in this namespace, such as those that the operator writes itself, do not affect the plan.
         let named: BTreeSet<&str> = contexts.iter().flat_map(|context| secrets_of(context)).collect();
         let system = self.system_secrets.iter();
         let system = system.filter(|(key, secret)| secret.readable || named.contains(&*key.name));
-        let system_secrets = system.map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect();
+        let system_secrets = system.map(|(key, secret)| (key.name.clone(), Arc::clone(secret))).collect();
         Inputs {
             subtrees,
-            trap_targets: standing(&self.trap_targets),
-            namespaces: self.namespaces.iter().map(|(key, kept)| (key.name.clone(), Arc::clone(kept))).collect(),
+            trap_targets: not_deleted(&self.trap_targets),
+            namespaces: self.namespaces.iter().map(|(key, info)| (key.name.clone(), Arc::clone(info))).collect(),
             system_secrets,
             contexts,
             readable_secrets: all(&self.readable_secrets),
@@ -184,32 +200,27 @@ impl Index {
         }
     }
 
-    /// Everything there is to plan, without what is being deleted.
-    #[must_use]
-    pub fn objects(&self, system_namespace: &str) -> Objects {
-        self.inputs().objects(system_namespace)
-    }
-
-    /// Whether a subtree of the namespace selects pods of these labels. One that the leader has refused selects none.
-    pub fn selects<'a>(&self, namespace: &str, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+    /// Returns whether a subtree of the namespace selects pods with these labels. A subtree that the leader has refused
+    /// selects none.
+    pub(crate) fn selects<'a>(&self, namespace: &str, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         let refused = |subtree: &SnmpSubtree| {
             let conditions = subtree.status.iter().flat_map(|status| &status.conditions);
             conditions.into_iter().any(|condition| {
-                // What it says of an earlier generation may be true no more.
+                // A condition of an earlier generation can be outdated.
                 let current = condition.observed_generation == subtree.metadata.generation;
                 condition.type_ == ACCEPTED && condition.status == "False" && current
             })
         };
-        let mut subtrees = self.subtrees.of(namespace).map(|(_, subtree)| subtree);
+        let mut subtrees = self.subtrees.in_namespace(namespace).map(|(_, subtree)| subtree);
         subtrees.any(|subtree| {
-            let stands = subtree.metadata.deletion_timestamp.is_none() && !refused(subtree);
-            stands && selects(&subtree.spec.selector, &label)
+            let is_active = subtree.metadata.deletion_timestamp.is_none() && !refused(subtree);
+            is_active && selects(&subtree.spec.selector, &label)
         })
     }
 
-    /// How many objects of each kind there are.
+    /// Returns the number of objects of each kind.
     #[must_use]
-    pub fn sizes(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn sizes(&self) -> BTreeMap<&'static str, usize> {
         [
             ("SnmpSubtree", self.subtrees.len()),
             ("SnmpContext", self.contexts.len()),
@@ -223,16 +234,16 @@ impl Index {
     }
 }
 
-/// The Secrets that a context names.
+/// Returns the names of the Secrets that a context refers to.
 fn secrets_of(context: &SnmpContext) -> impl Iterator<Item = &str> {
     let communities = context.spec.communities.iter().map(|community| &*community.secret_ref.name);
     communities.chain(context.spec.users.iter().map(|user| &*user.secret_ref.name))
 }
 
-/// The objects that are not being deleted.
-fn standing<T: ResourceExt + PartialEq>(store: &Store<Arc<T>>) -> Vec<Arc<T>> {
-    let standing = store.iter().filter(|(_, object)| object.meta().deletion_timestamp.is_none());
-    standing.map(|(_, object)| Arc::clone(object)).collect()
+/// Returns the objects that are not being deleted.
+fn not_deleted<T: ResourceExt + PartialEq>(store: &Store<Arc<T>>) -> Vec<Arc<T>> {
+    let remaining = store.iter().filter(|(_, object)| object.meta().deletion_timestamp.is_none());
+    remaining.map(|(_, object)| Arc::clone(object)).collect()
 }
 
 #[cfg(test)]
@@ -252,20 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_deleted_is_not_planned() {
+    fn objects_that_are_being_deleted_are_not_planned() {
         let mut index = Index::default();
         let stays = subtree("stays");
-        let mut goes = subtree("goes");
-        goes.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        for subtree in [stays, goes] {
+        let mut being_deleted = subtree("goes");
+        being_deleted.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        for subtree in [stays, being_deleted] {
             index.subtrees.apply(key(&subtree), version(&subtree), Arc::new(subtree));
         }
-        let objects = index.objects("snmp-system");
+        let objects = index.inputs().objects("snmp-system");
         assert_eq!(objects.subtrees.iter().map(|subtree| subtree.name_any()).collect::<Vec<_>>(), ["stays"]);
     }
 
     #[test]
-    fn pods_are_selected_by_subtrees_of_their_namespace_that_are_not_refused() {
+    fn pods_are_selected_by_accepted_subtrees_of_their_namespace() {
         let mut index = Index::default();
         let mut put = |status: serde_json::Value, resource: &str| {
             let mut json = serde_json::to_value(subtree("one")).unwrap();
@@ -284,14 +295,14 @@ mod tests {
                 "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": generation,
             }])
         };
-        assert_eq!(put(json!([]), "1"), (true, false, false), "one that nobody has looked at yet");
+        assert_eq!(put(json!([]), "1"), (true, false, false), "a subtree without conditions");
         assert_eq!(put(condition("True", 2), "2"), (true, false, false));
         assert_eq!(put(condition("False", 2), "3"), (false, false, false));
-        assert_eq!(put(condition("False", 1), "4"), (true, false, false), "refused as it was before");
+        assert_eq!(put(condition("False", 1), "4"), (true, false, false), "an earlier generation was refused");
     }
 
     #[test]
-    fn what_the_operator_writes_itself_is_nothing_new_to_plan_with() {
+    fn the_operators_own_writes_do_not_change_the_signature() {
         let mut index = Index::default();
         let mut one = subtree("one");
         one.metadata.generation = Some(1);
@@ -304,23 +315,24 @@ mod tests {
             };
             let version = Version { uid: "pod".to_owned(), resource: resource.to_owned() };
             index.pods.apply(Key::new("acme", "web-0"), version.clone(), Arc::new(pod));
-            let shard = Data { data: [("master.json".to_owned(), resource.into())].into(), ..Data::default() };
+            let shard =
+                DataObject { data: [("master.json".to_owned(), resource.into())].into(), ..DataObject::default() };
             index.system_secrets.apply(Key::new("snmp-system", "snmp-master-0"), version, Arc::new(shard));
             index.inputs().signature()
         };
         let first = signature(&["a"], "1", "1");
-        assert!(first == signature(&["a"], "2", "2"), "a pod was touched, a master's Secret written");
-        assert!(first != signature(&["b"], "2", "3"), "another label");
+        assert!(first == signature(&["a"], "2", "2"), "after touching a pod and writing a Secret of the masters");
+        assert!(first != signature(&["b"], "2", "3"), "after changing a label of a pod");
     }
 
     #[test]
-    fn of_secrets_those_that_contexts_name_are_planned_with() {
+    fn only_secrets_that_contexts_refer_to_are_planned() {
         let mut index = Index::default();
         for name in ["named", "other"] {
             index.system_secrets.apply(
                 Key::new("snmp-system", name),
                 Version::default(),
-                Arc::new(Data::from(Secret::default())),
+                Arc::new(DataObject::from(Secret::default())),
             );
         }
         let context: SnmpContext = serde_json::from_value(json!({
@@ -329,6 +341,6 @@ mod tests {
         }))
         .unwrap();
         index.contexts.apply(key(&context), version(&context), Arc::new(context));
-        assert_eq!(format!("{:?}", index.objects("snmp-system").secrets), r#"{("snmp-system", "named"): []}"#);
+        assert_eq!(format!("{:?}", index.inputs().objects("snmp-system").secrets), r#"{("snmp-system", "named"): []}"#);
     }
 }

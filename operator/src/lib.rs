@@ -1,27 +1,19 @@
-//! snmp-operator: turns the objects of `snmp-operator.dev` into configuration.
+//! snmp-operator: turns the objects of `snmp-operator.dev` into the configuration of sidecars and masters.
 //!
-//! [`plan`] is pure: objects in, documents and refusals out. Around it, [`manifest`] reads files and [`output`]
-//! writes them. In a cluster, [`watches`] keep the [`index`], and the [`controller`] writes what the plan comes to.
+//! [`plan`] is pure: API objects in, documents and refusals out. [`commands`] applies it to files. In a cluster,
+//! watches fill the `index`, and the `controller` writes what the plan contains. `run` wires everything together.
 
-pub mod app;
-pub mod certificates;
+mod certificates;
 pub mod cli;
-pub mod conditions;
-pub mod config_map;
-pub mod controller;
-pub mod fingerprint;
-pub mod index;
-pub mod known;
-pub mod leadership;
-pub mod manifest;
-pub mod master_secret;
-pub mod metrics;
-pub mod output;
+pub mod commands;
+mod conditions;
+mod controller;
+mod fingerprint;
+mod index;
+mod leadership;
+mod metrics;
 pub mod plan;
-pub mod run;
-pub mod run_args;
+mod run;
 mod tls_server;
-mod watch_backoff;
-pub mod watches;
-pub mod webhook;
-pub mod writes;
+mod webhook;
+mod writes;

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use operator::{app, cli};
+use operator::{cli, commands};
 
 fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    match app::run(cli) {
+    match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");

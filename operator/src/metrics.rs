@@ -1,4 +1,4 @@
-//! What the operator counts of itself.
+//! Metrics of the operator.
 
 use std::{
     fmt,
@@ -23,29 +23,29 @@ use prometheus_client::{
 
 use crate::index::Index;
 
-/// Labels of `Metrics::reconciles`.
+/// Labels of the counter of reconciliations.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Reconcile {
-    /// What was reconciled: `plan`, `namespace`, `master`, `status`, `pod`.
-    pub controller: &'static str,
-    /// `done`, `failed`, or why nothing was done.
-    pub outcome: &'static str,
+pub(crate) struct Reconcile {
+    /// What was reconciled: `plan`, `once`, `namespace`, `master`, `status` or `pod`.
+    pub(crate) controller: &'static str,
+    /// `done`, `failed`, or the reason why nothing was done.
+    pub(crate) outcome: &'static str,
 }
 
-/// Labels of `Metrics::requests`.
+/// Labels of the counter of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Request {
+pub(crate) struct Request {
     /// The kind of the object.
-    pub kind: &'static str,
-    /// What was asked: `create`, `apply`, `patch`, `update`, `delete`, `get`.
-    pub verb: &'static str,
-    /// `ok`, the status of the answer, or `unreachable`.
-    pub outcome: String,
+    pub(crate) kind: &'static str,
+    /// The verb: `create`, `apply`, `patch`, `update`, `delete` or `get`.
+    pub(crate) verb: &'static str,
+    /// `ok`, the HTTP status of the response, or `unreachable`.
+    pub(crate) outcome: String,
 }
 
-/// The operator's counters. Clones share them.
+/// The metrics. Clones share the values.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     reconciles: Family<Reconcile, Counter>,
     requests: Family<Request, Counter>,
     duration: Histogram,
@@ -72,13 +72,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers all of them, and how large the index is.
-    pub fn register(&self, registry: &mut Registry, index: Arc<Mutex<Index>>) {
-        registry.register("reconciles", "Reconciliations, by what was reconciled", self.reconciles.clone());
-        registry.register("api_requests", "Requests to the API server but for watches", self.requests.clone());
+    /// Registers all metrics, and the sizes of the index.
+    pub(crate) fn register(&self, registry: &mut Registry, index: Arc<Mutex<Index>>) {
+        registry.register("reconciles", "Reconciliations, by controller and outcome", self.reconciles.clone());
+        registry.register("api_requests", "Requests to the API server, without watches", self.requests.clone());
         registry.register_with_unit(
             "reconcile_duration",
-            "Time from the start of a reconciliation of everything to its end",
+            "Duration of a reconciliation of everything",
             Unit::Seconds,
             self.duration.clone(),
         );
@@ -86,12 +86,12 @@ impl Metrics {
     }
 
     /// Counts a reconciliation.
-    pub fn reconciled(&self, controller: &'static str, outcome: &'static str) {
+    pub(crate) fn reconciled(&self, controller: &'static str, outcome: &'static str) {
         self.reconciles.get_or_create(&Reconcile { controller, outcome }).inc();
     }
 
     /// Counts a request.
-    pub fn requested(&self, kind: &'static str, verb: &'static str, error: Option<&kube::Error>) {
+    pub(crate) fn requested(&self, kind: &'static str, verb: &'static str, error: Option<&kube::Error>) {
         let outcome = match error {
             None => "ok".to_owned(),
             Some(kube::Error::Api(status)) => status.code.to_string(),
@@ -100,33 +100,33 @@ impl Metrics {
         self.requests.get_or_create(&Request { kind, verb, outcome }).inc();
     }
 
-    /// Counts how long a reconciliation of everything took.
-    pub fn took(&self, duration: Duration) {
+    /// Records the duration of a reconciliation of everything.
+    pub(crate) fn took(&self, duration: Duration) {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    /// Whether this replica leads.
-    pub fn leads(&self, leads: bool) {
+    /// Records whether this replica is the leader.
+    pub(crate) fn leads(&self, leads: bool) {
         self.shared.leader.store(leads, Ordering::Relaxed);
     }
 
-    /// How many pods wait to be told of a new configuration.
-    pub fn touches_queued(&self, count: usize) {
+    /// Records the number of pods that wait to be touched.
+    pub(crate) fn touches_queued(&self, count: usize) {
         self.shared.touches_queued.store(count.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Counts an event that was dropped because too many waited.
-    pub fn event_dropped(&self) {
+    /// Counts an Event that was dropped because the queue was full.
+    pub(crate) fn event_dropped(&self) {
         self.shared.events_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the active master answers.
-    pub fn master_reachable(&self, reachable: bool) {
+    /// Records whether the active master answers.
+    pub(crate) fn master_reachable(&self, reachable: bool) {
         self.shared.master_reachable.store(reachable, Ordering::Relaxed);
     }
 }
 
-/// What is read when someone asks.
+/// Values that are read when metrics are scraped.
 #[derive(Debug)]
 struct Gauges {
     shared: Arc<Shared>,
@@ -138,17 +138,26 @@ impl Collector for Gauges {
         let mut page = Page::new(encoder);
         let Shared { leader, touches_queued, events_dropped, master_reachable } = &*self.shared;
         let yes = |flag: &AtomicBool| i64::from(flag.load(Ordering::Relaxed));
-        page.gauges("leader", "Whether this replica leads, and so writes", None, [(Vec::new(), yes(leader))])?;
-        let help = "Whether the active master says what is registered";
+        page.gauges("leader", "Whether this replica is the leader", None, [(Vec::new(), yes(leader))])?;
+        let help = "Whether the active master answers queries for registrations";
         page.gauges("master_reachable", help, None, [(Vec::new(), yes(master_reachable))])?;
         let queued = i64::try_from(touches_queued.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        page.gauges("touches_queued", "Pods that wait to be told of a configuration", None, [(Vec::new(), queued)])?;
+        page.gauges(
+            "touches_queued",
+            "Pods that wait to be touched because their configuration changed",
+            None,
+            [(Vec::new(), queued)],
+        )?;
         let dropped = events_dropped.load(Ordering::Relaxed);
-        page.counters("events_dropped", "Events that were dropped, too many waiting", [(Vec::new(), dropped)])?;
+        page.counters(
+            "events_dropped",
+            "Events that were dropped because the queue was full",
+            [(Vec::new(), dropped)],
+        )?;
         let sizes = self.index.lock().unwrap_or_else(PoisonError::into_inner).sizes();
         let sizes = sizes
             .into_iter()
             .map(|(kind, count)| (vec![("kind", kind.to_owned())], i64::try_from(count).unwrap_or(i64::MAX)));
-        page.gauges("objects", "Objects that are watched", None, sizes)
+        page.gauges("objects", "Watched objects", None, sizes)
     }
 }

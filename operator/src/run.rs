@@ -1,4 +1,4 @@
-//! The operator as it runs in a cluster: everything wired up, and nothing else.
+//! `snmp-operator run`: wires all parts of the operator together.
 
 use std::{
     net::SocketAddr,
@@ -20,33 +20,34 @@ use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, runtime::Builder, sync::watch};
 
 use crate::{
-    certificates,
+    certificates::{self, CurrentCertificate},
+    cli::RunArgs,
     controller::{
         Controllers,
-        desired::Terms,
+        desired::Parameters,
         events,
-        registrations::{self, Asking},
+        registrations::{self, MasterQuery},
         touch,
         writer::Writer,
     },
-    index::Index,
-    known::Known,
+    index::{
+        Changed, Index, SharedIndex,
+        watches::{self, Scope},
+    },
     leadership,
     metrics::Metrics,
-    run_args::RunArgs,
-    watches::{self, Changed, Scope, SharedIndex},
-    webhook::{self, Serving, Shown, Webhooks},
+    webhook::{self, IndexedCluster, Serving, Webhooks},
     writes,
 };
 
-/// How long ending may take in all: a write under way, and giving the Lease up.
+/// The time limit of the drain. Writes in progress are completed, and the Lease is released.
 const DRAIN: Duration = Duration::from_secs(9);
 
-/// Runs until told to end.
+/// Runs the operator until it receives a signal.
 ///
 /// # Errors
-/// What keeps the program from running.
-pub fn start(args: RunArgs) -> anyhow::Result<()> {
+/// Returns an error if the operator cannot start, or if one of its tasks ends unexpectedly.
+pub(crate) fn start(args: RunArgs) -> anyhow::Result<()> {
     daemon::logging::init(&args.log)?;
     daemon::install_crypto_provider()?;
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -56,10 +57,10 @@ pub fn start(args: RunArgs) -> anyhow::Result<()> {
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let mut signals = Signals::install().context("cannot catch signals")?;
+    let mut signals = Signals::install().context("cannot install signal handlers")?;
     let config =
-        Config::infer().await.context("no cluster is known: neither a pod's ServiceAccount nor a kubeconfig")?;
-    let client = Client::try_from(config).context("cannot be a client of the API server")?;
+        Config::infer().await.context("no cluster found: run in a pod with a ServiceAccount, or set KUBECONFIG")?;
+    let client = Client::try_from(config).context("cannot create a client for the API server")?;
     let (settings, identity) = (args.settings(), identity(&args));
     let system_namespace = settings.system_namespace.clone();
     let url = args.master_url().parse().context("--master-url")?;
@@ -84,27 +85,28 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 
     let (namespaces, read_secrets) = (args.scopes(), args.read_secrets);
     let scope = Scope { system_namespace: system_namespace.clone(), namespaces, read_secrets };
-    // Watches end with the process.
-    let mut feeds = watches::start(&client, &scope, &index, &changed, [&readiness, &synced]);
+    // The watches run until the process ends.
+    let mut watch_tasks = watches::start(&client, &scope, &index, &changed, [&readiness, &synced]);
 
     let (candidate, leadership) = leadership::candidate(client.clone(), &system_namespace, &identity, metrics.clone());
     let candidate = tokio::spawn(candidate.run(watcher.clone()));
 
-    let shown = Shown::default();
+    let certificate = CurrentCertificate::default();
     if let Some(listener) = write_listener {
         let reviewer = Box::new(KubeReviewer::new(client.clone()));
-        let (client, index, shown, requests) = (client.clone(), Arc::clone(&index), shown.clone(), metrics.clone());
-        let serving = writes::Serving { client, reviewer, index, shown, metrics: write_metrics, requests };
+        let (client, index, certificate, requests) =
+            (client.clone(), Arc::clone(&index), certificate.clone(), metrics.clone());
+        let serving = writes::Serving { client, reviewer, index, certificate, metrics: write_metrics, requests };
         tokio::spawn(writes::serve(listener, serving, watcher.clone()));
     }
     let serving = Serving {
         client: client.clone(),
         namespace: system_namespace.clone(),
         webhooks: Webhooks { sidecar: args.sidecar(), plan: settings.clone() },
-        cluster: Known { index: Arc::clone(&index), system_namespace: system_namespace.clone() },
+        cluster: IndexedCluster { index: Arc::clone(&index), system_namespace: system_namespace.clone() },
         readiness: readiness.clone(),
         metrics: webhook_metrics,
-        shown,
+        certificate,
     };
     tokio::spawn(webhook::serve(webhooks, serving, watcher.clone()));
 
@@ -123,18 +125,18 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (events, publisher) = events::channel(client.clone(), &identity, writer.clone(), metrics.clone());
     tokio::spawn(publisher.run());
     let (state, registrations) = registrations::channel();
-    let asking = Asking { url, token: args.master_token.clone(), ca: ca.clone() };
-    tokio::spawn(registrations::run(asking, leadership.clone(), state, metrics.clone()));
+    let query = MasterQuery { url, token: args.master_token.clone(), ca: ca.clone() };
+    tokio::spawn(registrations::run(query, leadership.clone(), state, metrics.clone()));
     let touches = Arc::default();
-    let (queue, known) = (Arc::clone(&touches), Arc::clone(&index));
-    tokio::spawn(touch::run(queue, writer.clone(), known, Arc::clone(&changed), metrics.clone()));
+    let (queue, shared) = (Arc::clone(&touches), Arc::clone(&index));
+    tokio::spawn(touch::run(queue, writer.clone(), shared, Arc::clone(&changed), metrics.clone()));
 
     let listeners = Listeners { agentx_tls: Some(args.agentx_tls), ..args.listeners.into() };
     let controllers = Controllers {
         index,
         changed: changed.subscribe(),
         synced,
-        terms: Terms { settings, listeners, read_secrets, ca: None },
+        parameters: Parameters { settings, listeners, read_secrets, ca: None },
         ca,
         leadership,
         registrations,
@@ -147,28 +149,28 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut controllers = tokio::spawn(controllers.run(watcher));
 
     tokio::select! {
-        signal = signals.received() => tracing::info!(signal, "ending"),
+        signal = signals.received() => tracing::info!(signal, "shutting down"),
         ended = &mut controllers => {
-            ended.context("the controllers have ended by a panic, which is a defect")?;
-            anyhow::bail!("the controllers have ended, which is a defect");
+            ended.context("the controllers panicked, which is a bug")?;
+            anyhow::bail!("the controllers ended unexpectedly, which is a bug");
         }
-        Some(ended) = feeds.join_next() => {
-            ended.context("a watch has ended by a panic, which is a defect")?;
-            anyhow::bail!("a watch has ended, which is a defect");
+        Some(ended) = watch_tasks.join_next() => {
+            ended.context("a watch panicked, which is a bug")?;
+            anyhow::bail!("a watch ended unexpectedly, which is a bug");
         }
     }
-    // The Lease is given up when nothing is written any more.
+    // The Lease is released when all writes have ended.
     if let Err(overdue) = trigger.drain(DRAIN).await {
         tracing::warn!("{overdue}");
     }
-    candidate.await.context("leadership has ended by a panic, which is a defect")
+    candidate.await.context("the leader election panicked, which is a bug")
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-/// This replica's name.
+/// Returns the name of this replica.
 fn identity(args: &RunArgs) -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());

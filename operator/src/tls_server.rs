@@ -1,52 +1,47 @@
-//! HTTP/1.1 over TLS for whoever comes: bounded in number and in time, with a certificate that may change.
+//! A server for HTTP/1.1 over TLS with limits, whose certificate can change while it runs.
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use daemon::{drain::Watcher, places::Places};
+use daemon::{
+    acceptor::{self, Connection, Limits},
+    drain::Watcher,
+};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use identity::source_of;
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
-use rustls::{ServerConfig, crypto::ring};
+use rustls::{ServerConfig, crypto::ring, server::ResolvesServerCert};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::webhook::Shown;
-
-/// Pause after an accept that failed, as for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How much is taken of clients.
+/// The limits for clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Connections at once.
+    /// The maximum number of open connections.
     pub(crate) connections: usize,
-    /// Connections at once of one address.
+    /// The maximum number of open connections of one source.
     pub(crate) per_source: u32,
-    /// Longest time for a TLS handshake.
+    /// The timeout of a TLS handshake.
     pub(crate) handshake: Duration,
-    /// Longest time for a request's head, and between two requests.
+    /// The timeout of a request's head, which also limits the time between two requests.
     pub(crate) head: Duration,
-    /// Longest head, in bytes.
+    /// The maximum size of a request's head, in bytes.
     pub(crate) head_size: usize,
-    /// Longest time that open requests have at the drain.
+    /// The time limit for open requests during the drain.
     pub(crate) last_requests: Duration,
 }
 
-/// What is counted of connections. Clones share it.
+/// Counters of connections. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic {
     handshakes: Counter,
@@ -55,7 +50,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Shown by `registry`, with names that begin with `name`.
+    /// Registers the counters in `registry`, with names that start with `name`.
     pub(crate) fn register(&self, registry: &mut Registry, name: &str) {
         let Self { handshakes, connections, turned_away } = self.clone();
         registry.register(format!("{name}_failed_handshakes"), "Connections without TLS", handshakes);
@@ -65,17 +60,17 @@ impl Traffic {
     }
 }
 
-/// Answers requests.
+/// A service that answers requests.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// Whose server it is, for the log.
+    /// The name of the server, for the log.
     const NAME: &'static str;
-    /// The bounds.
+    /// The limits.
     const BOUNDS: Bounds;
 
-    /// What is counted.
+    /// Returns the counters.
     fn traffic(&self) -> &Traffic;
 
-    /// The answer to a request of a client at `from`.
+    /// Answers a request of a client at `from`.
     fn respond(
         &self,
         request: Request<Incoming>,
@@ -83,55 +78,55 @@ pub(crate) trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
 
-/// Serves until the drain, which requests under way outlive.
-pub(crate) async fn serve<S: Service>(listener: TcpListener, shown: Shown, service: S, mut drain: Watcher) {
-    let acceptor = match tls(shown) {
+/// Serves until the drain, and then completes open requests. `certificate` returns the certificate for each new connection.
+pub(crate) async fn serve<S: Service>(
+    listener: TcpListener,
+    certificate: impl ResolvesServerCert + 'static,
+    service: S,
+    drain: Watcher,
+) {
+    let tls = match tls(Arc::new(certificate)) {
         Ok(config) => TlsAcceptor::from(Arc::new(config)),
         Err(error) => {
-            // Only another build of rustls could bring that about.
+            // Only another build of rustls could cause this.
             tracing::error!(%error, "{} cannot be served", S::NAME);
             return;
         }
     };
-    let service = Arc::new(service);
-    let (slots, places) = (Arc::new(Semaphore::new(S::BOUNDS.connections)), Places::default());
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        tokio::select! {
-            () = drain.triggered() => break,
-            Some(_) = connections.join_next() => {}
-            (slot, accepted) = accepted => match accepted {
-                Ok((stream, from)) => {
-                    let Some(place) = places.take(&source_of(from.ip()), S::BOUNDS.per_source) else {
-                        service.traffic().turned_away.inc();
-                        continue;
-                    };
-                    let (acceptor, service, drain) = (acceptor.clone(), Arc::clone(&service), drain.clone());
-                    connections.spawn(async move {
-                        let _held = (slot, place, Open::new(service.traffic()));
-                        connection(stream, from, &acceptor, &service, drain).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "{} cannot accept a connection", S::NAME);
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    // What is still open after that is cut off.
-    let _ = timeout(S::BOUNDS.last_requests, async { while connections.join_next().await.is_some() {} }).await;
+    acceptor::serve(Arc::new(Https { tls, service, drain: drain.clone() }), listener, drain).await;
 }
 
-fn tls(shown: Shown) -> Result<ServerConfig, rustls::Error> {
+struct Https<S> {
+    tls: TlsAcceptor,
+    service: S,
+    drain: Watcher,
+}
+
+impl<S: Service> acceptor::Server for Https<S> {
+    fn limits(&self) -> Limits {
+        let Bounds { connections, per_source, last_requests, .. } = S::BOUNDS;
+        Limits { connections, per_source: Some(per_source), grace: last_requests }
+    }
+
+    async fn serve(self: Arc<Self>, connection: Connection) {
+        let Connection { stream, address, permit: _permit } = connection;
+        let _open = Open::new(self.service.traffic());
+        self::connection(stream, address, &self.tls, &self.service, self.drain.clone()).await;
+    }
+
+    fn refused(&self) {
+        self.service.traffic().turned_away.inc();
+    }
+
+    fn failed(&self, error: &io::Error) {
+        tracing::warn!(%error, "{} failed to accept a connection", S::NAME);
+    }
+}
+
+fn tls(certificate: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(shown));
+    let mut config = builder.with_no_client_auth().with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -139,17 +134,17 @@ fn tls(shown: Shown) -> Result<ServerConfig, rustls::Error> {
 async fn connection<S: Service>(
     stream: TcpStream,
     from: SocketAddr,
-    acceptor: &TlsAcceptor,
-    service: &Arc<S>,
+    tls: &TlsAcceptor,
+    service: &S,
     mut drain: Watcher,
 ) {
-    // An answer is one small write; without this it may wait for the one before it.
+    // A response is one small write. With Nagle's algorithm it could wait for the previous one.
     let _ = stream.set_nodelay(true);
-    let stream = match timeout(S::BOUNDS.handshake, acceptor.accept(stream)).await {
+    let stream = match timeout(S::BOUNDS.handshake, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            // Also what a client does that has no CA of ours yet.
-            tracing::debug!(%error, "a connection to {} failed", S::NAME);
+            // This also happens when a client does not have our CA yet.
+            tracing::debug!(%error, "the TLS handshake of a client of {} failed", S::NAME);
             service.traffic().handshakes.inc();
             return;
         }
@@ -166,7 +161,7 @@ async fn connection<S: Service>(
         .serve_connection(TokioIo::new(stream), answering);
     tokio::pin!(connection);
     let open = tokio::select! {
-        // Whatever goes wrong on a connection is its client's affair.
+        // Errors on a connection concern only its client.
         _ = &mut connection => false,
         () = drain.triggered() => true,
     };
@@ -176,7 +171,7 @@ async fn connection<S: Service>(
     }
 }
 
-/// A connection that is open, until dropped.
+/// Counts an open connection until it is dropped.
 struct Open(Gauge);
 
 impl Open {

@@ -1,4 +1,4 @@
-//! The program as its users meet it: what it prints, what it writes, what it leaves alone.
+//! Tests of the program as a process: its output, the files that it writes, and the files that it leaves unchanged.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use std::{
 
 use tempfile::TempDir;
 
-struct Ended {
+struct Output {
     code: i32,
     out: String,
     err: String,
@@ -33,22 +33,22 @@ fn start(args: &[&str]) -> Command {
     command
 }
 
-fn run(args: &[&str]) -> Ended {
+fn run(args: &[&str]) -> Output {
     let output = start(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    Output { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-fn run_on(stdin: &str, args: &[&str]) -> Ended {
+fn run_on(stdin: &str, args: &[&str]) -> Output {
     let mut child = start(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // It may end before it has read all: what it is given may be refused at the first byte.
+    // The program can exit before it has read all input, because it can refuse the first byte.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    Output { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// All files below `folder`, with their text.
+/// Returns all files in `folder`, at any depth, with their texts.
 fn tree(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -63,12 +63,12 @@ fn tree(folder: &Path) -> BTreeMap<String, String> {
     files
 }
 
-fn render(file: &str, folder: &Path, more: &[&str]) -> Ended {
+fn render(file: &str, folder: &Path, more: &[&str]) -> Output {
     run(&[&["render", "-f", file, "-o", folder.to_str().unwrap()], more].concat())
 }
 
 #[test]
-fn manifests_render_to_a_config_map_per_namespace() {
+fn manifests_render_to_one_config_map_per_namespace() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     let ended = render("shop.yaml", &folder, &[]);
@@ -89,7 +89,7 @@ fn manifests_render_to_a_config_map_per_namespace() {
 }
 
 #[test]
-fn the_mounted_form_is_what_a_sidecar_reads() {
+fn a_sidecar_can_read_the_mounted_form() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     let ended = render("shop.yaml", &folder, &["--format", "mounted"]);
@@ -103,30 +103,30 @@ fn the_mounted_form_is_what_a_sidecar_reads() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_listed_and_nothing_is_written() {
+fn all_problems_are_listed_and_nothing_is_written() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     let ended = render("wrong.yaml", &folder, &[]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""));
     insta::assert_snapshot!("refusals", ended.err);
-    assert!(!ended.err.contains("tell-no"), "what a Secret holds is told to no one");
+    assert!(!ended.err.contains("tell-no"), "a value of a Secret is printed");
     assert_eq!(tree(temp.path()), BTreeMap::new());
-    assert_eq!(run(&["check", "-f", "wrong.yaml"]).err, ended.err, "check says what render says");
+    assert_eq!(run(&["check", "-f", "wrong.yaml"]).err, ended.err, "check and render print different problems");
 }
 
 #[test]
-fn check_says_that_all_is_well() {
+fn check_reports_success() {
     let ended = run(&["check", "-f", "shop.yaml"]);
     assert_eq!(
         (ended.code, ended.out.as_str(), ended.err.as_str()),
-        (0, "2 subtrees in 2 namespaces: all is well\n", "")
+        (0, "2 subtrees in 2 namespaces: no problems found\n", "")
     );
 }
 
 #[test]
-fn manifests_come_from_standard_input_and_from_folders_too() {
+fn manifests_are_read_from_standard_input_and_folders() {
     let shop = fs::read_to_string(manifests("shop.yaml")).unwrap();
-    assert_eq!(run_on(&shop, &["check", "-f", "-"]).out, "2 subtrees in 2 namespaces: all is well\n");
+    assert_eq!(run_on(&shop, &["check", "-f", "-"]).out, "2 subtrees in 2 namespaces: no problems found\n");
     let temp = TempDir::new().unwrap();
     let below = temp.path().join("a/b");
     fs::create_dir_all(&below).unwrap();
@@ -137,21 +137,24 @@ fn manifests_come_from_standard_input_and_from_folders_too() {
         "spec": {"oid": "1.3.6.1.4.1.99999.2", "selector": {}, "scalars": [{"name": "one", "oid": "1", "syntax": "Integer32", "value": {"constant": "1"}}]}}"#;
     fs::write(temp.path().join("more.json"), more).unwrap();
     let ended = run(&["check", "-f", temp.path().to_str().unwrap()]);
-    assert_eq!(ended.out, "3 subtrees in 3 namespaces: all is well\n", "{}", ended.err);
+    assert_eq!(ended.out, "3 subtrees in 3 namespaces: no problems found\n", "{}", ended.err);
 }
 
 #[test]
-fn inputs_that_hold_nothing_are_errors() {
+fn inputs_without_subtrees_are_errors() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().to_str().unwrap();
-    assert_eq!(run(&["check", "-f", folder]).err, format!("{folder}: holds no *.yaml, *.yml or *.json\n1 problem\n"));
+    assert_eq!(
+        run(&["check", "-f", folder]).err,
+        format!("{folder}: contains no *.yaml, *.yml or *.json file\n1 problem\n")
+    );
     let none = run(&["check", "-f", "nowhere.yaml"]);
     assert_eq!(
         (none.code, none.err.as_str()),
         (1, "nowhere.yaml: No such file or directory (os error 2)\n1 problem\n")
     );
     let other = run_on("apiVersion: v1\nkind: Service\n", &["check", "-f", "-"]);
-    assert_eq!(other.err, "there is no SnmpSubtree among the manifests (1 objects of other kinds were passed by)\n");
+    assert_eq!(other.err, "there is no SnmpSubtree among the manifests (1 objects of other kinds were skipped)\n");
 }
 
 #[test]
@@ -169,7 +172,7 @@ fn hostile_yaml_is_refused() {
 }
 
 #[test]
-fn a_render_replaces_its_own_files_and_keeps_those_of_others() {
+fn a_render_replaces_its_own_files_and_keeps_all_others() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     assert_eq!(render("shop.yaml", &folder, &["--format", "mounted"]).code, 0);
@@ -187,35 +190,35 @@ fn a_render_replaces_its_own_files_and_keeps_those_of_others() {
             "snmp-master/secret-snmp-master-0.yaml",
         ]
     );
-    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "temporary files are left behind");
 }
 
 #[test]
-fn a_folder_of_someone_elses_is_left_alone() {
+fn a_folder_that_no_render_wrote_is_not_touched() {
     let temp = TempDir::new().unwrap();
     fs::write(temp.path().join("thesis.txt"), "years of work").unwrap();
     let ended = render("shop.yaml", temp.path(), &[]);
     assert_eq!(ended.code, 1);
-    assert!(ended.err.contains("is not empty, and no earlier render"), "{}", ended.err);
+    assert!(ended.err.contains("is not empty and was not written by an earlier render"), "{}", ended.err);
     assert_eq!(tree(temp.path()).into_keys().collect::<Vec<_>>(), ["thesis.txt"]);
 }
 
 #[test]
-fn a_render_that_cannot_be_finished_changes_nothing() {
+fn a_render_that_fails_changes_nothing() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     assert_eq!(render("shop.yaml", &folder, &[]).code, 0);
-    // A file of someone else's where the mounted form needs a folder.
+    // A file that the render did not write, where the mounted form needs a folder.
     fs::write(folder.join("acme/snmp-sidecar"), "in the way").unwrap();
     let before = tree(&folder);
     let ended = render("shop.yaml", &folder, &["--format", "mounted"]);
     assert_eq!(ended.code, 1);
-    assert!(ended.err.contains("in the way; nothing was changed"), "{}", ended.err);
+    assert!(ended.err.contains("in the way; move it. Nothing was changed"), "{}", ended.err);
     assert_eq!(tree(&folder), before);
     let under_a_file = folder.join(".snmp-operator/out");
     assert_eq!(render("shop.yaml", &under_a_file, &[]).code, 1);
     assert_eq!(tree(&folder), before);
-    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "temporary files are left behind");
 }
 
 #[test]
@@ -224,7 +227,7 @@ fn a_full_disk_changes_nothing() {
     let folder = temp.path().join("out");
     assert_eq!(render("shop.yaml", &folder, &["--format", "mounted"]).code, 0);
     let before = tree(&folder);
-    // No file may grow beyond 1 KiB, and a write that would make it fails, as on a full disk.
+    // Files cannot grow beyond 1 KiB. A write beyond that fails, as on a full disk.
     let shell = "trap '' XFSZ; ulimit -f 1; exec \"$0\" render -f shop.yaml -o \"$1\"";
     let output = Command::new("sh")
         .current_dir(manifests(""))
@@ -235,17 +238,17 @@ fn a_full_disk_changes_nothing() {
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("File too large") && err.contains("nothing was changed"), "{err}");
     assert_eq!(tree(&folder), before);
-    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "temporary files are left behind");
 }
 
 #[test]
-fn what_manifests_hold_never_steers_a_terminal() {
+fn control_characters_in_manifests_are_escaped() {
     let ended = run_on("kind: SnmpSubtree\nmetadata: {name: \"\\e[2Jgone\\r\"}\n", &["check", "-f", "-"]);
     assert!(ended.err.contains(r"SnmpSubtree \u{1b}[2Jgone\r:"), "{}", ended.err);
 }
 
 #[test]
-fn the_definitions_are_printed_or_written() {
+fn definitions_are_printed_or_written() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().to_str().unwrap();
     assert_eq!(run(&["crds", "-o", folder]).code, 0);
@@ -256,7 +259,7 @@ fn the_definitions_are_printed_or_written() {
 }
 
 #[test]
-fn help_says_how_to_use_it() {
+fn help_texts_are_stable() {
     for command in ["run", "render", "check", "crds"] {
         insta::assert_snapshot!(format!("help_{command}"), run(&[command, "--help"]).out);
     }

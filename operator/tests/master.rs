@@ -1,4 +1,4 @@
-//! The master's side of a render: who may read what, and who may not read the file.
+//! The master's document in a render: the access it grants, and the permissions of its file.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail as tests do")]
 
@@ -15,7 +15,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Runs the program in the folder of the manifests, and gives its status and all that it said.
+/// Runs the program in the folder of the manifests. Returns its exit code, and its standard output and error.
 fn run(args: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_snmp-operator"))
         .current_dir(repository().join("operator/tests/manifests"))
@@ -29,9 +29,9 @@ fn run(args: &[&str]) -> (i32, String) {
 fn render(files: &[&str], folder: &Path, more: &[&str]) -> String {
     let folder = folder.to_str().unwrap();
     let files: Vec<_> = files.iter().flat_map(|file| ["-f", file]).collect();
-    let (code, told) = run(&[&["render", "-o", folder], &files[..], more].concat());
-    assert_eq!(code, 0, "{told}");
-    told
+    let (code, printed) = run(&[&["render", "-o", folder], &files[..], more].concat());
+    assert_eq!(code, 0, "{printed}");
+    printed
 }
 
 fn mode(path: &Path) -> u32 {
@@ -39,7 +39,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn contexts_render_to_the_document_that_a_master_reads() {
+fn a_master_can_read_the_document_of_the_contexts() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     let listeners = ["--snmp-listen", "127.0.0.1:161", "--snmp-listen", "[::1]:161", "--agentx-unix", "/run/agentx"];
@@ -66,7 +66,7 @@ fn the_secret_holds_the_same_document() {
 }
 
 #[test]
-fn what_holds_secrets_is_its_owners_alone_from_the_start() {
+fn only_the_owner_can_read_a_file_with_secrets() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     render(&["shop.yaml"], &folder, &["--format", "mounted"]);
@@ -80,7 +80,7 @@ fn what_holds_secrets_is_its_owners_alone_from_the_start() {
 }
 
 #[test]
-fn a_render_of_what_is_there_already_writes_nothing() {
+fn a_second_render_of_the_same_manifests_writes_nothing() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     for format in ["manifests", "mounted"] {
@@ -95,32 +95,32 @@ fn a_render_of_what_is_there_already_writes_nothing() {
 }
 
 #[test]
-fn a_context_that_no_one_may_read_is_told() {
+fn a_context_that_nobody_can_read_is_reported() {
     let temp = TempDir::new().unwrap();
-    let told = render(&["shop.yaml"], &temp.path().join("out"), &[]);
-    let line = "no one may read the context \"\" from the master: it has neither communities nor users\n";
-    assert!(told.ends_with(line), "{told}");
+    let printed = render(&["shop.yaml"], &temp.path().join("out"), &[]);
+    let line = "nobody can read the context \"\" from the master: it has no communities and no users\n";
+    assert!(printed.ends_with(line), "{printed}");
 }
 
 #[test]
-fn agentx_is_not_opened_to_the_world_by_a_slip() {
+fn agentx_over_tcp_is_not_exposed_by_accident() {
     let temp = TempDir::new().unwrap();
     let folder = temp.path().join("out");
     let open = ["--agentx-tcp", "0.0.0.0:705"];
-    let (code, told) = run(&[&["render", "-f", "shop.yaml", "-o", folder.to_str().unwrap()], &open[..]].concat());
+    let (code, printed) = run(&[&["render", "-f", "shop.yaml", "-o", folder.to_str().unwrap()], &open[..]].concat());
     assert_eq!(code, 1);
-    assert!(told.contains("listeners.agentxTcp: is not a loopback address"), "{told}");
+    assert!(printed.contains("listeners.agentxTcp: is not a loopback address"), "{printed}");
     assert!(!folder.exists());
     render(&["shop.yaml"], &folder, &[&open[..], &["--agentx-tcp-exposed"]].concat());
 }
 
 #[test]
-fn secrets_come_from_the_operators_own_namespace_alone() {
-    let (code, told) = run(&["check", "-f", "shop.yaml", "--system-namespace", "elsewhere"]);
+fn secrets_are_read_from_the_operators_own_namespace_only() {
+    let (code, printed) = run(&["check", "-f", "shop.yaml", "--system-namespace", "elsewhere"]);
     assert_eq!(code, 1);
     assert!(
-        told.contains("SnmpContext gold: spec.communities[0].secretRef: there is no Secret elsewhere/gold\n"),
-        "{told}"
+        printed.contains("SnmpContext gold: spec.communities[0].secretRef: there is no Secret elsewhere/gold\n"),
+        "{printed}"
     );
 }
 
@@ -131,8 +131,8 @@ fn the_example_makes_the_other_examples_readable() {
     let examples = repository().join("examples");
     let file = |name: &str| examples.join(name).to_str().unwrap().to_owned();
     let (context, host) = (file("default-context"), file("host/subtree.yaml"));
-    let told = render(&[&context, &host], &folder, &["--format", "mounted"]);
-    assert!(!told.contains("no one may read"), "{told}");
+    let printed = render(&[&context, &host], &folder, &["--format", "mounted"]);
+    assert!(!printed.contains("nobody can read"), "{printed}");
     let text = fs::read(folder.join("snmp-master/master.json")).unwrap();
     let document = master_config::parse_strict(&text).unwrap();
     let [context] = &document.contexts[..] else { panic!("{document:?}") };
@@ -141,7 +141,7 @@ fn the_example_makes_the_other_examples_readable() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_not_told() {
+fn errors_in_secrets_do_not_show_their_values() {
     let temp = TempDir::new().unwrap();
     let start = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
     let damaged = [
@@ -167,8 +167,8 @@ fn a_secret_that_cannot_be_read_is_not_told() {
     for text in damaged {
         let file = temp.path().join("secret.yaml");
         fs::write(&file, format!("{start}{text}")).unwrap();
-        let (code, told) = run(&["check", "-f", file.to_str().unwrap()]);
-        assert_eq!(code, 1, "{text}: {told}");
-        assert!(!told.contains("tell-no-one"), "{text}: {told}");
+        let (code, printed) = run(&["check", "-f", file.to_str().unwrap()]);
+        assert_eq!(code, 1, "{text}: {printed}");
+        assert!(!printed.contains("tell-no-one"), "{text}: {printed}");
     }
 }

@@ -1,15 +1,28 @@
-//! The plan, where files cannot easily lead.
+//! Plans of objects that are hard to express as manifests.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail as tests do")]
 
 use std::sync::Arc;
 
-use master_config::Listeners;
-use operator::{
-    config_map,
-    plan::{Objects, Plan, Reason, Secrets, Settings, plan},
-};
+use master_config::{Document, Listeners};
+use operator::plan::{self, Delivery, Objects, Plan, Reason, Secrets, Settings};
 use serde_json::{Value as Json, json};
+
+/// Plans for files, as `render` does.
+fn plan(objects: &Objects, settings: &Settings) -> Plan {
+    plan::plan(objects, settings, &Delivery::Files { listeners: Listeners::default() })
+}
+
+/// Plans for a cluster, as the controllers do.
+fn plan_cluster(objects: &Objects, settings: &Settings) -> Plan {
+    plan::plan(objects, settings, &Delivery::Cluster { listeners: Listeners::default(), reserved: 0 })
+}
+
+/// Returns the configuration of the masters as one document.
+fn master(plan: &Plan) -> Document {
+    let mut documents = plan.master.as_ref().unwrap().iter().cloned();
+    documents.next().unwrap().join(documents)
+}
 
 fn subtree(name: &str, oid: &str, created: Option<&str>, scalars: &Json) -> Arc<crds::SnmpSubtree> {
     let metadata = json!({"name": name, "namespace": "acme", "creationTimestamp": created});
@@ -29,7 +42,7 @@ fn context(name: &str, spec: &Json) -> Arc<crds::SnmpContext> {
 }
 
 #[test]
-fn the_older_of_two_holds_its_oids_and_what_has_no_time_yet_is_the_youngest() {
+fn the_oldest_subtree_holds_the_oids_and_one_without_a_creation_time_is_the_youngest() {
     let old = subtree("old", "1.3.6.1.4.1.9.1.1", Some("2026-01-01T00:00:00Z"), &one());
     let young = subtree("young", "1.3.6.1.4.1.9.1", Some("2026-01-02T00:00:00Z"), &one());
     let fresh = subtree("fresh", "1.3.6.1.4.1.9.1.1.4", None, &one());
@@ -42,7 +55,7 @@ fn the_older_of_two_holds_its_oids_and_what_has_no_time_yet_is_the_youngest() {
 }
 
 #[test]
-fn a_subtree_that_is_refused_holds_nothing() {
+fn a_refused_subtree_holds_no_oids() {
     let bad = json!([{"name": "one", "oid": "1", "syntax": "Integer32", "value": {"constant": "x"}}]);
     let objects = Objects {
         subtrees: vec![subtree("bad", "1.3.6.1.4.1.9.1", None, &bad), subtree("good", "1.3.6.1.4.1.9.1", None, &one())],
@@ -54,7 +67,7 @@ fn a_subtree_that_is_refused_holds_nothing() {
 }
 
 #[test]
-fn a_manifest_takes_the_place_of_the_built_in_context() {
+fn a_manifest_replaces_the_built_in_context() {
     let spec = json!({"contextName": "", "allowedNamespaces": {"from": "All"}, "allowedSubtrees": ["1.3.6.1.4.1.1"]});
     let objects = Objects {
         subtrees: vec![subtree("a", "1.3.6.1.4.1.1.5", None, &one()), subtree("b", "1.3.6.1.4.1.12.5", None, &one())],
@@ -64,24 +77,35 @@ fn a_manifest_takes_the_place_of_the_built_in_context() {
     let plan = plan(&objects, &Settings::default());
     assert_eq!(plan.subtrees.len(), 1);
     let messages: Vec<_> = plan.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
-    assert_eq!(messages, ["1.3.6.1.4.1.12.5 is not below what SnmpContext default allows: 1.3.6.1.4.1.1"]);
+    assert_eq!(
+        messages,
+        ["1.3.6.1.4.1.12.5 is not at or below a subtree that SnmpContext default allows: 1.3.6.1.4.1.1"]
+    );
 }
 
 #[test]
-fn what_would_burst_the_config_map_is_refused_from_the_youngest_on() {
+fn subtrees_that_do_not_fit_into_the_config_map_are_refused_from_the_youngest_on() {
     let long = "x".repeat(1024);
     let scalar = |i: u32| json!({"name": format!("o{i}"), "oid": i.to_string(), "syntax": "OctetString", "value": {"constant": long}});
     let scalars: Json = (1..=256).map(scalar).collect();
-    let subtrees = (1..=4).map(|i| subtree(&format!("s{i}"), &format!("1.3.6.1.4.1.9.{i}"), None, &scalars)).collect();
-    let mut plan = plan(&Objects { subtrees, ..Objects::default() }, &Settings::default());
-    let documents = config_map::documents(&mut plan).unwrap();
-    assert_eq!(documents["acme"].len(), 3);
-    assert_eq!(plan.subtrees.len(), 3);
-    let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.object.name.as_str(), refusal.reason)).collect();
-    assert_eq!(refused, [("s4", Reason::TooLarge)]);
+    // Not in the order of their OIDs, so that grants have to be sorted.
+    let subtrees =
+        (1..=4).map(|i| subtree(&format!("s{i}"), &format!("1.3.6.1.4.1.9.{}", 5 - i), None, &scalars)).collect();
+    let objects = Objects { subtrees, ..Objects::default() };
+    for plan in [plan(&objects, &Settings::default()), plan_cluster(&objects, &Settings::default())] {
+        assert_eq!(plan.documents["acme"].len(), 3);
+        assert_eq!(plan.subtrees.len(), 3);
+        let refused: Vec<_> =
+            plan.refusals.iter().map(|refusal| (refusal.object.name.as_str(), refusal.reason)).collect();
+        assert_eq!(refused, [("s4", Reason::TooLarge)]);
+        // A subtree that is refused because of its size has no grant either.
+        let master = master(&plan);
+        let grants: Vec<_> = master.contexts[0].grants[0].subtrees.iter().map(ToString::to_string).collect();
+        assert_eq!(grants, ["1.3.6.1.4.1.9.2", "1.3.6.1.4.1.9.3", "1.3.6.1.4.1.9.4"]);
+    }
 }
 
-/// Secrets of the operator's namespace, each with one key `text`.
+/// Returns Secrets of the operator's namespace, each with one key `text`.
 fn secrets(texts: &[(&str, &str)]) -> Secrets {
     let mut secrets = Secrets::default();
     for (name, text) in texts {
@@ -96,7 +120,7 @@ fn refusals(plan: &Plan) -> Vec<(&str, Reason, &str)> {
 }
 
 #[test]
-fn what_of_a_context_is_refused_is_left_out_and_the_rest_stands() {
+fn refused_parts_of_a_context_are_left_out_and_the_rest_is_served() {
     let spec = json!({
         "allowedNamespaces": {"from": "All"}, "allowedSubtrees": ["1.3.6.1.4.1"],
         "communities": [
@@ -125,7 +149,7 @@ fn what_of_a_context_is_refused_is_left_out_and_the_rest_stands() {
             ("acme", Reason::Invalid, "spec.system.name"),
         ]
     );
-    let master = plan.master(Listeners::default()).unwrap();
+    let master = master(&plan);
     let acme = &master.contexts[1];
     assert_eq!((acme.name.as_str(), acme.grants.len(), acme.system.name.as_deref()), ("acme", 1, None));
     let communities: Vec<_> = acme.communities.iter().map(|community| community.community.expose()).collect();
@@ -134,7 +158,7 @@ fn what_of_a_context_is_refused_is_left_out_and_the_rest_stands() {
 }
 
 #[test]
-fn of_two_contexts_the_older_keeps_the_name_the_community_and_the_user() {
+fn the_older_of_two_contexts_keeps_the_name_the_community_and_the_user() {
     let of = |name: &str, created: &str, spec: &Json| {
         let mut context = context(name, spec);
         Arc::make_mut(&mut context).metadata.creation_timestamp = serde_json::from_value(json!(created)).unwrap();
@@ -170,13 +194,13 @@ fn of_two_contexts_the_older_keeps_the_name_the_community_and_the_user() {
             ("lost", Reason::NotAllowed, "spec.contextRefs[0]"),
         ]
     );
-    let contexts = &plan.master(Listeners::default()).unwrap().contexts;
+    let contexts = master(&plan).contexts;
     let access: Vec<_> = contexts.iter().map(|c| (c.name.as_str(), c.communities.len(), c.users.len())).collect();
     assert_eq!(access, [("", 0, 0), ("old", 1, 1), ("young", 0, 0)]);
 }
 
 #[test]
-fn whoever_has_the_default_snmp_context_has_it_alone() {
+fn the_built_in_context_is_absent_if_another_has_the_default_snmp_context() {
     let main = context("main", &json!({"contextName": ""}));
     let objects = Objects {
         subtrees: vec![subtree("a", "1.3.6.1.4.1.9.1", None, &one())],
@@ -185,20 +209,6 @@ fn whoever_has_the_default_snmp_context_has_it_alone() {
     };
     let plan = plan(&objects, &Settings::default());
     assert_eq!(refusals(&plan), [("a", Reason::NoSuchContext, "spec.contextRefs[0]")]);
-}
-
-#[test]
-fn what_is_taken_out_of_the_plan_is_granted_nothing() {
-    let subtrees = vec![
-        subtree("a", "1.3.6.1.4.1.9.2", None, &one()),
-        subtree("b", "1.3.6.1.4.1.9.1", None, &one()),
-        subtree("c", "1.3.6.1.4.1.9.3", None, &one()),
-    ];
-    let mut plan = plan(&Objects { subtrees, ..Objects::default() }, &Settings::default());
-    plan.subtrees.pop();
-    let master = plan.master(Listeners::default()).unwrap();
-    let grants: Vec<_> = master.contexts[0].grants[0].subtrees.iter().map(ToString::to_string).collect();
-    assert_eq!(grants, ["1.3.6.1.4.1.9.1", "1.3.6.1.4.1.9.2"]);
 }
 
 fn target(namespace: &str, name: &str, created: &str, spec: &Json) -> Arc<crds::SnmpTrapTarget> {
@@ -211,7 +221,7 @@ fn target(namespace: &str, name: &str, created: &str, spec: &Json) -> Arc<crds::
 }
 
 #[test]
-fn the_youngest_over_a_namespaces_quota_are_refused_and_others_namespaces_have_their_own() {
+fn the_youngest_above_the_quota_are_refused_and_each_namespace_has_its_own_quota() {
     let day = |n: u32| format!("2026-01-{n:02}T00:00:00Z");
     let mut subtrees: Vec<_> = (1..=4)
         .map(|n| subtree(&format!("s{n}"), &format!("1.3.6.1.4.1.9.1.{n}"), Some(&day(5 - n)), &one()))
@@ -223,17 +233,17 @@ fn the_youngest_over_a_namespaces_quota_are_refused_and_others_namespaces_have_t
     let trap_targets = (1..=3).map(|n| target("acme", &format!("t{n}"), &day(n), &spec)).collect();
     let objects = Objects { subtrees, trap_targets, ..Objects::default() };
     let settings = Settings { subtrees_per_namespace: 3, targets_per_namespace: 2, ..Settings::default() };
-    let plan = plan(&objects, &settings);
+    let plan = plan_cluster(&objects, &settings);
     let served: Vec<_> = plan.subtrees.iter().map(|planned| planned.document.name.as_str()).collect();
     assert_eq!(served, ["s4", "s3", "s2", "s9"]);
     assert_eq!(plan.trap_targets.iter().map(|id| id.name.as_str()).collect::<Vec<_>>(), ["t1", "t2"]);
     let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.object.name.as_str(), refusal.reason)).collect();
     assert_eq!(refused, [("s1", Reason::QuotaExceeded), ("t3", Reason::QuotaExceeded)]);
-    assert_eq!(plan.refusals[0].message, "the namespace acme has 3 older SnmpSubtrees, as many as it may have");
+    assert_eq!(plan.refusals[0].message, "the namespace acme already has 3 older SnmpSubtrees, which is its quota");
 }
 
 #[test]
-fn a_trap_target_is_held_against_its_contexts() {
+fn a_trap_target_is_checked_against_its_contexts() {
     let tenant = json!({
         "allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": "acme"}}},
         "allowedTargets": ["10.0.0.0/8", "2001:db8::/32"],
@@ -266,7 +276,7 @@ fn a_trap_target_is_held_against_its_contexts() {
             trap_targets: vec![target(namespace, "noc", "2026-01-01T00:00:00Z", &spec)],
             ..Objects::default()
         };
-        let plan = plan(&objects, &Settings::default());
+        let plan = plan_cluster(&objects, &Settings::default());
         let refused: Vec<_> = plan.refusals.iter().map(|refusal| (refusal.path.as_str(), refusal.reason)).collect();
         assert_eq!(refused, expected.into_iter().collect::<Vec<_>>(), "{namespace} {spec}");
         assert_eq!(plan.trap_targets.len(), usize::from(expected.is_none()));
@@ -274,7 +284,7 @@ fn a_trap_target_is_held_against_its_contexts() {
 }
 
 #[test]
-fn there_is_no_default_context_where_none_is_wanted() {
+fn there_is_no_default_context_if_it_is_disabled() {
     let objects = Objects { subtrees: vec![subtree("a", "1.3.6.1.4.1.9.1", None, &one())], ..Objects::default() };
     let plan = plan(&objects, &Settings { default_context: false, ..Settings::default() });
     assert!(plan.contexts.is_empty() && plan.subtrees.is_empty());

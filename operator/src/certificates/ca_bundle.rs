@@ -1,4 +1,5 @@
-//! The bundle in the webhook configurations, by which the API server knows the webhooks. All else of them is Helm's.
+//! The CA bundle in the webhook configurations, by which the API server verifies the webhooks. Helm manages everything else
+//! in them.
 
 use k8s_openapi::{
     ByteString,
@@ -10,7 +11,7 @@ use serde_json::{Value as Json, json};
 /// A webhook configuration.
 pub(super) trait Configuration {
     fn metadata(&self) -> &ObjectMeta;
-    /// Each webhook's name and bundle.
+    /// Returns the name and the bundle of each webhook.
     fn webhooks(&self) -> Vec<(&str, Option<&ByteString>)>;
 }
 
@@ -31,13 +32,14 @@ macro_rules! configuration {
 
 configuration! { MutatingWebhookConfiguration ValidatingWebhookConfiguration }
 
-/// The strategic merge patch that gives each webhook the bundle, by its name and nothing else of it; `None` when all have
-/// it. It fails if someone else writes meanwhile, rather than to bring back a webhook that was taken away.
+/// Returns the strategic merge patch that sets the bundle of each webhook. `None` if all webhooks have it. The patch requires
+/// the current version of the configuration: otherwise, it could bring back a webhook that was just removed.
 pub(super) fn patch(configuration: &impl Configuration, bundle: &str) -> Option<Json> {
     let bundle = ByteString(bundle.as_bytes().to_vec());
     let webhooks = configuration.webhooks();
-    let others = webhooks.iter().filter(|(_, theirs)| *theirs != Some(&bundle));
-    let entries: Vec<_> = others.map(|(name, _)| json!({"name": name, "clientConfig": {"caBundle": bundle}})).collect();
+    let outdated = webhooks.iter().filter(|(_, current)| *current != Some(&bundle));
+    let entries: Vec<_> =
+        outdated.map(|(name, _)| json!({"name": name, "clientConfig": {"caBundle": bundle}})).collect();
     let version = &configuration.metadata().resource_version;
     (!entries.is_empty()).then(|| json!({"metadata": {"resourceVersion": version}, "webhooks": entries}))
 }
@@ -69,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_patched_where_all_have_it() {
+    fn nothing_is_patched_if_all_webhooks_have_the_bundle() {
         assert_eq!(patch(&configuration(&[Some("new"), Some("new")]), "new"), None);
         assert_eq!(patch(&configuration(&[]), "new"), None);
     }

@@ -1,10 +1,10 @@
-//! What a step comes to: one Secret, to be written in place of what was read.
+//! The effect of a step: the Secret to write.
 
 use k8s_openapi::api::core::v1::Secret;
 
 use super::{
     CA_SECRET, Settings,
-    maker::{self, MakeError},
+    issue::{self, IssueError},
     pem::Seconds,
     read::Secrets,
     state::{Step, View},
@@ -12,33 +12,37 @@ use super::{
     write,
 };
 
-/// The Secret of that name as the step leaves it; `None` where there is nothing to do after all.
+/// Returns the name and the new content of the Secret that the step changes. `None` if there is nothing to change.
 pub(super) fn carry_out(
     step: Step,
     view: &View,
     secrets: &Secrets,
     now: Seconds,
     settings: &Settings,
-) -> Result<Option<(&'static str, Secret)>, MakeError> {
+) -> Result<Option<(&'static str, Secret)>, IssueError> {
     let Settings { ca_lifetime, certificate_lifetime, .. } = settings;
     let changed = match (step, view.authorities.clone()) {
         (Step::Begin { trusted }, _) => {
-            tracing::info!(trusted_further = trusted.len(), "making a CA");
-            let signing = maker::authority(now, *ca_lifetime)?;
+            tracing::info!(still_trusted = trusted.len(), "creating a CA");
+            let signing = issue::authority(now, *ca_lifetime)?;
             Authorities { signing, next: None, previous: trusted }
         }
-        (Step::MakeNext, Some(mut authorities)) => {
-            tracing::info!("making the CA that will take the place of the one that signs");
-            authorities.next = Some(maker::authority(now, *ca_lifetime)?);
+        (Step::CreateNext, Some(mut authorities)) => {
+            tracing::info!("creating the next CA");
+            authorities.next = Some(issue::authority(now, *ca_lifetime)?);
             authorities
         }
         (Step::Promote, Some(Authorities { signing, next: Some(next), mut previous })) => {
-            tracing::info!("the next CA signs from now on");
+            tracing::info!("the next CA now signs certificates");
             previous.insert(0, signing.certificate);
             Authorities { signing: next, next: None, previous }
         }
         (Step::Trust { next, previous }, Some(mut authorities)) => {
-            tracing::info!(before = authorities.previous.len(), now = previous.len(), "earlier CAs that are trusted");
+            tracing::info!(
+                before = authorities.previous.len(),
+                now = previous.len(),
+                "changing the list of trusted previous CAs"
+            );
             authorities.next = authorities.next.filter(|_| next);
             authorities.previous = previous;
             authorities
@@ -47,7 +51,7 @@ pub(super) fn carry_out(
             let name = server.secret();
             tracing::info!(secret = name, "signing a certificate");
             let names = settings.names(server);
-            let made = maker::served(&authorities.signing, authorities.bundle(), &names, now, *certificate_lifetime)?;
+            let made = issue::served(&authorities.signing, authorities.bundle(), &names, now, *certificate_lifetime)?;
             return Ok(Some((name, write::served(server, secrets.of(server), &made))));
         }
         (Step::Publish(server), Some(authorities)) => {
@@ -55,7 +59,9 @@ pub(super) fn carry_out(
             again.bundle = authorities.bundle();
             return Ok(Some((server.secret(), write::served(server, secrets.of(server), &again))));
         }
-        (Step::MakeNext | Step::Promote | Step::Trust { .. } | Step::Sign(_) | Step::Publish(_), _) => return Ok(None),
+        (Step::CreateNext | Step::Promote | Step::Trust { .. } | Step::Sign(_) | Step::Publish(_), _) => {
+            return Ok(None);
+        }
     };
     Ok(Some((CA_SECRET, write::authorities(secrets.ca.as_ref(), &changed))))
 }

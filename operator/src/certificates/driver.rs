@@ -1,7 +1,7 @@
-//! Reads and writes Secrets and webhook configurations as [`state`] decides.
+//! The driver: reads and writes Secrets and webhook configurations as [`state`] decides.
 //!
-//! Level-triggered: whatever happens, all is read anew, and steps are taken until none is left. The leader alone writes;
-//! where there are two for a moment, each write holds only for the version that was read.
+//! It is level-triggered: each reconciliation reads everything, and takes steps until none is left. Only the leader writes. If
+//! there are two leaders for a moment, a write applies only to the version that was read.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,42 +26,43 @@ use super::{
     CA_SECRET, MASTER_SECRET, Mode, Settings, WEBHOOK_CONFIGURATIONS, WEBHOOK_SECRET,
     ca_bundle::{self, Configuration},
     carry_out::carry_out,
-    maker::MakeError,
+    issue::IssueError,
     pem::{Certificate, Seconds},
-    read::{self, Fault, MANAGER, Secrets},
+    read::{self, MANAGER, SecretProblem, Secrets},
     settling::Settling,
     state::{self, Step, View},
     stored::Authorities,
     write,
 };
-use crate::watch_backoff::watch_backoff;
+use crate::index::watch_backoff;
 
-/// Longest time between two looks, in which nothing was told to have changed: at rest next to nothing is asked.
-const LOOK: Duration = Duration::from_hours(1);
-/// Pauses after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Most steps of one look. A first one takes three, a rotation fewer.
+/// The maximum time between two reconciliations without changes.
+const RESYNC: Duration = Duration::from_hours(1);
+/// The delay after a failure. It doubles with each further failure.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The maximum delay after a failure.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
+/// The maximum number of steps in one reconciliation. The first one takes three steps, a rotation fewer.
 const STEPS: usize = 16;
 
-/// What went wrong in a look; the next one begins anew.
+/// A reconciliation failed. It is retried from the start.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum ReconcileError {
     #[error("Secret {name}: {error}")]
     Secret { name: &'static str, error: kube::Error },
     #[error("{kind} {WEBHOOK_CONFIGURATIONS}: {error}")]
     Webhooks { kind: &'static str, error: kube::Error },
     #[error(transparent)]
-    Make(#[from] MakeError),
-    #[error("Secret {CA_SECRET} is not the operator's own: delete it, or set --certificates given")]
-    ForeignAuthority,
-    #[error("the certificates do not come to rest")]
-    Restless,
+    Make(#[from] IssueError),
+    #[error("Secret {CA_SECRET} is not managed by the operator: delete it, or set --certificates given")]
+    ForeignCa,
+    #[error("there are still steps left after {STEPS} steps, which is a bug")]
+    TooManySteps,
 }
 
-/// Keeps certificates until the drain, and sends the bundle that those are verified by whenever it changes: PEM, for
-/// `ca.crt` of each namespace. Every replica sends; only the leader writes.
-pub async fn run(
+/// Manages certificates until the drain. Sends each new CA bundle, in PEM, for the `ca.crt` of each namespace. Every replica
+/// sends bundles; only the leader writes Secrets.
+pub(crate) async fn run(
     client: Client,
     settings: Settings,
     leadership: watch::Receiver<bool>,
@@ -78,7 +79,7 @@ pub async fn run(
         recorder,
         started: Instant::now(),
         settling: Settling::default(),
-        told: Vec::new(),
+        reported: Vec::new(),
     };
     tokio::select! {
         () = drain.triggered() => {}
@@ -95,42 +96,42 @@ struct Driver {
     recorder: Option<Recorder>,
     started: Instant,
     settling: Settling,
-    /// Faults that were told already.
-    told: Vec<Fault>,
+    /// The problems that were already reported.
+    reported: Vec<SecretProblem>,
 }
 
 impl Driver {
     async fn run(mut self, mut leadership: watch::Receiver<bool>) {
         let mut changes = self.changes();
-        let mut pause = PAUSE;
+        let mut delay = RETRY_DELAY;
         loop {
             let leads = *leadership.borrow_and_update();
-            let wait = match self.look(leads).await {
+            let wait = match self.reconcile(leads).await {
                 Ok(wait) => {
-                    pause = PAUSE;
+                    delay = RETRY_DELAY;
                     wait
                 }
                 Err(error) => {
-                    tracing::warn!("certificates: {error}");
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tracing::warn!(%error, retry = ?delay, "failed to reconcile the certificates; retrying");
+                    let wait = delay;
+                    delay = (delay * 2).min(MAX_RETRY_DELAY);
                     wait
                 }
             };
-            let failed = pause != PAUSE;
+            let failed = delay != RETRY_DELAY;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 led = leadership.changed() => if led.is_err() {
-                    // Whoever led has gone; the drain follows.
+                    // The election has ended, and the drain follows.
                     tokio::time::sleep(wait).await;
                 },
-                // After a failure there is the pause, also where a change is what failed.
+                // After a failure, changes do not shorten the delay.
                 Some(()) = changes.next(), if !failed => {}
             }
         }
     }
 
-    /// A hint for each change of what is looked at.
+    /// Returns a stream with an item for each change of the Secrets and webhook configurations.
     fn changes(&self) -> impl Stream<Item = ()> + Send + Unpin + use<> {
         let names: &[&str] = match self.settings.mode {
             Mode::Operator => &[CA_SECRET, WEBHOOK_SECRET, MASTER_SECRET],
@@ -147,31 +148,34 @@ impl Driver {
         all
     }
 
-    /// Looks at all there is, and takes the steps that are due. The time until the next look.
-    async fn look(&mut self, leads: bool) -> Result<Duration, LookError> {
+    /// Reads everything and takes the steps that are due. Returns the time until the next reconciliation.
+    async fn reconcile(&mut self, leads: bool) -> Result<Duration, ReconcileError> {
         if self.settings.mode == Mode::Given {
             let secret = self.read(MASTER_SECRET).await?;
             let bundle = secret.as_ref().and_then(write::given_bundle);
-            let missing =
-                Fault { secret: MASTER_SECRET, message: "there is no ca.crt in it to publish", foreign: true };
-            let faults = if bundle.is_none() { vec![missing] } else { Vec::new() };
-            self.tell(&Secrets { master: secret, ..Secrets::default() }, faults).await;
+            let missing = SecretProblem {
+                secret: MASTER_SECRET,
+                message: "it has no ca.crt to publish: the program that writes it must add the CA certificate",
+                foreign: true,
+            };
+            let problems = if bundle.is_none() { vec![missing] } else { Vec::new() };
+            self.report(&Secrets { master: secret, ..Secrets::default() }, problems).await;
             self.publish(bundle);
-            return Ok(LOOK);
+            return Ok(RESYNC);
         }
         if !leads {
-            // What another writes settles anew from when this one leads.
+            // When this replica becomes the leader, it cannot know when the previous leader wrote.
             self.settling = Settling::default();
             let (view, _) = read::view(&self.read_all().await?);
             self.publish(view.authorities.as_ref().map(Authorities::bundle));
-            return Ok(LOOK);
+            return Ok(RESYNC);
         }
         for _ in 0..STEPS {
             let secrets = self.read_all().await?;
-            let (view, faults) = read::view(&secrets);
-            self.tell(&secrets, faults).await;
+            let (view, problems) = read::view(&secrets);
+            self.report(&secrets, problems).await;
             if view.authorities.is_none() && secrets.ca.is_some() && self.is_foreign(CA_SECRET) {
-                return Err(LookError::ForeignAuthority);
+                return Err(ReconcileError::ForeignCa);
             }
             let bundle = view.authorities.as_ref().map(Authorities::bundle);
             let patched = match &bundle {
@@ -179,7 +183,7 @@ impl Driver {
                 None => Ok(()),
             };
             self.publish(bundle);
-            // What the API server has not been told does not settle, and all else goes on.
+            // Until the API server has the bundle, nothing settles; everything else continues.
             if patched.is_ok() {
                 self.settling.observe(view.authorities.as_ref(), view.all_served(), self.started.elapsed());
             }
@@ -187,61 +191,61 @@ impl Driver {
             let Some(step) = state::next(&view, now, &self.settling, &self.settings) else {
                 return patched.map(|()| self.until_next(&view, now));
             };
-            self.take(step, &view, &secrets, now).await?;
+            self.carry_out(step, &view, &secrets, now).await?;
         }
-        Err(LookError::Restless)
+        Err(ReconcileError::TooManySteps)
     }
 
-    /// In a rotation something may be due as soon as the last step has settled.
+    /// Returns the time until the next reconciliation. During a rotation, a step can be due as soon as the last one has settled.
     fn until_next(&self, view: &View, now: Seconds) -> Duration {
         let trusted = view.authorities.iter().flat_map(Authorities::trusted);
         let ends = trusted.chain(view.all_served().map(|served| &served.leaf)).map(|certificate: &Certificate| {
             Duration::from_secs(u64::try_from(certificate.not_after.saturating_sub(now)).unwrap_or(0))
         });
-        let rotates = view.authorities.iter().flat_map(Authorities::trusted).count() > 1;
-        let settles = rotates.then_some(self.settings.settle / 4);
-        let soonest = ends.map(|left| left / 12).chain([LOOK]).chain(settles).min();
-        soonest.unwrap_or(LOOK).max(Duration::from_millis(250))
+        let is_rotating = view.authorities.iter().flat_map(Authorities::trusted).count() > 1;
+        let settling = is_rotating.then_some(self.settings.settle / 4);
+        let soonest = ends.map(|left| left / 12).chain([RESYNC]).chain(settling).min();
+        soonest.unwrap_or(RESYNC).max(Duration::from_millis(250))
     }
 
-    async fn take(&self, step: Step, view: &View, secrets: &Secrets, now: Seconds) -> Result<(), LookError> {
+    async fn carry_out(&self, step: Step, view: &View, secrets: &Secrets, now: Seconds) -> Result<(), ReconcileError> {
         let Some((name, secret)) = carry_out(step, view, secrets, now, &self.settings)? else { return Ok(()) };
         self.write(name, secrets.named(name), secret).await
     }
 
-    async fn read(&self, name: &'static str) -> Result<Option<Secret>, LookError> {
-        self.secrets.get_opt(name).await.map_err(|error| LookError::Secret { name, error })
+    async fn read(&self, name: &'static str) -> Result<Option<Secret>, ReconcileError> {
+        self.secrets.get_opt(name).await.map_err(|error| ReconcileError::Secret { name, error })
     }
 
-    async fn read_all(&self) -> Result<Secrets, LookError> {
+    async fn read_all(&self) -> Result<Secrets, ReconcileError> {
         let (ca, webhook, master) =
             tokio::try_join!(self.read(CA_SECRET), self.read(WEBHOOK_SECRET), self.read(MASTER_SECRET))?;
         Ok(Secrets { ca, webhook, master })
     }
 
-    /// Writes a Secret in place of what was read; it is another's turn if that has changed.
-    async fn write(&self, name: &'static str, read: Option<&Secret>, secret: Secret) -> Result<(), LookError> {
+    /// Replaces the Secret that was read, or creates it. Fails if it has changed since it was read.
+    async fn write(&self, name: &'static str, read: Option<&Secret>, secret: Secret) -> Result<(), ReconcileError> {
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let error = |error| LookError::Secret { name, error };
+        let error = |error| ReconcileError::Secret { name, error };
         let Some(read) = read else {
             return self.secrets.create(&params, &secret).await.map(|_| ()).map_err(error);
         };
         match self.secrets.replace(name, &params, &secret).await {
             Ok(_) => Ok(()),
-            // What cannot be changed, being immutable, is made anew.
+            // The Secret is immutable, or has another type: it is deleted and created again.
             Err(kube::Error::Api(status)) if status.code == 422 => {
-                tracing::warn!(secret = name, "the Secret cannot be changed, and is made anew");
+                tracing::warn!(secret = name, "the Secret is immutable; deleting it and creating it again");
                 let preconditions = Preconditions { resource_version: read.resource_version(), uid: read.uid() };
                 let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
                 self.secrets.delete(name, &delete).await.map_err(error)?;
-                let secret = write::anew(secret);
+                let secret = write::without_identity(secret);
                 self.secrets.create(&params, &secret).await.map(|_| ()).map_err(error)
             }
             Err(failed) => Err(error(failed)),
         }
     }
 
-    /// Where there is none for a moment, the one before is published further: it is what certificates are verified by.
+    /// Publishes the bundle. If there is none for a moment, the previous one stays published, because clients need it.
     fn publish(&self, bundle: Option<String>) {
         if bundle.is_some() {
             self.bundle.send_if_modified(|published| {
@@ -252,36 +256,36 @@ impl Driver {
         }
     }
 
-    async fn patch_webhooks(&self, bundle: &str) -> Result<(), LookError> {
+    async fn patch_webhooks(&self, bundle: &str) -> Result<(), ReconcileError> {
         patch(&self.mutating, "MutatingWebhookConfiguration", bundle).await?;
         patch(&self.validating, "ValidatingWebhookConfiguration", bundle).await
     }
 
     fn is_foreign(&self, secret: &str) -> bool {
-        self.told.iter().any(|fault| fault.secret == secret && fault.foreign)
+        self.reported.iter().any(|problem| problem.secret == secret && problem.foreign)
     }
 
-    /// Tells each fault once.
-    async fn tell(&mut self, secrets: &Secrets, faults: Vec<Fault>) {
-        for fault in faults.iter().filter(|fault| !self.told.contains(fault)) {
-            let Fault { secret, message, foreign } = fault;
-            let done = if *foreign { "" } else { "; it is made anew" };
-            tracing::warn!(secret, "no certificate in the Secret: {message}{done}");
+    /// Reports each problem once, in the log and as an Event.
+    async fn report(&mut self, secrets: &Secrets, problems: Vec<SecretProblem>) {
+        for problem in problems.iter().filter(|problem| !self.reported.contains(problem)) {
+            let SecretProblem { secret, message, foreign } = problem;
+            let consequence = if *foreign { "" } else { "; it will be issued again" };
+            tracing::warn!(secret, "no usable certificate in the Secret: {message}{consequence}");
             let regarding = secrets.named(secret);
             if let (Some(recorder), Some(regarding)) = (&self.recorder, regarding) {
                 let event = Event {
                     type_: EventType::Warning,
                     reason: "NoCertificate".to_owned(),
-                    note: Some(format!("{message}{done}")),
+                    note: Some(format!("no usable certificate: {message}{consequence}")),
                     action: "Certify".to_owned(),
                     secondary: None,
                 };
                 if let Err(error) = recorder.publish(&event, &regarding.object_ref(&())).await {
-                    tracing::debug!(%error, "an event cannot be written");
+                    tracing::debug!(%error, "failed to publish an Event");
                 }
             }
         }
-        self.told = faults;
+        self.reported = problems;
     }
 }
 
@@ -289,20 +293,20 @@ fn hints<K>(api: Api<K>, name: &str) -> stream::BoxStream<'static, ()>
 where
     K: Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    // What cannot be watched is told by the look, which reads the same.
+    // Errors are ignored here, because a reconciliation reads the same objects and reports its errors.
     watch_object(api, name).backoff(watch_backoff()).map(|_| ()).boxed()
 }
 
-async fn patch<K>(api: &Api<K>, kind: &'static str, bundle: &str) -> Result<(), LookError>
+async fn patch<K>(api: &Api<K>, kind: &'static str, bundle: &str) -> Result<(), ReconcileError>
 where
     K: Configuration + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    let error = |error| LookError::Webhooks { kind, error };
+    let error = |error| ReconcileError::Webhooks { kind, error };
     let Some(configuration) = api.get_opt(WEBHOOK_CONFIGURATIONS).await.map_err(error)? else { return Ok(()) };
     let Some(patch) = ca_bundle::patch(&configuration, bundle) else { return Ok(()) };
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     api.patch(WEBHOOK_CONFIGURATIONS, &params, &Patch::Strategic(patch)).await.map_err(error)?;
-    tracing::info!(kind, "the webhook configuration has the bundle");
+    tracing::info!(kind, "set the CA bundle of the webhook configuration");
     Ok(())
 }
 

@@ -1,27 +1,27 @@
-//! Lengths of time on the command line, as Go writes them: `8760h`, `1h30m`, `90s`.
+//! Durations on the command line, in the format of Go: `8760h`, `1h30m`, `90s`.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// A text that is no length of time.
+/// The text is not a valid lifetime.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LifetimeError {
-    /// It cannot be read.
-    #[error("{0:?} is no length of time as 8760h or 90s")]
+pub(crate) enum LifetimeError {
+    /// The text is not a duration.
+    #[error("{0:?} is not a duration such as 8760h or 90s")]
     Unreadable(String),
-    /// It is none that a certificate can have.
-    #[error("{0:?} is not from a second to a hundred years")]
+    /// The duration is too short or too long for a certificate.
+    #[error("{0:?} is not between 1 second and 100 years")]
     OutOfRange(String),
 }
 
 const LONGEST: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
-/// Reads a length of time.
+/// Parses a lifetime.
 ///
 /// # Errors
-/// [`LifetimeError`].
-pub fn parse_lifetime(text: &str) -> Result<Duration, LifetimeError> {
+/// Returns an error if the text is not a duration, or if it is out of range.
+pub(crate) fn parse_lifetime(text: &str) -> Result<Duration, LifetimeError> {
     let read: SignedDuration = text.parse().map_err(|_| LifetimeError::Unreadable(text.to_owned()))?;
     if read < SignedDuration::from_secs(1) || read > LONGEST {
         return Err(LifetimeError::OutOfRange(text.to_owned()));
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_read_as_go_writes_them() {
+    fn durations_of_go_are_parsed() {
         let cases =
             [("8760h", 8760 * 3600), ("90s", 90), ("1h30m", 5400), ("1h30m0s", 5400), ("10m", 600), ("1.5h", 5400)];
         for (text, seconds) in cases {

@@ -1,8 +1,8 @@
-//! Certificates as the decisions see them, read from PEM.
+//! Certificates and private keys in PEM.
 
 use std::fmt;
 
-use data_encoding::BASE64;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
@@ -13,13 +13,13 @@ use rustls::{
 use std::{sync::Arc, time::Duration};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-/// Seconds since 1970, as certificates have them.
+/// Seconds since 1970.
 pub(super) type Seconds = i64;
 
-/// Most certificates that are read of a text: a bundle has three at most.
+/// Maximum number of certificates that are read from a text. A bundle has at most three.
 const CERTIFICATES: usize = 32;
 
-/// A certificate and the time for which it holds.
+/// A certificate and its validity.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Certificate {
     der: CertificateDer<'static>,
@@ -35,7 +35,7 @@ impl fmt::Debug for Certificate {
 }
 
 impl Certificate {
-    /// Reads one; `None` if that is no certificate (RFC 5280).
+    /// Parses a certificate; `None` if it is not one (RFC 5280).
     pub(super) fn read(der: CertificateDer<'static>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(&der).ok()?;
         let validity = parsed.validity();
@@ -44,7 +44,7 @@ impl Certificate {
         Some(Self { der, not_before, not_after, is_ca })
     }
 
-    /// All certificates in a text, each once; what is anything else is passed by.
+    /// Returns all certificates in a text, without duplicates. Everything else is ignored.
     pub(super) fn all(pem: &[u8]) -> Vec<Self> {
         let mut found = Vec::new();
         for der in CertificateDer::pem_slice_iter(pem).take(CERTIFICATES).filter_map(Result::ok) {
@@ -57,14 +57,14 @@ impl Certificate {
         found
     }
 
-    /// Those of CAs among them.
+    /// Returns the CA certificates in a text.
     pub(super) fn authorities(pem: &[u8]) -> Vec<Self> {
         let mut all = Self::all(pem);
         all.retain(|certificate| certificate.is_ca);
         all
     }
 
-    /// Names the certificate: no two have the same.
+    /// Returns a unique name of the certificate.
     pub(super) fn id(&self) -> &[u8] {
         &self.der
     }
@@ -73,23 +73,15 @@ impl Certificate {
         &self.der
     }
 
-    /// Whether it holds now.
+    /// Returns whether it is valid at `now`.
     pub(super) fn holds(&self, now: Seconds) -> bool {
         (self.not_before..self.not_after).contains(&now)
     }
 
-    /// The text of it (RFC 7468).
+    /// Returns the certificate in PEM (RFC 7468).
     pub(super) fn pem(&self) -> String {
-        let text = BASE64.encode(&self.der);
-        let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (line, behind) = rest.split_at_checked(64).unwrap_or((rest, ""));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = behind;
-        }
-        pem + "-----END CERTIFICATE-----\n"
+        let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+        pem::encode_config(&Pem::new("CERTIFICATE", &*self.der), config)
     }
 }
 
@@ -112,7 +104,7 @@ impl PrivateKey {
         &self.0
     }
 
-    /// Whether it is the certificate's.
+    /// Returns whether it is the key of this certificate chain.
     pub(super) fn belongs_to(&self, chain: Vec<CertificateDer<'static>>) -> bool {
         let Ok(key) = PrivateKeyDer::from_pem_slice(self.0.as_bytes()) else { return false };
         let Ok(key) = ring::default_provider().key_provider.load_private_key(key) else { return false };
@@ -120,8 +112,8 @@ impl PrivateKey {
     }
 }
 
-/// Whether a client that trusts `authorities` takes the chain of a server called by each of `names`, as rustls does.
-/// A name with a star stands for all names that it covers.
+/// Returns whether a client that trusts `authorities` accepts the chain for each of `names`, by the rules of rustls. A name
+/// with a star stands for all names that it covers.
 pub(super) fn accepts<'a>(
     authorities: impl IntoIterator<Item = &'a Certificate>,
     chain: &[CertificateDer<'static>],
@@ -145,4 +137,22 @@ pub(super) fn accepts<'a>(
         let Ok(name) = ServerName::try_from(name) else { return false };
         verifier.verify_server_cert(leaf, intermediates, &name, &[], now).is_ok()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_written_as_openssl_writes_them() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let pem = Certificate::read(made.der().clone()).unwrap().pem();
+        assert_eq!(pem, made.pem());
+        let lines: Vec<_> = pem.split('\n').collect();
+        let [first, body @ .., last, ""] = lines.as_slice() else { panic!("{pem}") };
+        assert_eq!((*first, *last), ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"));
+        let (end, full) = body.split_last().unwrap();
+        assert!(full.iter().all(|line| line.len() == 64) && (1..=64).contains(&end.len()), "{pem}");
+    }
 }

@@ -1,13 +1,13 @@
-//! Since when what is written has been there for all to read.
+//! Settling: how long a bundle or certificate has been readable for all programs.
 //!
-//! That is measured by a clock that does not jump, and from the leader's own start: what another wrote before may have
-//! been written a moment ago.
+//! The time is measured with a monotonic clock, and from the start of the leader: it cannot know when a previous leader wrote
+//! the Secrets.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::stored::{Authorities, Served};
 
-/// What this process saw stand, and since when. Times are those since any fixed moment.
+/// The certificates that this process has observed, and since when. Times are relative to a fixed moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settling {
     trusted: BTreeMap<Vec<u8>, Duration>,
@@ -16,7 +16,7 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Takes note of what stands now.
+    /// Records the certificates that exist now.
     pub(super) fn observe<'a>(
         &mut self,
         authorities: Option<&Authorities>,
@@ -26,22 +26,22 @@ impl Settling {
         self.now = now;
         let trusted =
             authorities.into_iter().flat_map(Authorities::trusted).map(|certificate| certificate.id().to_vec());
-        keep(&mut self.trusted, trusted, now);
-        keep(&mut self.served, served.into_iter().map(|served| served.leaf.id().to_vec()), now);
+        update(&mut self.trusted, trusted, now);
+        update(&mut self.served, served.into_iter().map(|served| served.leaf.id().to_vec()), now);
     }
 
-    /// How long a CA has been in the bundle.
+    /// Returns how long a CA has been in the bundle.
     pub(super) fn trusted_for(&self, id: &[u8]) -> Option<Duration> {
         self.trusted.get(id).map(|since| self.now.saturating_sub(*since))
     }
 
-    /// How long a server's certificate has been in its Secret.
+    /// Returns how long a server's certificate has been in its Secret.
     pub(super) fn served_for(&self, id: &[u8]) -> Option<Duration> {
         self.served.get(id).map(|since| self.now.saturating_sub(*since))
     }
 }
 
-fn keep(seen: &mut BTreeMap<Vec<u8>, Duration>, ids: impl Iterator<Item = Vec<u8>>, now: Duration) {
+fn update(seen: &mut BTreeMap<Vec<u8>, Duration>, ids: impl Iterator<Item = Vec<u8>>, now: Duration) {
     let before = std::mem::take(seen);
     seen.extend(ids.map(|id| {
         let since = before.get(&id).copied().unwrap_or(now);

@@ -1,4 +1,4 @@
-//! What is to be done next, as a function of what there is and the time. Pure.
+//! Decision of the next step, from the content of the Secrets and the time. Pure.
 
 use super::{
     Server, Settings,
@@ -7,17 +7,17 @@ use super::{
     stored::{Authorities, BACKDATED, Served, due},
 };
 
-/// What the Secrets hold, as far as that can be used.
+/// The usable content of the Secrets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct View {
     pub(super) authorities: Option<Authorities>,
-    /// Certificates of CAs that were published, wherever they were found: kept where the CA itself is lost.
+    /// The CA certificates in all published bundles. They are kept if the CA itself is lost.
     pub(super) published: Vec<Certificate>,
-    /// The text of the bundle as it stands in the CA's Secret.
+    /// The text of the bundle in the CA's Secret.
     pub(super) bundle: String,
     pub(super) webhook: Option<Served>,
     pub(super) master: Option<Served>,
-    /// Servers whose Secrets are not ours to write.
+    /// The servers whose Secrets the operator does not manage.
     pub(super) foreign: Vec<Server>,
 }
 
@@ -34,24 +34,24 @@ impl View {
     }
 }
 
-/// One step. After each the Secrets are read again.
+/// A step. After each step, the Secrets are read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Make a CA that signs at once, because there is none; these are trusted further.
+    /// Create a CA that signs immediately, because there is none. The `trusted` CAs stay in the bundle.
     Begin { trusted: Vec<Certificate> },
-    /// Make a CA that will sign.
-    MakeNext,
-    /// Let the next CA sign.
+    /// Create the next CA, which does not sign yet.
+    CreateNext,
+    /// Make the next CA the one that signs.
     Promote,
-    /// Trust these alone of the CAs before, and a next one only if it can sign.
+    /// Reduce the bundle to these `previous` CAs, and drop the next CA if `next` is false.
     Trust { next: bool, previous: Vec<Certificate> },
-    /// Sign a server's certificate.
+    /// Sign a new certificate for a server.
     Sign(Server),
-    /// Put the bundle beside a server's certificate.
+    /// Write the bundle to a server's Secret.
     Publish(Server),
 }
 
-/// The next step; `None` when all is as it should be.
+/// Returns the next step. `None` if nothing has to be done.
 pub(super) fn next(view: &View, now: Seconds, settling: &Settling, settings: &Settings) -> Option<Step> {
     let is_settled =
         |certificate: &Certificate| settling.trusted_for(certificate.id()).is_some_and(|time| time >= settings.settle);
@@ -73,7 +73,7 @@ pub(super) fn next(view: &View, now: Seconds, settling: &Settling, settings: &Se
     }
     match next {
         Some(next) if is_settled(&next.certificate) => return Some(Step::Promote),
-        None if now >= due(&signing.certificate, settings.ca_lifetime) => return Some(Step::MakeNext),
+        None if now >= due(&signing.certificate, settings.ca_lifetime) => return Some(Step::CreateNext),
         _ => {}
     }
     let bundle = authorities.bundle();
@@ -87,9 +87,9 @@ pub(super) fn next(view: &View, now: Seconds, settling: &Settling, settings: &Se
         let is_new = served.is_accepted([&signing.certificate], &names, now);
         let must = !served.is_accepted(authorities.trusted(), &names, now);
         let is_due = now >= due(&served.leaf, settings.certificate_lifetime);
-        // What another CA signed is replaced when everyone trusts this one; sooner only where it could end before that.
-        let may = if is_new { is_due } else { is_settled(&signing.certificate) || is_ending(&served.leaf, now) };
-        if must || may {
+        // A certificate of another CA is replaced when all clients trust the signing CA; earlier only if it expires soon.
+        let should = if is_new { is_due } else { is_settled(&signing.certificate) || expires_soon(&served.leaf, now) };
+        if must || should {
             return Some(Step::Sign(server));
         }
         if served.bundle != bundle {
@@ -100,8 +100,8 @@ pub(super) fn next(view: &View, now: Seconds, settling: &Settling, settings: &Se
     (all_are_new && !previous.is_empty()).then_some(Step::Trust { next: true, previous: Vec::new() })
 }
 
-/// A sixth of its life is left, or less.
-fn is_ending(certificate: &Certificate, now: Seconds) -> bool {
+/// Returns whether at most a sixth of the lifetime is left.
+fn expires_soon(certificate: &Certificate, now: Seconds) -> bool {
     let life = certificate.not_after.saturating_sub(certificate.not_before).saturating_sub(BACKDATED);
     certificate.not_after.saturating_sub(now) <= life / 6
 }

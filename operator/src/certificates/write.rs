@@ -1,4 +1,4 @@
-//! From what was decided to Secrets. What others have put on a Secret stays.
+//! Writing of the Secrets. Labels, annotations and keys of others are kept.
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 
@@ -9,7 +9,7 @@ use super::{
     stored::{Authorities, Served},
 };
 
-/// The Secret of the CA, in place of `read`.
+/// Returns the Secret of the CA, based on the one that was read.
 pub(super) fn authorities(read: Option<&Secret>, authorities: &Authorities) -> Secret {
     let Authorities { signing, next, .. } = authorities;
     let mut values =
@@ -20,25 +20,25 @@ pub(super) fn authorities(read: Option<&Secret>, authorities: &Authorities) -> S
     secret(CA_SECRET, "Opaque", "operator", read, values)
 }
 
-/// The Secret of a server's certificate, in place of `read`.
-pub(super) fn served(server: Server, read: Option<&Secret>, shown: &Served) -> Secret {
-    let chain = shown.chain.iter().cloned().filter_map(Certificate::read).map(|certificate| certificate.pem());
-    let values = vec![(CRT, chain.collect()), (KEY, shown.key.expose().to_owned()), (BUNDLE, shown.bundle.clone())];
+/// Returns the Secret of a server, based on the one that was read.
+pub(super) fn served(server: Server, existing: Option<&Secret>, content: &Served) -> Secret {
+    let chain = content.chain.iter().cloned().filter_map(Certificate::read).map(|certificate| certificate.pem());
+    let values = vec![(CRT, chain.collect()), (KEY, content.key.expose().to_owned()), (BUNDLE, content.bundle.clone())];
     let component = match server {
         Server::Webhook => "operator",
         Server::Master => "master",
     };
-    secret(server.secret(), "kubernetes.io/tls", component, read, values)
+    secret(server.secret(), "kubernetes.io/tls", component, existing, values)
 }
 
-/// The bundle that a given Secret holds: its certificates, and nothing else that may be beside them.
+/// Returns the bundle in a Secret of another program: its certificates, without anything else in the text.
 pub(super) fn given_bundle(secret: &Secret) -> Option<String> {
     let certificates = Certificate::all(&secret.data.as_ref()?.get(BUNDLE)?.0);
     (!certificates.is_empty()).then(|| certificates.iter().map(Certificate::pem).collect())
 }
 
-/// The Secret as one that is not there yet.
-pub(super) fn anew(mut secret: Secret) -> Secret {
+/// Returns the Secret without the identity of the existing one, so that it can be created.
+pub(super) fn without_identity(mut secret: Secret) -> Secret {
     let metadata = &mut secret.metadata;
     (metadata.resource_version, metadata.uid, metadata.creation_timestamp) = (None, None, None);
     metadata.managed_fields = None;
@@ -49,7 +49,7 @@ pub(super) fn anew(mut secret: Secret) -> Secret {
 fn secret(name: &str, type_: &str, component: &str, read: Option<&Secret>, values: Vec<(&str, String)>) -> Secret {
     let mut secret = read.cloned().unwrap_or_default();
     secret.metadata.name = Some(name.to_owned());
-    // What was sent may not be sent back.
+    // Managed fields must not be sent back.
     secret.metadata.managed_fields = None;
     let labels = secret.metadata.labels.get_or_insert_default();
     for (key, value) in
@@ -57,7 +57,7 @@ fn secret(name: &str, type_: &str, component: &str, read: Option<&Secret>, value
     {
         labels.insert(key.to_owned(), value.to_owned());
     }
-    // The type of a Secret cannot be changed; what it is for does not hang on it.
+    // The type of an existing Secret cannot be changed, and nothing depends on it.
     secret.type_.get_or_insert_with(|| type_.to_owned());
     let data = secret.data.get_or_insert_default();
     for key in [NEXT_CRT, NEXT_KEY] {

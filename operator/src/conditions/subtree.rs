@@ -2,119 +2,131 @@
 
 use crds::{Condition, Pods};
 
-use super::{PROGRAMMED, READY, Status, Unresolved, Verdict, accepted, resolved, word};
+use super::{ConditionState, NOT_ACCEPTED, PROGRAMMED, READY, Status, Unresolved, accepted, resolved, word};
 use crate::plan::{Reason, Refusal};
 
-/// Whether configuration is written.
+/// Whether the configuration is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Programmed {
-    /// It is.
+pub(crate) enum Programmed {
+    /// It is written.
     Yes,
-    /// It is not: why, in one word and in a sentence.
+    /// It is not written: the reason, in one word and in a sentence.
     No(&'static str, String),
 }
 
-/// What is known of the active master.
+/// What the operator knows of the active master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Master {
-    /// It has not answered yet, or not for a moment.
-    Asking,
+pub(crate) enum Master {
+    /// It has not answered yet, or not within the last seconds.
+    Pending,
     /// It answers.
-    Known,
-    /// None has answered for a while.
+    Reachable,
+    /// No active master has answered for longer than the grace period.
     Unreachable,
 }
 
-/// What the conditions of a subtree are made of.
+/// The facts from which the conditions of a subtree follow.
 #[derive(Debug, Clone)]
-pub struct SubtreeFacts<'a> {
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// Why it is refused, if it is.
-    pub refusals: &'a [&'a Refusal],
-    /// What it names and cannot be had.
-    pub unresolved: &'a [Unresolved],
+pub(crate) struct SubtreeFacts<'a> {
+    /// The namespace of the subtree.
+    pub(crate) namespace: &'a str,
+    /// Why the subtree is refused; empty if it is accepted.
+    pub(crate) refusals: &'a [&'a Refusal],
+    /// The references that do not resolve.
+    pub(crate) unresolved: &'a [Unresolved],
     /// Whether its configuration is written.
-    pub programmed: Programmed,
+    pub(crate) programmed: Programmed,
     /// The pods that it selects.
-    pub pods: Pods,
-    /// SNMP contexts in which no pod serves it.
-    pub unserved: &'a [&'a str],
+    pub(crate) pods: Pods,
+    /// The SNMP contexts in which no pod serves the subtree.
+    pub(crate) unserved: &'a [&'a str],
     /// Whether the active master answers.
-    pub master: Master,
-    /// Its conditions until now.
-    pub previous: &'a [Condition],
+    pub(crate) master: Master,
+    /// The current conditions.
+    pub(crate) previous: &'a [Condition],
 }
 
-/// The conditions of a subtree.
+/// Returns the conditions of a subtree.
 #[must_use]
-pub fn subtree(facts: &SubtreeFacts<'_>) -> Vec<Verdict> {
+pub(crate) fn subtree(facts: &SubtreeFacts<'_>) -> Vec<ConditionState> {
     let refused = !facts.refusals.is_empty();
     let missing: Vec<_> = facts.refusals.iter().copied().filter(|r| r.reason == Reason::NoSuchContext).collect();
-    let mut verdicts = vec![accepted(facts.refusals), resolved(&missing, facts.unresolved, refused)];
-    let not = |kind, reason: &str, message: &str| Verdict::new(kind, Status::False, reason, message);
-    // The last of the conditions gives the reason of the first that does not hold: one look tells.
+    let mut states = vec![accepted(facts.refusals), resolved(&missing, facts.unresolved, refused)];
+    let not = |kind, reason: &str, message: &str| ConditionState::new(kind, Status::False, reason, message);
+    // Ready has the reason of the first condition that is false, so that users see it in `kubectl get`.
     if let Some(first) = facts.refusals.first() {
-        verdicts.push(not(PROGRAMMED, "NotAccepted", "it is not accepted"));
-        verdicts.push(not(READY, &word(first.reason), "it is not accepted"));
-        return verdicts;
+        states.push(not(PROGRAMMED, "NotAccepted", NOT_ACCEPTED));
+        states.push(not(READY, &word(first.reason), NOT_ACCEPTED));
+        return states;
     }
     match &facts.programmed {
         Programmed::Yes => {
-            verdicts.push(Verdict::new(PROGRAMMED, Status::True, "Programmed", "the configuration is written"));
-            verdicts.extend(ready(facts));
+            states.push(ConditionState::new(
+                PROGRAMMED,
+                Status::True,
+                "Programmed",
+                "the configuration of sidecars and masters is written",
+            ));
+            states.extend(ready(facts));
         }
         Programmed::No(reason, message) => {
-            verdicts.push(not(PROGRAMMED, reason, message));
-            verdicts.push(not(READY, reason, "its configuration is not written"));
+            states.push(not(PROGRAMMED, reason, message));
+            states.push(not(READY, reason, "the configuration is not written: see the condition Programmed"));
         }
     }
-    verdicts
+    states
 }
 
-/// Whether pods serve it. `None`: as it was.
-fn ready(facts: &SubtreeFacts<'_>) -> Option<Verdict> {
+/// Returns the condition `Ready` of a subtree whose configuration is written. `None` leaves the condition unchanged.
+fn ready(facts: &SubtreeFacts<'_>) -> Option<ConditionState> {
     let Pods { matched, injected } = facts.pods;
-    let verdict = |status, reason: &str, message: String| Some(Verdict::new(READY, status, reason, message));
-    let restart = format!("kubectl rollout restart -n {} <its Deployment, StatefulSet or DaemonSet>", facts.namespace);
+    let state = |status, reason: &str, message: String| Some(ConditionState::new(READY, status, reason, message));
+    let restart = format!("kubectl rollout restart -n {} <Deployment, StatefulSet or DaemonSet>", facts.namespace);
     let without = matched - injected;
     if matched == 0 {
-        return verdict(Status::False, "NoPods", format!("its selector selects no pod of {}", facts.namespace));
+        return state(
+            Status::False,
+            "NoPods",
+            format!("spec.selector selects no pod in the namespace {}", facts.namespace),
+        );
     }
     if injected == 0 {
-        let message = format!("none of the {matched} pods that it selects has a sidecar: {restart}");
-        return verdict(Status::False, "PodsNotInjected", message);
+        let message = format!("none of the {matched} selected pods has a sidecar. Restart them: {restart}");
+        return state(Status::False, "PodsNotInjected", message);
     }
     match facts.master {
-        Master::Asking if facts.previous.iter().any(|condition| condition.type_ == READY) => {
-            // As long as nobody knows better, what was true is.
+        Master::Pending if facts.previous.iter().any(|condition| condition.type_ == READY) => {
+            // Until the master answers, the last known state stays.
             let before = facts.previous.iter().find(|condition| condition.type_ == READY)?;
             let status = match before.status.as_str() {
                 "True" => Status::True,
                 "False" => Status::False,
                 _ => Status::Unknown,
             };
-            verdict(status, &before.reason, before.message.clone())
+            state(status, &before.reason, before.message.clone())
         }
-        Master::Asking => verdict(Status::Unknown, "Pending", "the master has not been asked yet".to_owned()),
+        Master::Pending => state(Status::Unknown, "Pending", "the active master has not answered yet".to_owned()),
         Master::Unreachable => {
-            let message = "no master says what is registered: see the log of the operator".to_owned();
-            verdict(Status::Unknown, "MasterUnreachable", message)
+            let message =
+                "no active master answers, so nobody knows what is registered: see the log of the operator".to_owned();
+            state(Status::Unknown, "MasterUnreachable", message)
         }
-        Master::Known if !facts.unserved.is_empty() => {
+        Master::Reachable if !facts.unserved.is_empty() => {
             let contexts: Vec<_> = facts.unserved.iter().map(|context| format!("{context:?}")).collect();
             let noun = if contexts.len() == 1 { "context" } else { "contexts" };
             let message = format!(
-                "no pod has registered it in the SNMP {noun} {}: see the logs of the containers snmp-sidecar",
+                "no pod has registered the subtree in the SNMP {noun} {}: see the logs of the snmp-sidecar containers",
                 contexts.join(", ")
             );
-            verdict(Status::False, "NotRegistered", message)
+            state(Status::False, "NotRegistered", message)
         }
-        Master::Known if without > 0 => {
-            let message = format!("served, but {without} of the {matched} pods have no sidecar: {restart}");
-            verdict(Status::True, "PodsNotInjected", message)
+        Master::Reachable if without > 0 => {
+            let message = format!(
+                "pods serve the subtree, but {without} of the {matched} pods have no sidecar. Restart them: {restart}"
+            );
+            state(Status::True, "PodsNotInjected", message)
         }
-        Master::Known => verdict(Status::True, "Serving", "pods serve it".to_owned()),
+        Master::Reachable => state(Status::True, "Serving", "pods serve the subtree".to_owned()),
     }
 }
 
@@ -135,17 +147,17 @@ mod tests {
         programmed: Programmed::Yes,
         pods: Pods { matched: 2, injected: 2 },
         unserved: &[],
-        master: Master::Known,
+        master: Master::Reachable,
         previous: &[],
     };
 
     fn shown(facts: &SubtreeFacts<'_>) -> Vec<String> {
-        let show = |verdict: Verdict| format!("{}={:?} {}", verdict.kind, verdict.status, verdict.reason);
+        let show = |state: ConditionState| format!("{}={:?} {}", state.kind, state.status, state.reason);
         subtree(facts).into_iter().map(show).collect()
     }
 
-    fn of(facts: &SubtreeFacts<'_>, kind: &str) -> Verdict {
-        subtree(facts).into_iter().find(|verdict| verdict.kind == kind).unwrap()
+    fn of(facts: &SubtreeFacts<'_>, kind: &str) -> ConditionState {
+        subtree(facts).into_iter().find(|state| state.kind == kind).unwrap()
     }
 
     fn refusal(reason: Reason) -> Refusal {
@@ -154,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_served_has_all_conditions() {
+    fn a_served_subtree_has_all_conditions() {
         let expected = [
             "Accepted=True Accepted",
             "ResolvedRefs=True ResolvedRefs",
@@ -165,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_refused_says_why_with_the_field() {
+    fn a_refused_subtree_has_the_reason_and_the_field() {
         let refusal = refusal(Reason::Conflict);
         let facts = SubtreeFacts { refusals: &[&refusal], ..SERVED };
         let expected = [
@@ -179,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_is_not_there_is_a_reference_that_does_not_resolve() {
+    fn a_missing_context_is_an_unresolved_reference() {
         let refusal = refusal(Reason::NoSuchContext);
         let facts = SubtreeFacts { refusals: &[&refusal], ..SERVED };
         assert_eq!(shown(&facts)[..2], ["Accepted=False NoSuchContext", "ResolvedRefs=False NoSuchContext"]);
     }
 
     #[test]
-    fn what_cannot_be_read_does_not_keep_it_from_being_served() {
+    fn an_unresolved_reference_does_not_stop_the_subtree_from_being_served() {
         let unresolved = [Unresolved { reason: "SecretNotReadable", message: "label it".to_owned() }];
         let facts = SubtreeFacts { unresolved: &unresolved, ..SERVED };
         assert_eq!(
@@ -197,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_without_a_sidecar_are_told_how_to_get_one() {
+    fn the_message_about_pods_without_a_sidecar_has_the_command() {
         let facts = SubtreeFacts { pods: Pods { matched: 3, injected: 0 }, unserved: &["acme"], ..SERVED };
         let ready = of(&facts, READY);
         assert_eq!((ready.status, ready.reason.as_str()), (Status::False, "PodsNotInjected"));
@@ -209,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn reasons_why_it_is_not_ready() {
+    fn reasons_for_not_ready() {
         let cases = [
             (SubtreeFacts { pods: Pods::default(), ..SERVED }, "Ready=False NoPods"),
             (SubtreeFacts { unserved: &["acme"], ..SERVED }, "Ready=False NotRegistered"),
             (SubtreeFacts { master: Master::Unreachable, ..SERVED }, "Ready=Unknown MasterUnreachable"),
-            (SubtreeFacts { master: Master::Asking, ..SERVED }, "Ready=Unknown Pending"),
+            (SubtreeFacts { master: Master::Pending, ..SERVED }, "Ready=Unknown Pending"),
             (
                 SubtreeFacts { programmed: Programmed::No("NotOurs", "another's".into()), ..SERVED },
                 "Ready=False NotOurs",
@@ -226,9 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn a_master_that_is_silent_for_a_moment_changes_nothing() {
+    fn a_short_silence_of_the_master_changes_nothing() {
         let before = merge(&[], subtree(&SERVED), Some(1), Timestamp::UNIX_EPOCH);
-        let facts = SubtreeFacts { master: Master::Asking, unserved: &["acme"], previous: &before, ..SERVED };
+        let facts = SubtreeFacts { master: Master::Pending, unserved: &["acme"], previous: &before, ..SERVED };
         assert_eq!(merge(&before, subtree(&facts), Some(1), Timestamp::now()), before);
     }
 }

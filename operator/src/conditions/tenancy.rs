@@ -1,31 +1,31 @@
 //! Conditions of SnmpContexts and SnmpTrapTargets.
 
-use super::{PROGRAMMED, Programmed, Status, Unresolved, Verdict, accepted, resolved};
+use super::{ConditionState, NOT_ACCEPTED, PROGRAMMED, Programmed, Status, Unresolved, accepted, resolved};
 use crate::plan::{Reason, Refusal};
 
-/// The conditions of an SnmpContext. What is refused of one is left out, and the rest of it stands.
+/// Returns the conditions of an SnmpContext. Its refused parts are left out, and the rest is served.
 #[must_use]
-pub fn context(refusals: &[&Refusal], programmed: &Programmed) -> Vec<Verdict> {
+pub(crate) fn context(refusals: &[&Refusal], programmed: &Programmed) -> Vec<ConditionState> {
     let (missing, refused): (Vec<_>, Vec<_>) =
         refusals.iter().copied().partition(|refusal| refusal.reason == Reason::NoSuchSecret);
     let programmed = match programmed {
         Programmed::Yes => {
-            Verdict::new(PROGRAMMED, Status::True, "Programmed", "the masters' configuration is written")
+            ConditionState::new(PROGRAMMED, Status::True, "Programmed", "the configuration of the masters is written")
         }
-        Programmed::No(reason, message) => Verdict::new(PROGRAMMED, Status::False, *reason, message.clone()),
+        Programmed::No(reason, message) => ConditionState::new(PROGRAMMED, Status::False, *reason, message.clone()),
     };
-    // Secrets are looked at whatever else is refused.
+    // References to Secrets are checked even if other parts are refused.
     vec![accepted(&refused), resolved(&missing, &[], false), programmed]
 }
 
-/// The conditions of an SnmpTrapTarget.
+/// Returns the conditions of an SnmpTrapTarget.
 #[must_use]
-pub fn trap_target(refusals: &[&Refusal], unresolved: &[Unresolved]) -> Vec<Verdict> {
+pub(crate) fn trap_target(refusals: &[&Refusal], unresolved: &[Unresolved]) -> Vec<ConditionState> {
     let missing: Vec<_> = refusals.iter().copied().filter(|r| r.reason == Reason::NoSuchContext).collect();
     let programmed = if refusals.is_empty() {
-        Verdict::new(PROGRAMMED, Status::False, "NotServed", "delivery is not there yet")
+        ConditionState::new(PROGRAMMED, Status::False, "NotServed", "delivery to trap targets is not implemented yet")
     } else {
-        Verdict::new(PROGRAMMED, Status::False, "NotAccepted", "it is not accepted")
+        ConditionState::new(PROGRAMMED, Status::False, "NotAccepted", NOT_ACCEPTED)
     };
     vec![accepted(refusals), resolved(&missing, unresolved, !refusals.is_empty() && unresolved.is_empty()), programmed]
 }
@@ -40,12 +40,12 @@ mod tests {
         Refusal { object, reason, path: "spec.communities[0].secretRef".into(), message: "is missing".into() }
     }
 
-    fn shown(verdicts: Vec<Verdict>) -> Vec<String> {
-        verdicts.into_iter().map(|v| format!("{}={:?} {}", v.kind, v.status, v.reason)).collect()
+    fn shown(states: Vec<ConditionState>) -> Vec<String> {
+        states.into_iter().map(|v| format!("{}={:?} {}", v.kind, v.status, v.reason)).collect()
     }
 
     #[test]
-    fn a_secret_that_is_missing_leaves_a_context_accepted() {
+    fn a_context_with_a_missing_secret_is_accepted() {
         let missing = refusal(Reason::NoSuchSecret);
         let expected = ["Accepted=True Accepted", "ResolvedRefs=False NoSuchSecret", "Programmed=True Programmed"];
         assert_eq!(shown(context(&[&missing], &Programmed::Yes)), expected);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trap_target_that_is_valid_is_accepted_and_not_served_yet() {
+    fn a_valid_trap_target_is_accepted_but_not_served() {
         let expected = ["Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs", "Programmed=False NotServed"];
         assert_eq!(shown(trap_target(&[], &[])), expected);
         let refused = refusal(Reason::NotAllowed);

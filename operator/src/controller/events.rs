@@ -1,4 +1,4 @@
-//! Events, on their way to the API server one after the other: they are for people, and must hold up nothing.
+//! Publication of Events, one after the other and in the background. Events are only for users, so they delay nothing else.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -8,42 +8,42 @@ use kube::{
 use tokio::sync::mpsc;
 
 use super::writer::Writer;
-use crate::{conditions::Note, index::OPERATOR, metrics::Metrics};
+use crate::{conditions::EventNote, index::OPERATOR, metrics::Metrics};
 
-/// How many may wait.
+/// The maximum number of queued Events.
 const QUEUE: usize = 1024;
 
-/// Takes what is to be told.
+/// The queue of Events.
 #[derive(Debug, Clone)]
-pub struct Events {
-    sender: mpsc::Sender<(Note, ObjectReference)>,
+pub(crate) struct Events {
+    sender: mpsc::Sender<(EventNote, ObjectReference)>,
     metrics: Metrics,
 }
 
-/// Publishes what was taken.
-pub struct Publisher {
-    receiver: mpsc::Receiver<(Note, ObjectReference)>,
+/// The task that publishes queued Events.
+pub(crate) struct Publisher {
+    receiver: mpsc::Receiver<(EventNote, ObjectReference)>,
     recorder: Recorder,
     writer: Writer,
 }
 
-/// Both ends.
+/// Returns the queue and its publisher.
 #[must_use]
-pub fn channel(client: Client, identity: &str, writer: Writer, metrics: Metrics) -> (Events, Publisher) {
+pub(crate) fn channel(client: Client, identity: &str, writer: Writer, metrics: Metrics) -> (Events, Publisher) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     (Events { sender, metrics }, Publisher { receiver, recorder: recorder(client, identity), writer })
 }
 
-/// Publishes Events of this replica.
+/// Returns a recorder of Events of this replica.
 #[must_use]
-pub fn recorder(client: Client, identity: &str) -> Recorder {
+pub(crate) fn recorder(client: Client, identity: &str) -> Recorder {
     let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(identity.to_owned()) };
     Recorder::new(client, reporter)
 }
 
 impl Events {
-    /// Tells, if there is room.
-    pub fn tell(&self, note: Note, about: ObjectReference) {
+    /// Queues an Event, or drops it if the queue is full.
+    pub(crate) fn record(&self, note: EventNote, about: ObjectReference) {
         if self.sender.try_send((note, about)).is_err() {
             self.metrics.event_dropped();
         }
@@ -51,9 +51,9 @@ impl Events {
 }
 
 impl Publisher {
-    /// Publishes for as long as someone may tell.
-    pub async fn run(mut self) {
-        while let Some((Note { condition, warning, reason, message }, about)) = self.receiver.recv().await {
+    /// Publishes Events until the queue is closed.
+    pub(crate) async fn run(mut self) {
+        while let Some((EventNote { condition, warning, reason, message }, about)) = self.receiver.recv().await {
             let event = Event {
                 type_: if warning { EventType::Warning } else { EventType::Normal },
                 reason,
@@ -62,7 +62,7 @@ impl Publisher {
                 secondary: None,
             };
             if let Err(error) = self.writer.request("Event", "create", self.recorder.publish(&event, &about)).await {
-                tracing::warn!(%error, object = about.name, reason = event.reason, "an event cannot be published");
+                tracing::warn!(%error, object = about.name, reason = event.reason, "failed to publish an Event");
             }
         }
     }

@@ -1,4 +1,6 @@
-//! The masters' Secrets, and what there is of a default context.
+//! The Secrets of the masters, and the objects that are created once: the engine's Secret and the default context.
+
+mod steps;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,49 +11,49 @@ use master_config::Document;
 use serde_json::json;
 
 use super::{
-    desired::{Desired, Terms},
-    lock, shards,
+    desired::{Desired, Parameters},
     writer::{WriteError, Writer},
 };
 use crate::{
-    index::{Data, Index, Key, MANAGED_BY, OPERATOR, key, version},
-    master_secret::{KEY, NAME},
-    plan::{self, DEFAULT_CONTEXT},
-    watches::SharedIndex,
+    index::{DataObject, Index, Key, MANAGED_BY, OPERATOR, SharedIndex, key, lock, slim, version},
+    plan::{
+        self, DEFAULT_CONTEXT,
+        shards::{self, KEY, NAME},
+    },
 };
 
-/// The Secret in which the masters keep their engine.
-pub const ENGINE: &str = "snmp-master-engine";
-/// The Secret of the community of the default context.
-pub const DEFAULT_SECRET: &str = "snmp-default";
-/// Its key.
+/// The name of the Secret in which the masters store their SNMP engine's state.
+pub(crate) const ENGINE: &str = "snmp-master-engine";
+/// The name of the Secret with the community of the default context.
+pub(crate) const DEFAULT_SECRET: &str = "snmp-default";
+/// The key of the community.
 const COMMUNITY: &str = "community";
 
-/// What to write of the shards, in this order: the number of each and its text.
+/// The pending writes of shards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Writes {
-    /// Shards to write.
-    pub texts: Vec<(usize, String)>,
-    /// Shards that are there and not ours.
-    pub foreign: Vec<usize>,
+pub(crate) struct Writes {
+    /// The number and text of each write, in the order in which they are written.
+    pub(crate) texts: Vec<(usize, String)>,
+    /// The shards whose Secret exists but is not managed by the operator.
+    pub(crate) foreign: Vec<usize>,
 }
 
-/// What to write, for the shards to become `new`.
+/// Returns the writes that change the shards to `new`.
 ///
 /// # Errors
-/// A document that cannot be written as JSON.
-pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, serde_json::Error> {
-    let namespace = &terms.settings.system_namespace;
-    let observed = |shard: usize| index.system_secrets.get(&Key::new(&**namespace, shards::secret(shard)));
+/// Returns an error if a shard cannot be written as JSON.
+pub(crate) fn writes(index: &Index, parameters: &Parameters, new: &[Document]) -> Result<Writes, serde_json::Error> {
+    let namespace = &parameters.settings.system_namespace;
+    let observed = |shard: usize| index.system_secrets.get(&Key::new(&**namespace, shards::secret_name(shard)));
     let foreign: Vec<_> = (0..shards::COUNT).filter(|i| observed(*i).is_some_and(|secret| !secret.ours)).collect();
     let mut texts: BTreeMap<_, _> =
         (0..shards::COUNT).map(|i| (i, observed(i).and_then(|secret| secret.text(KEY)).map(str::to_owned))).collect();
-    let settled = new.iter().enumerate().map(|(i, shard)| Ok((i, shards::text(shard)?)));
-    let settled = settled.collect::<Result<BTreeMap<_, _>, serde_json::Error>>()?;
-    if settled.iter().all(|(i, text)| texts.get(i).is_some_and(|there| there.as_ref() == Some(text))) {
+    let wanted = new.iter().enumerate().map(|(i, shard)| Ok((i, shards::text(shard)?)));
+    let wanted = wanted.collect::<Result<BTreeMap<_, _>, serde_json::Error>>()?;
+    if wanted.iter().all(|(i, text)| texts.get(i).is_some_and(|current| current.as_ref() == Some(text))) {
         return Ok(Writes { texts: Vec::new(), foreign });
     }
-    // What cannot be read is nothing: the masters go by none of it.
+    // A shard that cannot be read counts as empty, because the masters ignore it.
     let old: Vec<_> = (0..shards::COUNT)
         .map(|i| {
             let text = texts.get(&i).and_then(Option::as_ref);
@@ -63,13 +65,13 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
         .collect::<Option<_>>()
         .unwrap_or_default();
     let mut writes = Writes { texts: Vec::new(), foreign };
-    // Where the first one is missing, the masters wait for it: it comes last, and nothing needs to be withdrawn before.
-    let waiting = texts.get(&0).is_none_or(Option::is_none);
-    let steps = if waiting { vec![new.to_vec()] } else { shards::steps(&old, new) };
+    // If the first shard is missing, the masters wait for it. It is written last, so no intermediate steps are needed.
+    let is_first_missing = texts.get(&0).is_none_or(Option::is_none);
+    let steps = if is_first_missing { vec![new.to_vec()] } else { steps::steps(&old, new) };
     for step in steps {
         for (i, shard) in step.iter().enumerate().rev() {
             let text = shards::text(shard)?;
-            if texts.get(&i).is_some_and(|there| there.as_ref() != Some(&text)) && !writes.foreign.contains(&i) {
+            if texts.get(&i).is_some_and(|current| current.as_ref() != Some(&text)) && !writes.foreign.contains(&i) {
                 texts.insert(i, Some(text.clone()));
                 writes.texts.push((i, text));
             }
@@ -78,15 +80,20 @@ pub fn writes(index: &Index, terms: &Terms, new: &[Document]) -> Result<Writes, 
     Ok(writes)
 }
 
-/// Writes them, one after the other.
+/// Writes the shards, one after the other.
 ///
 /// # Errors
-/// The first [`WriteError`]; what follows is not written.
-pub async fn write(pending: Writes, terms: &Terms, writer: &Writer, index: &SharedIndex) -> Result<(), WriteError> {
-    let namespace = &terms.settings.system_namespace;
+/// Returns the first error. The writes after it are not attempted.
+pub(crate) async fn write(
+    pending: Writes,
+    parameters: &Parameters,
+    writer: &Writer,
+    index: &SharedIndex,
+) -> Result<(), WriteError> {
+    let namespace = &parameters.settings.system_namespace;
     let api: Api<Secret> = Api::namespaced(writer.client().clone(), namespace);
     for (shard, text) in pending.texts {
-        let name = shards::secret(shard);
+        let name = shards::secret_name(shard);
         let object = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -98,39 +105,44 @@ pub async fn write(pending: Writes, terms: &Terms, writer: &Writer, index: &Shar
     Ok(())
 }
 
-/// Whether the shards of these names, of contexts or users, are as they should be.
+/// Checks that the shards of these contexts and users are written.
 ///
 /// # Errors
-/// They are not: why, in one word and in a sentence.
-pub fn in_place(pending: &Writes, names: &[String]) -> Result<(), (&'static str, String)> {
+/// Returns the reason, in one word and in a sentence, if they are not.
+pub(crate) fn in_place(pending: &Writes, names: &[String]) -> Result<(), (&'static str, String)> {
     let shards = names.iter().map(|name| shards::shard_of(name));
     for shard in shards {
-        let secret = shards::secret(shard);
+        let secret = shards::secret_name(shard);
         if pending.foreign.contains(&shard) {
             let message = format!(
-                "Secret {secret} is there and not the operator's, which leaves it alone: delete it, or label it {MANAGED_BY}={OPERATOR}"
+                "Secret {secret} exists but is not managed by the operator: delete it, or label it {MANAGED_BY}={OPERATOR}"
             );
             return Err(("NotOurs", message));
         }
         if pending.texts.iter().any(|(i, _)| *i == shard) {
-            return Err(("Pending", format!("Secret {secret} is being written")));
+            return Err(("Pending", format!("Secret {secret} is not written yet")));
         }
     }
     Ok(())
 }
 
-/// Makes what is made once and never changed: the engine's Secret, and the default context with its community.
+/// Creates the objects that are created once and never changed: the Secret of the engine, and the default context with the
+/// Secret of its community.
 ///
 /// # Errors
-/// The first [`WriteError`].
-pub async fn make_once(terms: &Terms, writer: &Writer, index: &SharedIndex) -> Result<(), WriteError> {
-    let namespace = &terms.settings.system_namespace;
+/// Returns the first error.
+pub(crate) async fn create_once(
+    parameters: &Parameters,
+    writer: &Writer,
+    index: &SharedIndex,
+) -> Result<(), WriteError> {
+    let namespace = &parameters.settings.system_namespace;
     let api: Api<Secret> = Api::namespaced(writer.client().clone(), namespace);
     let missing = |name: &str| lock(index, |index| index.system_secrets.get(&Key::new(&**namespace, name)).is_none());
     if missing(ENGINE) {
-        put_if_made(index, writer.create(&api, &secret(namespace, ENGINE, BTreeMap::new())).await)?;
+        put_created(index, writer.create(&api, &secret(namespace, ENGINE, BTreeMap::new())).await)?;
     }
-    if !terms.settings.default_context {
+    if !parameters.settings.default_context {
         return Ok(());
     }
     let default = lock(index, |index| {
@@ -141,14 +153,14 @@ pub async fn make_once(terms: &Terms, writer: &Writer, index: &SharedIndex) -> R
         });
         found.map(|(_, context)| Arc::clone(context))
     });
-    // A context that outlived its Secret, as where the release was uninstalled, gets another.
-    let names_it = default.as_ref().is_none_or(|context| {
+    // A context can outlive its Secret, for example if the release was uninstalled. It then gets a new Secret.
+    let needs_secret = default.as_ref().is_none_or(|context| {
         context.spec.communities.iter().any(|community| *community.secret_ref.name == *DEFAULT_SECRET)
     });
-    if names_it && missing(DEFAULT_SECRET) {
+    if needs_secret && missing(DEFAULT_SECRET) {
         let Some(community) = random_community() else { return Err(WriteError::Unreachable) };
         let data = [(COMMUNITY.to_owned(), ByteString(community.into_bytes()))].into();
-        put_if_made(index, writer.create(&api, &secret(namespace, DEFAULT_SECRET, data)).await)?;
+        put_created(index, writer.create(&api, &secret(namespace, DEFAULT_SECRET, data)).await)?;
     }
     if default.is_some() {
         return Ok(());
@@ -160,9 +172,9 @@ pub async fn make_once(terms: &Terms, writer: &Writer, index: &SharedIndex) -> R
     context.spec.communities.push(community);
     let contexts: Api<crds::SnmpContext> = Api::all(writer.client().clone());
     match writer.create(&contexts, &context).await {
-        Ok(made) => {
-            tracing::info!(context = DEFAULT_CONTEXT, "made the default context");
-            lock(index, |index| index.contexts.apply(key(&made), version(&made), crate::watches::slim(made)));
+        Ok(created) => {
+            tracing::info!(context = DEFAULT_CONTEXT, "created the default context");
+            lock(index, |index| index.contexts.apply(key(&created), version(&created), slim(created)));
             Ok(())
         }
         Err(error) if error.is_conflict() => Ok(()),
@@ -170,7 +182,7 @@ pub async fn make_once(terms: &Terms, writer: &Writer, index: &SharedIndex) -> R
     }
 }
 
-/// 160 bits in letters and digits, as sysadmins can type them.
+/// Returns 160 random bits as letters and digits, which are easy to type.
 fn random_community() -> Option<String> {
     let mut octets = [0; 20];
     getrandom::fill(&mut octets).ok()?;
@@ -194,12 +206,12 @@ fn secret(namespace: &str, name: &str, data: BTreeMap<String, ByteString>) -> Se
 
 fn put(index: &SharedIndex, secret: Secret) {
     let (key, version) = (key(&secret), version(&secret));
-    lock(index, |index| index.system_secrets.apply(key, version, Arc::new(Data::from(secret))));
+    lock(index, |index| index.system_secrets.apply(key, version, Arc::new(DataObject::from(secret))));
 }
 
-/// One that is there already is as good; the watch tells of it.
-fn put_if_made(index: &SharedIndex, made: Result<Secret, WriteError>) -> Result<(), WriteError> {
-    match made {
+/// Stores a created Secret in the index. A Secret that already exists is not an error; the watch reports it.
+fn put_created(index: &SharedIndex, created: Result<Secret, WriteError>) -> Result<(), WriteError> {
+    match created {
         Ok(secret) => {
             put(index, secret);
             Ok(())
@@ -209,13 +221,13 @@ fn put_if_made(index: &SharedIndex, made: Result<Secret, WriteError>) -> Result<
     }
 }
 
-/// Whether the masters' configuration is as it should be.
+/// Returns the pending writes of the masters' configuration.
 #[must_use]
-pub fn pending(index: &Index, terms: &Terms, desired: &Desired) -> Writes {
+pub(crate) fn pending(index: &Index, parameters: &Parameters, desired: &Desired) -> Writes {
     if desired.shards.is_empty() {
         return Writes::default();
     }
-    writes(index, terms, &desired.shards).unwrap_or_default()
+    writes(index, parameters, &desired.shards).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -225,8 +237,8 @@ mod tests {
     use super::*;
     use crate::{index::Version, plan::Settings};
 
-    fn terms() -> Terms {
-        Terms { settings: Settings::default(), listeners: Listeners::default(), read_secrets: true, ca: None }
+    fn parameters() -> Parameters {
+        Parameters { settings: Settings::default(), listeners: Listeners::default(), read_secrets: true, ca: None }
     }
 
     fn documents(contexts: &[(&str, &str)]) -> Vec<Document> {
@@ -252,56 +264,66 @@ mod tests {
         })
     }
 
-    /// Carries out the writes in the index alone.
-    fn carry_out(index: &mut Index, writes: &Writes) {
+    /// Applies the writes to the index.
+    fn apply(index: &mut Index, writes: &Writes) {
         for (i, text) in &writes.texts {
-            let data =
-                Data { data: [(KEY.to_owned(), text.clone().into_bytes())].into(), ours: true, ..Data::default() };
-            index.system_secrets.apply(Key::new("snmp-system", shards::secret(*i)), Version::default(), Arc::new(data));
+            let data = DataObject {
+                data: [(KEY.to_owned(), text.clone().into_bytes())].into(),
+                ours: true,
+                ..DataObject::default()
+            };
+            index.system_secrets.apply(
+                Key::new("snmp-system", shards::secret_name(*i)),
+                Version::default(),
+                Arc::new(data),
+            );
         }
     }
 
     #[test]
-    fn all_shards_are_written_once_and_the_first_last() {
+    fn every_shard_is_written_once_and_the_first_shard_last() {
         let (mut index, new) = (Index::default(), documents(&[("acme", "one"), ("globex", "two")]));
-        let first = writes(&index, &terms(), &new).unwrap();
+        let first = writes(&index, &parameters(), &new).unwrap();
         assert_eq!(first.texts.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [7, 6, 5, 4, 3, 2, 1, 0]);
-        carry_out(&mut index, &first);
-        assert_eq!(writes(&index, &terms(), &new).unwrap(), Writes::default(), "nothing is left to write");
+        apply(&mut index, &first);
+        assert_eq!(writes(&index, &parameters(), &new).unwrap(), Writes::default(), "there are writes left");
         assert_eq!(index.system_secrets.len(), shards::COUNT);
     }
 
     #[test]
-    fn what_moves_from_a_shard_to_another_is_written_twice_there() {
+    fn a_community_that_moves_to_another_shard_needs_two_writes_of_each() {
         let mut index = Index::default();
-        let first = writes(&index, &terms(), &documents(&[("acme", "one"), ("globex", "two")])).unwrap();
-        carry_out(&mut index, &first);
-        let swapped = writes(&index, &terms(), &documents(&[("acme", "two"), ("globex", "one")])).unwrap();
+        let first = writes(&index, &parameters(), &documents(&[("acme", "one"), ("globex", "two")])).unwrap();
+        apply(&mut index, &first);
+        let swapped = writes(&index, &parameters(), &documents(&[("acme", "two"), ("globex", "one")])).unwrap();
         assert_eq!(swapped.texts.len(), 4);
-        assert!(!swapped.texts[0].1.contains("one") && !swapped.texts[0].1.contains("two"), "withdrawn first");
+        assert!(
+            !swapped.texts[0].1.contains("one") && !swapped.texts[0].1.contains("two"),
+            "the first write withdraws the community"
+        );
     }
 
     #[test]
-    fn what_was_edited_by_hand_is_written_anew() {
+    fn manual_edits_are_overwritten() {
         let (mut index, new) = (Index::default(), documents(&[("acme", "one")]));
-        let first = writes(&index, &terms(), &new).unwrap();
-        carry_out(&mut index, &first);
-        carry_out(&mut index, &Writes { texts: vec![(3, "garbage".to_owned())], foreign: Vec::new() });
-        assert_eq!(writes(&index, &terms(), &new).unwrap().texts.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [3]);
+        let first = writes(&index, &parameters(), &new).unwrap();
+        apply(&mut index, &first);
+        apply(&mut index, &Writes { texts: vec![(3, "garbage".to_owned())], foreign: Vec::new() });
+        assert_eq!(writes(&index, &parameters(), &new).unwrap().texts.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [3]);
     }
 
     #[test]
-    fn a_secret_that_is_not_ours_is_left_alone_and_told() {
+    fn a_foreign_secret_is_reported_and_not_overwritten() {
         let mut index = Index::default();
-        let id = Key::new("snmp-system", shards::secret(shards::shard_of("acme")));
-        index.system_secrets.apply(id, Version::default(), Arc::new(Data::default()));
-        let writes = writes(&index, &terms(), &documents(&[("acme", "one")])).unwrap();
+        let id = Key::new("snmp-system", shards::secret_name(shards::shard_of("acme")));
+        index.system_secrets.apply(id, Version::default(), Arc::new(DataObject::default()));
+        let writes = writes(&index, &parameters(), &documents(&[("acme", "one")])).unwrap();
         assert!(writes.texts.iter().all(|(i, _)| *i != shards::shard_of("acme")));
         assert_eq!(in_place(&writes, &["acme".to_owned()]).unwrap_err().0, "NotOurs");
     }
 
     #[test]
-    fn a_random_community_is_long_and_never_the_same() {
+    fn random_communities_are_long_and_unique() {
         let (one, two) = (random_community().unwrap(), random_community().unwrap());
         assert_ne!(one, two);
         assert!(one.len() == 32 && one.chars().all(|c| c.is_ascii_alphanumeric()));

@@ -1,4 +1,4 @@
-//! The ConfigMap and Secret of a namespace's sidecars.
+//! The ConfigMap and the Secret with the configuration of a namespace's sidecars.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,39 +12,38 @@ use super::{
     writer::{WriteError, Writer, Written},
 };
 use crate::{
-    config_map::NAME,
     fingerprint::Fingerprint,
-    index::{Data, Index, Key, MANAGED_BY, OPERATOR, Store, Version, key, version},
-    watches::SharedIndex,
+    index::{DataObject, Index, Key, MANAGED_BY, OPERATOR, SharedIndex, Store, Version, key, lock, version},
+    plan::SIDECAR_CONFIGURATION as NAME,
 };
 
-/// An object that the operator makes in a namespace, as it should be.
+/// The desired state of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
-    /// Values by key, as they are.
+pub(crate) struct Wanted {
+    /// The values by key, not encoded.
     data: BTreeMap<String, Vec<u8>>,
-    /// Uids of its owners, sorted.
+    /// The uids of the owners, sorted.
     owners: Vec<String>,
-    /// The object as it is applied.
+    /// The object to apply.
     object: Json,
 }
 
-/// What to do about an object.
+/// The action that brings an object to its desired state.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// It is as it should be, or not there as it should not be.
+pub(crate) enum Action {
+    /// Nothing has to be done.
     Nothing,
-    /// It is to be applied.
+    /// Apply the object.
     Apply(Json),
-    /// It is ours, and to be deleted in this state.
+    /// Delete this version of the object.
     Delete(Version),
-    /// It is there and not ours.
-    NotOurs,
+    /// Leave the object alone, because the operator does not manage it.
+    Foreign,
 }
 
-/// The ConfigMap of the namespace.
+/// Returns the desired ConfigMap of the namespace.
 #[must_use]
-pub fn config_map(name: &str, namespace: &Namespace) -> Option<Wanted> {
+pub(crate) fn config_map(name: &str, namespace: &Namespace) -> Option<Wanted> {
     if namespace.owners.is_empty() {
         return None;
     }
@@ -53,9 +52,9 @@ pub fn config_map(name: &str, namespace: &Namespace) -> Option<Wanted> {
     Some(wanted("ConfigMap", name, namespace, data, &texts))
 }
 
-/// The Secret of the namespace.
+/// Returns the desired Secret of the namespace. `None` if there are no credentials.
 #[must_use]
-pub fn secret(name: &str, namespace: &Namespace) -> Option<Wanted> {
+pub(crate) fn secret(name: &str, namespace: &Namespace) -> Option<Wanted> {
     if namespace.owners.is_empty() || namespace.secret.is_empty() {
         return None;
     }
@@ -87,18 +86,18 @@ fn wanted(
     Wanted { data, owners, object }
 }
 
-/// What to do about an object that is `observed`.
+/// Returns the action that changes the `observed` object to the `wanted` one.
 #[must_use]
-pub fn action(observed: Option<(&Data, &Version)>, wanted: Option<&Wanted>) -> Action {
+pub(crate) fn action(observed: Option<(&DataObject, &Version)>, wanted: Option<&Wanted>) -> Action {
     match (observed, wanted) {
         (None, None) => Action::Nothing,
-        (Some((data, _)), Some(_)) if !data.ours => Action::NotOurs,
+        (Some((data, _)), Some(_)) if !data.ours => Action::Foreign,
         (Some((data, _)), None) if !data.ours => Action::Nothing,
         (Some((_, version)), None) => Action::Delete(version.clone()),
         (Some((data, _)), Some(wanted)) if data.data == wanted.data && data.owners == wanted.owners => Action::Nothing,
         (Some((_, version)), Some(wanted)) => {
             let mut object = wanted.object.clone();
-            // Of no other object that has taken its place meanwhile.
+            // The uid makes the apply fail if the object was deleted and created again meanwhile.
             if let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut) {
                 metadata.insert("uid".to_owned(), version.uid.clone().into());
             }
@@ -108,10 +107,10 @@ pub fn action(observed: Option<(&Data, &Version)>, wanted: Option<&Wanted>) -> A
     }
 }
 
-/// What a namespace's configuration is called in its pods' annotation. The Secret goes in by its version: no one can
-/// guess values by it.
+/// Returns the fingerprint of a namespace's configuration, for the annotation of its pods. It contains the Secret's version
+/// and not its values, so nobody can guess values from it.
 #[must_use]
-pub fn fingerprint(index: &Index, namespace: &str) -> Option<String> {
+pub(crate) fn fingerprint(index: &Index, namespace: &str) -> Option<String> {
     let id = Key::new(namespace, NAME);
     let map = index.sidecar_config_maps.get(&id).filter(|map| map.ours)?;
     let start = map.data.iter().fold(Fingerprint::default(), |f, (key, value)| f.text(key.as_bytes()).text(value));
@@ -124,41 +123,41 @@ pub fn fingerprint(index: &Index, namespace: &str) -> Option<String> {
     )
 }
 
-/// Carries out what is to be done about one object. What the API server answers goes into the index.
+/// Carries out the action, and stores the response in the index.
 ///
 /// # Errors
-/// [`WriteError`].
-pub async fn carry_out<K>(
+/// Returns an error if the API server does not carry out the action.
+pub(crate) async fn carry_out<K>(
     action: Action,
     namespace: &str,
     writer: &Writer,
     index: &SharedIndex,
-    store: fn(&mut Index) -> &mut Store<Arc<Data>>,
+    store: fn(&mut Index) -> &mut Store<Arc<DataObject>>,
 ) -> Result<(), WriteError>
 where
     K: Written + Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-    Data: From<K>,
+    DataObject: From<K>,
 {
     let api: Api<K> = Api::namespaced(writer.client().clone(), namespace);
     let put = |object: K| {
         let (key, version) = (key(&object), version(&object));
-        let data = Arc::new(Data::from(object));
-        super::lock(index, |index| store(index).apply(key, version, Arc::clone(&data)));
+        let data = Arc::new(DataObject::from(object));
+        lock(index, |index| store(index).apply(key, version, Arc::clone(&data)));
         data
     };
     match action {
-        Action::Nothing | Action::NotOurs => Ok(()),
+        Action::Nothing | Action::Foreign => Ok(()),
         Action::Delete(version) => {
             let deleted = writer.delete(&api, NAME, &version).await;
             if deleted.is_ok() || deleted.as_ref().is_err_and(WriteError::is_gone) {
-                super::lock(index, |index| store(index).delete(&Key::new(namespace, NAME), &version.uid));
+                lock(index, |index| store(index).delete(&Key::new(namespace, NAME), &version.uid));
                 return Ok(());
             }
             deleted
         }
         Action::Apply(object) => {
             let applied = put(writer.apply(&api, NAME, &object).await?);
-            // Values that others own are not taken away by an apply.
+            // An apply does not remove keys that other field managers own.
             let wanted = object.get("data").and_then(Json::as_object);
             let foreign = applied.data.keys().filter(|key| !wanted.is_some_and(|data| data.contains_key(*key)));
             let foreign: Map<_, _> = foreign.map(|key| (key.clone(), Json::Null)).collect();
@@ -175,13 +174,13 @@ where
     }
 }
 
-/// Whether an object is as it should be.
+/// Checks that an object is as wanted.
 ///
 /// # Errors
-/// It is not: why, in one word and in a sentence.
-pub fn is_in_place(
+/// Returns the reason, in one word and in a sentence, if it is not.
+pub(crate) fn check(
     kind: &'static str,
-    store: &Store<Arc<Data>>,
+    store: &Store<Arc<DataObject>>,
     namespace: &str,
     wanted: Option<&Wanted>,
 ) -> Result<(), (&'static str, String)> {
@@ -189,41 +188,43 @@ pub fn is_in_place(
     let observed = store.get(&id).zip(store.version(&id)).map(|(data, version)| (&**data, version));
     match action(observed, wanted) {
         Action::Nothing => Ok(()),
-        Action::NotOurs => Err((
+        Action::Foreign => Err((
             "NotOurs",
             format!(
-                "{kind} {namespace}/{NAME} is there and not the operator's, which leaves it alone: delete it, or label it {MANAGED_BY}={OPERATOR}"
+                "{kind} {namespace}/{NAME} exists but is not managed by the operator: delete it, or label it {MANAGED_BY}={OPERATOR}"
             ),
         )),
-        Action::Apply(_) | Action::Delete(_) => Err(("Pending", format!("{kind} {namespace}/{NAME} is being written"))),
+        Action::Apply(_) | Action::Delete(_) => {
+            Err(("Pending", format!("{kind} {namespace}/{NAME} is not written yet")))
+        }
     }
 }
 
-/// The actions about both objects of a namespace.
+/// Returns the actions for the ConfigMap and the Secret of a namespace.
 #[must_use]
-pub fn actions(index: &Index, name: &str, namespace: Option<&Namespace>) -> (Action, Action) {
+pub(crate) fn actions(index: &Index, name: &str, namespace: Option<&Namespace>) -> (Action, Action) {
     let id = Key::new(name, NAME);
-    let seen = |store: &Store<Arc<Data>>, wanted: Option<Wanted>| {
+    let next = |store: &Store<Arc<DataObject>>, wanted: Option<Wanted>| {
         let observed = store.get(&id).zip(store.version(&id)).map(|(data, version)| (&**data, version));
         action(observed, wanted.as_ref())
     };
     (
-        seen(&index.sidecar_config_maps, namespace.and_then(|namespace| config_map(name, namespace))),
-        seen(&index.sidecar_secrets, namespace.and_then(|namespace| secret(name, namespace))),
+        next(&index.sidecar_config_maps, namespace.and_then(|namespace| config_map(name, namespace))),
+        next(&index.sidecar_secrets, namespace.and_then(|namespace| secret(name, namespace))),
     )
 }
 
-/// Carries out both.
+/// Carries out the actions for the ConfigMap and the Secret of a namespace.
 ///
 /// # Errors
-/// The first [`WriteError`].
-pub async fn reconcile(
+/// Returns the first error.
+pub(crate) async fn reconcile(
     name: &str,
     (map, secret): (Action, Action),
     writer: &Writer,
     index: &SharedIndex,
 ) -> Result<(), WriteError> {
-    // Credentials first: a document that names a file finds it.
+    // Credentials come first, so that a document never refers to a missing file.
     carry_out::<Secret>(secret, name, writer, index, |index| &mut index.sidecar_secrets).await?;
     carry_out::<ConfigMap>(map, name, writer, index, |index| &mut index.sidecar_config_maps).await
 }
@@ -241,9 +242,9 @@ mod tests {
         }
     }
 
-    fn observed(ours: bool) -> Data {
+    fn observed(ours: bool) -> DataObject {
         let data = [("subtree.a.json".to_owned(), b"{}".to_vec())].into();
-        Data { data, ours, readable: false, owners: vec!["uid-a".to_owned()] }
+        DataObject { data, ours, readable: false, owners: vec!["uid-a".to_owned()] }
     }
 
     fn version() -> Version {
@@ -251,39 +252,39 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_done_about_what_is_as_it_should_be() {
+    fn an_object_as_wanted_needs_no_action() {
         let (data, version) = (observed(true), version());
         assert_eq!(action(Some((&data, &version)), config_map("acme", &namespace()).as_ref()), Action::Nothing);
         assert_eq!(action(None, None), Action::Nothing);
     }
 
     #[test]
-    fn what_was_edited_by_hand_is_applied_to_that_very_object() {
+    fn manual_edits_are_overwritten_in_the_same_object() {
         let (mut data, version) = (observed(true), version());
         data.data.insert("subtree.evil.json".to_owned(), b"{}".to_vec());
         let Action::Apply(object) = action(Some((&data, &version)), config_map("acme", &namespace()).as_ref()) else {
-            panic!("not applied");
+            panic!("the object is not applied");
         };
         assert_eq!(object["metadata"]["uid"], "1");
         assert_eq!(object["data"], json!({"subtree.a.json": "{}"}));
     }
 
     #[test]
-    fn an_object_that_is_not_ours_is_left_alone() {
+    fn a_foreign_object_is_not_touched() {
         let (data, version) = (observed(false), version());
-        assert_eq!(action(Some((&data, &version)), config_map("acme", &namespace()).as_ref()), Action::NotOurs);
+        assert_eq!(action(Some((&data, &version)), config_map("acme", &namespace()).as_ref()), Action::Foreign);
         assert_eq!(action(Some((&data, &version)), None), Action::Nothing);
     }
 
     #[test]
-    fn what_is_ours_goes_with_the_last_subtree() {
+    fn the_object_is_deleted_with_the_last_subtree() {
         let (data, seen) = (observed(true), version());
         let none = Namespace::default();
         assert_eq!(action(Some((&data, &seen)), config_map("acme", &none).as_ref()), Action::Delete(version()));
     }
 
     #[test]
-    fn owners_are_part_of_what_should_be() {
+    fn other_owners_need_an_apply() {
         let (data, version) = (observed(true), version());
         let mut namespace = namespace();
         namespace.owners = vec![("b".to_owned(), "uid-b".to_owned())];
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configurations_name_changes_with_the_contents_and_tells_no_secret() {
+    fn the_fingerprint_changes_with_the_contents() {
         let mut index = Index::default();
         let id = Key::new("acme", NAME);
         assert_eq!(fingerprint(&index, "acme"), None);
@@ -306,7 +307,7 @@ mod tests {
         let first = fingerprint(&index, "acme").unwrap();
         let newer = Version { resource: "8".to_owned(), ..version() };
         index.sidecar_config_maps.apply(id.clone(), newer, Arc::new(observed(true)));
-        assert_eq!(fingerprint(&index, "acme"), Some(first.clone()), "another owner is no other content");
+        assert_eq!(fingerprint(&index, "acme"), Some(first.clone()), "a new version with the same content");
         index.sidecar_secrets.apply(id, version(), Arc::new(observed(true)));
         assert_ne!(fingerprint(&index, "acme"), Some(first));
     }

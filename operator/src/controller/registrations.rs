@@ -1,4 +1,5 @@
-//! What the active master serves, by its own list of registrations. What is decided is in `Sightings`, pure.
+//! The registrations at the active master, which the leader queries periodically. `Observations`, which interprets the answers,
+//! is pure.
 
 mod client;
 
@@ -9,102 +10,78 @@ use std::{
 };
 
 use master_config::Oid;
-use serde::Deserialize;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{conditions::Master, leadership::Leadership, metrics::Metrics};
-use client::Client;
+use client::{Client, Registration};
 
-pub use client::{BadUrl, MasterUrl};
+pub(crate) use client::MasterUrl;
 
-/// Time between two questions.
+/// The time between two queries.
 const PERIOD: Duration = Duration::from_millis(1500);
-/// How long a master may be silent before it counts as unreachable.
+/// How long no master answers before the master counts as unreachable.
 const GRACE: Duration = Duration::from_secs(15);
-/// How long what is registered no more counts as served: a pod that takes over needs a moment.
+/// How long a registration counts as served after it has disappeared, because another pod needs a moment to take over.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What is served, by namespace and SNMP context.
+/// The served regions, by namespace and SNMP context.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Served(BTreeMap<(String, String), Vec<Oid>>);
+pub(crate) struct Served(BTreeMap<(String, String), Vec<Oid>>);
 
 impl Served {
-    /// Whether a pod of `namespace` serves something at or under `base` in `context`.
+    /// Returns whether a pod of `namespace` serves a region at or below `base` in `context`.
     #[must_use]
-    pub fn serves(&self, namespace: &str, context: &str, base: &Oid) -> bool {
+    pub(crate) fn serves(&self, namespace: &str, context: &str, base: &Oid) -> bool {
         let oids = self.0.get(&(namespace.to_owned(), context.to_owned()));
         oids.is_some_and(|oids| {
-            // Sorted: the first at or after the base is under it, if any is.
-            let place = oids.partition_point(|oid| oid < base);
-            oids.get(place).is_some_and(|oid| oid.starts_with(base))
+            // The OIDs are sorted. If any is at or below the base, it is the first that is not less than the base.
+            let first = oids.partition_point(|oid| oid < base);
+            oids.get(first).is_some_and(|oid| oid.starts_with(base))
         })
     }
 }
 
-/// What is known of the active master.
+/// The state of the active master.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
-    /// Whether it answers.
-    pub master: Master,
-    /// What it serves.
-    pub served: Served,
+pub(crate) struct State {
+    /// Whether the master answers.
+    pub(crate) master: Master,
+    /// The regions that it serves.
+    pub(crate) served: Served,
 }
 
-/// A master's answer.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Answer {
-    /// Whether this replica is the active one.
-    pub active: bool,
-    /// What is registered with it.
-    #[serde(default)]
-    pub registrations: Vec<Registration>,
-}
-
-/// What a pod has registered.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Registration {
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The SNMP context.
-    pub context: String,
-    /// The region.
-    pub subtree: String,
-    /// Whether this one answers, and stands not by behind another.
-    pub serving: bool,
-}
-
-/// What was seen, and when last.
+/// The registrations in recent answers.
 #[derive(Debug, Default)]
-struct Sightings {
-    last: HashMap<(String, String, Oid), Instant>,
+struct Observations {
+    last_seen: HashMap<(String, String, Oid), Instant>,
     answered: Option<Instant>,
-    /// Since when someone asks.
-    asking: Option<Instant>,
+    /// The time of the first query.
+    started: Option<Instant>,
 }
 
-impl Sightings {
-    /// The active master's answer.
-    fn seen(&mut self, registrations: &[Registration], now: Instant) {
+impl Observations {
+    /// Records an answer of the active master.
+    fn record(&mut self, registrations: &[Registration], now: Instant) {
         self.answered = Some(now);
         for Registration { namespace, context, subtree, .. } in registrations.iter().filter(|one| one.serving) {
             if let Ok(oid) = subtree.parse() {
-                self.last.insert((namespace.clone(), context.clone(), oid), now);
+                self.last_seen.insert((namespace.clone(), context.clone(), oid), now);
             }
         }
-        self.last.retain(|_, seen| now.saturating_duration_since(*seen) <= LINGER);
+        self.last_seen.retain(|_, seen| now.saturating_duration_since(*seen) <= LINGER);
     }
 
-    /// How things stand, whether or not there was an answer.
+    /// Returns the state at `now`, after an answer or a failed query.
     fn state(&mut self, now: Instant) -> State {
-        let since = self.answered.unwrap_or(*self.asking.get_or_insert(now));
+        let since = self.answered.unwrap_or(*self.started.get_or_insert(now));
         let silent = now.saturating_duration_since(since);
         let master = match self.answered {
             _ if silent > GRACE => Master::Unreachable,
-            Some(answered) if answered == now => Master::Known,
-            _ => Master::Asking,
+            Some(answered) if answered == now => Master::Reachable,
+            _ => Master::Pending,
         };
         let mut served = BTreeMap::<_, Vec<_>>::new();
-        for (namespace, context, oid) in self.last.keys() {
+        for (namespace, context, oid) in self.last_seen.keys() {
             served.entry((namespace.clone(), context.clone())).or_default().push(oid.clone());
         }
         for oids in served.values_mut() {
@@ -114,52 +91,54 @@ impl Sightings {
     }
 }
 
-/// Where and how to ask.
+/// The address of the masters, and the credentials for queries.
 #[derive(Debug)]
-pub struct Asking {
-    /// The masters.
-    pub url: MasterUrl,
-    /// The file of the token.
-    pub token: PathBuf,
-    /// The certificates to know them by.
-    pub ca: watch::Receiver<Option<String>>,
+pub(crate) struct MasterQuery {
+    /// The URL of the masters.
+    pub(crate) url: MasterUrl,
+    /// The file with the token.
+    pub(crate) token: PathBuf,
+    /// The CA bundle that verifies the masters.
+    pub(crate) ca: watch::Receiver<Option<String>>,
 }
 
-/// The state before anyone asked.
+/// Returns a channel for the state, with the state before the first query.
 #[must_use]
-pub fn channel() -> (watch::Sender<State>, watch::Receiver<State>) {
-    watch::channel(State { master: Master::Asking, served: Served::default() })
+pub(crate) fn channel() -> (watch::Sender<State>, watch::Receiver<State>) {
+    watch::channel(State { master: Master::Pending, served: Served::default() })
 }
 
-/// Asks, as the leader, for as long as the program runs.
-pub async fn run(asking: Asking, leadership: Leadership, state: watch::Sender<State>, metrics: Metrics) {
-    let Asking { url, token, ca } = asking;
+/// Queries the active master while this replica is the leader. Never returns.
+pub(crate) async fn run(query: MasterQuery, leadership: Leadership, state: watch::Sender<State>, metrics: Metrics) {
+    let MasterQuery { url, token, ca } = query;
     let mut client = Client::new(url, token, ca);
-    let mut sightings = Sightings::default();
-    let mut told = None;
+    let mut observations = Observations::default();
+    let mut last_error = None;
     loop {
         if leadership.holds() {
-            let answer = client.ask().await;
+            let answer = client.query().await;
             let now = Instant::now();
-            let said = answer.as_ref().err().map(ToString::to_string);
+            let message = answer.as_ref().err().map(ToString::to_string);
             match &answer {
-                Ok(registrations) => sightings.seen(registrations, now),
-                Err(error) if told != said => tracing::warn!(%error, "no master says what is registered"),
+                Ok(registrations) => observations.record(registrations, now),
+                Err(error) if last_error != message => {
+                    tracing::warn!(%error, "no active master answers; trying again every 1.5 s");
+                }
                 Err(_) => {}
             }
-            told = said;
-            let new = sightings.state(now);
-            metrics.master_reachable(new.master == Master::Known);
+            last_error = message;
+            let new = observations.state(now);
+            metrics.master_reachable(new.master == Master::Reachable);
             state.send_if_modified(|old| {
-                // A moment's silence is no news.
-                if *old == new || (new.master == Master::Asking && old.master != Master::Unreachable) {
+                // A short silence does not change the state.
+                if *old == new || (new.master == Master::Pending && old.master != Master::Unreachable) {
                     return false;
                 }
                 *old = new;
                 true
             });
         } else {
-            sightings = Sightings::default();
+            observations = Observations::default();
         }
         tokio::time::sleep(PERIOD).await;
     }
@@ -179,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_region_at_or_under_the_base_serves_it() {
-        let mut sightings = Sightings::default();
+    fn a_region_at_or_below_the_base_serves_it() {
+        let mut observations = Observations::default();
         let now = Instant::now();
-        sightings.seen(&[registration("1.3.6.1.4.1.5.7.10.1", true), registration("1.3.6.1.4.1.8", false)], now);
-        let State { master, served } = sightings.state(now);
-        assert_eq!(master, Master::Known);
+        observations.record(&[registration("1.3.6.1.4.1.5.7.10.1", true), registration("1.3.6.1.4.1.8", false)], now);
+        let State { master, served } = observations.state(now);
+        assert_eq!(master, Master::Reachable);
         assert!(served.serves("acme", "tenant", &oid("1.3.6.1.4.1.5.7")));
         assert!(served.serves("acme", "tenant", &oid("1.3.6.1.4.1.5.7.10.1")));
         for (namespace, context, base) in [
@@ -198,29 +177,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_over_within_a_moment_was_served_all_the_time() {
-        let mut sightings = Sightings::default();
+    fn a_subtree_that_is_taken_over_quickly_stays_served() {
+        let mut observations = Observations::default();
         let start = Instant::now();
         let base = oid("1.3.6.1.4.1.5");
-        sightings.seen(&[registration("1.3.6.1.4.1.5", true)], start);
+        observations.record(&[registration("1.3.6.1.4.1.5", true)], start);
         let after = start + LINGER;
-        sightings.seen(&[], after);
-        assert!(sightings.state(after).served.serves("acme", "tenant", &base));
+        observations.record(&[], after);
+        assert!(observations.state(after).served.serves("acme", "tenant", &base));
         let later = after + Duration::from_millis(1);
-        sightings.seen(&[], later);
-        assert!(!sightings.state(later).served.serves("acme", "tenant", &base));
+        observations.record(&[], later);
+        assert!(!observations.state(later).served.serves("acme", "tenant", &base));
     }
 
     #[test]
-    fn a_master_is_unreachable_after_a_grace() {
-        let mut sightings = Sightings::default();
+    fn a_master_is_unreachable_after_the_grace_period() {
+        let mut observations = Observations::default();
         let start = Instant::now();
-        assert_eq!(sightings.state(start).master, Master::Asking);
-        assert_eq!(sightings.state(start + GRACE).master, Master::Asking);
-        assert_eq!(sightings.state(start + GRACE + Duration::from_secs(1)).master, Master::Unreachable);
+        assert_eq!(observations.state(start).master, Master::Pending);
+        assert_eq!(observations.state(start + GRACE).master, Master::Pending);
+        assert_eq!(observations.state(start + GRACE + Duration::from_secs(1)).master, Master::Unreachable);
         let answered = start + GRACE + Duration::from_secs(2);
-        sightings.seen(&[], answered);
-        assert_eq!(sightings.state(answered).master, Master::Known);
-        assert_eq!(sightings.state(answered + GRACE).master, Master::Asking);
+        observations.record(&[], answered);
+        assert_eq!(observations.state(answered).master, Master::Reachable);
+        assert_eq!(observations.state(answered + GRACE).master, Master::Pending);
     }
 }

@@ -1,4 +1,4 @@
-//! What is told of each object: its status, and events of what changed in it.
+//! The status of each object, and Events about its changes.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,9 +10,9 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::{
-    Failures, Target,
-    desired::{Desired, Subtree, Terms, refusals_of},
+    desired::{Desired, SubtreeSummary, refusals_of},
     events::Events,
+    failures::{Failures, Target},
     master::{self, Writes},
     namespace,
     registrations::Served,
@@ -20,45 +20,42 @@ use super::{
 };
 use crate::{
     conditions::{self, Master, Programmed, SubtreeFacts},
-    index::{Index, Key, Store, key, version},
+    index::{Index, Key, SharedIndex, Store, key, lock, slim, version},
     plan::{self, Kind},
-    watches::SharedIndex,
 };
 
-/// What statuses are made of, besides the objects.
+/// What statuses are computed from, besides the objects.
 #[derive(Debug)]
-pub struct View<'a> {
-    /// What there should be.
-    pub desired: &'a Desired,
-    /// What the plan went by.
-    pub terms: &'a Terms,
-    /// What is still to be written for the masters.
-    pub pending: &'a Writes,
-    /// What could not be written, and why.
-    pub failures: &'a Failures,
-    /// What the active master says.
-    pub master: Master,
-    /// What it serves.
-    pub served: &'a Served,
-    /// The time.
-    pub now: Timestamp,
+pub(crate) struct View<'a> {
+    /// The desired state.
+    pub(crate) desired: &'a Desired,
+    /// The pending writes of the masters' configuration.
+    pub(crate) pending: &'a Writes,
+    /// The failed writes.
+    pub(crate) failures: &'a Failures,
+    /// The state of the active master.
+    pub(crate) master: Master,
+    /// What the active master serves.
+    pub(crate) served: &'a Served,
+    /// The current time.
+    pub(crate) now: Timestamp,
 }
 
-/// A status that is not as it should be.
+/// A status that has to be written.
 #[derive(Debug)]
-pub enum Change {
-    /// Of a subtree.
+pub(crate) enum Change {
+    /// The status of a subtree.
     Subtree(Arc<SnmpSubtree>, SnmpSubtreeStatus),
-    /// Of a context.
+    /// The status of a context.
     Context(Arc<SnmpContext>, SnmpContextStatus),
-    /// Of a trap target.
+    /// The status of a trap target.
     TrapTarget(Arc<SnmpTrapTarget>, SnmpTrapTargetStatus),
 }
 
 impl Change {
-    /// Whose status it is.
+    /// Returns the target of the write.
     #[must_use]
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         match self {
             Self::Subtree(object, _) => Target::Status(Kind::SnmpSubtree, key(&**object)),
             Self::Context(object, _) => Target::Status(Kind::SnmpContext, key(&**object)),
@@ -67,9 +64,9 @@ impl Change {
     }
 }
 
-/// All statuses that are not as they should be.
+/// Returns all statuses that have to be written.
 #[must_use]
-pub fn changes(index: &Index, view: &View<'_>) -> Vec<Change> {
+pub(crate) fn changes(index: &Index, view: &View<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut in_place = HashMap::new();
     for (key, context) in index.contexts.iter() {
@@ -79,19 +76,19 @@ pub fn changes(index: &Index, view: &View<'_>) -> Vec<Change> {
         }
     }
     for (key, subtree) in index.subtrees.iter() {
-        let Some(told) = view.desired.subtrees.get(key) else { continue };
+        let Some(summary) = view.desired.subtrees.get(key) else { continue };
         let namespace: &Programmed =
             in_place.entry(key.namespace.as_str()).or_insert_with(|| namespace_in_place(index, &key.namespace, view));
-        let status = subtree_status(key, subtree, told, namespace, view);
+        let status = subtree_status(key, subtree, summary, namespace, view);
         if subtree.status.as_ref() != Some(&status) {
             changes.push(Change::Subtree(Arc::clone(subtree), status));
         }
     }
     for (key, target) in index.trap_targets.iter() {
         let Some(unresolved) = view.desired.trap_targets.get(key) else { continue };
-        let verdicts = conditions::trap_target(&refusals_of(view.desired, Kind::SnmpTrapTarget, key), unresolved);
+        let updates = conditions::trap_target(&refusals_of(view.desired, Kind::SnmpTrapTarget, key), unresolved);
         let previous = target.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        let conditions = conditions::merge(previous, verdicts, target.metadata.generation, view.now);
+        let conditions = conditions::merge(previous, updates, target.metadata.generation, view.now);
         let status = SnmpTrapTargetStatus { conditions };
         if target.status.as_ref() != Some(&status) {
             changes.push(Change::TrapTarget(Arc::clone(target), status));
@@ -107,44 +104,44 @@ fn context_status(key: &Key, context: &SnmpContext, view: &View<'_>) -> SnmpCont
     let names: Vec<_> = users.chain([name.clone()]).collect();
     let programmed = masters_in_place(&names, view);
     let previous = context.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let verdicts = conditions::context(&refusals, &programmed);
-    // Of two that are the same SNMP context, one has its subtrees.
-    let holds = !refusals.iter().any(|refusal| refusal.path == "spec.contextName");
+    let states = conditions::context(&refusals, &programmed);
+    // If two SnmpContexts have the same context name, the older one has the subtrees.
+    let holds_name = !refusals.iter().any(|refusal| refusal.path == "spec.contextName");
     SnmpContextStatus {
-        conditions: conditions::merge(previous, verdicts, context.metadata.generation, view.now),
-        subtrees: Some(if holds { view.desired.in_context.get(&name).copied().unwrap_or(0) } else { 0 }),
+        conditions: conditions::merge(previous, states, context.metadata.generation, view.now),
+        subtrees: Some(if holds_name { view.desired.in_context.get(&name).copied().unwrap_or(0) } else { 0 }),
     }
 }
 
 fn subtree_status(
     key: &Key,
     subtree: &SnmpSubtree,
-    told: &Subtree,
+    summary: &SubtreeSummary,
     namespace: &Programmed,
     view: &View<'_>,
 ) -> SnmpSubtreeStatus {
     let refusals = refusals_of(view.desired, Kind::SnmpSubtree, key);
     let programmed = match namespace {
-        Programmed::Yes => masters_in_place(&told.contexts, view),
+        Programmed::Yes => masters_in_place(&summary.contexts, view),
         Programmed::No(..) => namespace.clone(),
     };
-    let served = |context: &&str| view.served.serves(&key.namespace, context, &told.oid);
-    let unserved: Vec<_> = told.contexts.iter().map(String::as_str).filter(|context| !served(context)).collect();
+    let served = |context: &&str| view.served.serves(&key.namespace, context, &summary.oid);
+    let unserved: Vec<_> = summary.contexts.iter().map(String::as_str).filter(|context| !served(context)).collect();
     let previous = subtree.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let facts = SubtreeFacts {
         namespace: &key.namespace,
         refusals: &refusals,
-        unresolved: &told.unresolved,
+        unresolved: &summary.unresolved,
         programmed,
-        pods: told.pods,
+        pods: summary.pods,
         unserved: &unserved,
         master: view.master,
         previous,
     };
     SnmpSubtreeStatus {
         conditions: conditions::merge(previous, conditions::subtree(&facts), subtree.metadata.generation, view.now),
-        pods: Some(told.pods),
-        objects: Some(told.objects),
+        pods: Some(summary.pods),
+        objects: Some(summary.objects),
     }
 }
 
@@ -155,55 +152,61 @@ fn namespace_in_place(index: &Index, name: &str, view: &View<'_>) -> Programmed 
     }
     let map = namespace::config_map(name, wanted);
     let secret = namespace::secret(name, wanted);
-    let in_place = namespace::is_in_place("ConfigMap", &index.sidecar_config_maps, name, map.as_ref())
-        .and_then(|()| namespace::is_in_place("Secret", &index.sidecar_secrets, name, secret.as_ref()));
-    judged(in_place, &Target::Namespace(name.to_owned()), view)
+    let written = namespace::check("ConfigMap", &index.sidecar_config_maps, name, map.as_ref())
+        .and_then(|()| namespace::check("Secret", &index.sidecar_secrets, name, secret.as_ref()));
+    programmed(written, &Target::Namespace(name.to_owned()), view)
 }
 
 fn masters_in_place(names: &[String], view: &View<'_>) -> Programmed {
-    if let Some(fault) = &view.desired.fault {
-        return Programmed::No("InvalidSettings", fault.clone());
+    if let Some(error) = &view.desired.listener_error {
+        return Programmed::No("InvalidSettings", error.clone());
     }
-    judged(master::in_place(view.pending, names), &Target::Master, view)
+    programmed(master::in_place(view.pending, names), &Target::Master, view)
 }
 
-/// What is still pending because it failed says so.
-fn judged(in_place: Result<(), (&'static str, String)>, target: &Target, view: &View<'_>) -> Programmed {
-    match (in_place, view.failures.of(target)) {
+/// Returns whether a target is written. If it is pending because a write failed, returns the error of that write.
+fn programmed(in_place: Result<(), (&'static str, String)>, target: &Target, view: &View<'_>) -> Programmed {
+    match (in_place, view.failures.error_of(target)) {
         (Ok(()), _) => Programmed::Yes,
         (Err(("Pending", _)), Some(error)) => Programmed::No("WriteFailed", error.to_owned()),
         (Err((reason, message)), _) => Programmed::No(reason, message),
     }
 }
 
-/// Writes one status, and tells of what has changed by it.
+/// Writes one status, and records Events about the changed conditions.
 ///
 /// # Errors
-/// [`WriteError`].
-pub async fn write(change: Change, writer: &Writer, index: &SharedIndex, events: &Events) -> Result<(), WriteError> {
+/// Returns an error if the status cannot be written and has to be retried.
+pub(crate) async fn write(
+    change: Change,
+    writer: &Writer,
+    index: &SharedIndex,
+    events: &Events,
+) -> Result<(), WriteError> {
     match change {
         Change::Subtree(object, status) => {
             let api = Api::namespaced(writer.client().clone(), &object.namespace().unwrap_or_default());
             let before = object.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-            let told = (before, status.conditions.clone());
-            patch(&api, &*object, json!(status), told, writer, index, |index| &mut index.subtrees, events).await
+            let conditions = (before, status.conditions.clone());
+            patch(&api, &*object, json!(status), conditions, writer, index, |index| &mut index.subtrees, events).await
         }
         Change::Context(object, status) => {
             let api = Api::all(writer.client().clone());
             let before = object.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-            let told = (before, status.conditions.clone());
-            patch(&api, &*object, json!(status), told, writer, index, |index| &mut index.contexts, events).await
+            let conditions = (before, status.conditions.clone());
+            patch(&api, &*object, json!(status), conditions, writer, index, |index| &mut index.contexts, events).await
         }
         Change::TrapTarget(object, status) => {
             let api = Api::namespaced(writer.client().clone(), &object.namespace().unwrap_or_default());
             let before = object.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-            let told = (before, status.conditions.clone());
-            patch(&api, &*object, json!(status), told, writer, index, |index| &mut index.trap_targets, events).await
+            let conditions = (before, status.conditions.clone());
+            patch(&api, &*object, json!(status), conditions, writer, index, |index| &mut index.trap_targets, events)
+                .await
         }
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "one call for each kind, above")]
+#[allow(clippy::too_many_arguments, reason = "called once for each kind, above")]
 async fn patch<K: Written + PartialEq>(
     api: &Api<K>,
     object: &K,
@@ -214,15 +217,15 @@ async fn patch<K: Written + PartialEq>(
     store: fn(&mut Index) -> &mut Store<Arc<K>>,
     events: &Events,
 ) -> Result<(), WriteError> {
-    // Of no other object that has taken its place meanwhile.
+    // The uid makes the patch fail if the object was deleted and created again meanwhile.
     let patch = json!({"metadata": {"uid": object.uid()}, "status": status});
     match writer.merge_status(api, &object.name_any(), &patch).await {
         Ok(written) => {
             let (key, version) = (key(&written), version(&written));
-            super::lock(index, |index| store(index).apply(key, version, crate::watches::slim(written)));
+            lock(index, |index| store(index).apply(key, version, slim(written)));
             let reference = object.object_ref(&());
-            for note in conditions::notes(&before, &after) {
-                events.tell(note, reference.clone());
+            for note in conditions::event_notes(&before, &after) {
+                events.record(note, reference.clone());
             }
             Ok(())
         }

@@ -1,5 +1,5 @@
-//! Touches pods whose configuration has changed: the kubelet then looks at their volumes at once, instead of within a
-//! minute or two.
+//! Touching of pods whose configuration has changed. A changed annotation makes the kubelet update the pod's volumes at once,
+//! instead of within a minute or two.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,31 +15,29 @@ use kube::{
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{desired::Desired, lock, namespace, writer::Writer};
+use super::{desired::Desired, namespace, writer::Writer};
 use crate::{
-    index::{CONFIGURATION, Index, Key, OPERATOR, Pod, key, version},
+    index::{CONFIGURATION, Changed, Index, Key, OPERATOR, Pod, SharedIndex, key, lock, version},
     metrics::Metrics,
-    watches::{Changed, SharedIndex},
 };
 
 /// Time between two touches.
 const PERIOD: Duration = Duration::from_millis(50);
-/// How many pods may wait. The rest comes when these are done.
+/// The maximum number of queued pods. More pods are queued when these are done.
 const QUEUE: usize = 10_000;
 
-/// Pods that wait to be touched.
+/// The queue of pods to touch.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     order: VecDeque<Key>,
     configurations: BTreeMap<Key, String>,
-    /// Whether some found no room.
+    /// Whether pods were left out because the queue was full.
     overflown: bool,
 }
 
 impl Queue {
-    /// Takes what there is to touch now, in place of what there was before: the newest configuration counts, and who waits
-    /// keeps its place.
-    pub fn set(&mut self, pods: impl IntoIterator<Item = (Key, String)>) {
+    /// Replaces the pods to touch. Pods that are already queued keep their position, and get the new configuration.
+    pub(crate) fn set(&mut self, pods: impl IntoIterator<Item = (Key, String)>) {
         let mut wanted: BTreeMap<_, _> = pods.into_iter().collect();
         self.order.retain(|pod| wanted.contains_key(pod));
         self.overflown = false;
@@ -57,43 +55,37 @@ impl Queue {
         self.configurations = wanted;
     }
 
-    /// The next.
-    pub fn take(&mut self) -> Option<(Key, String)> {
+    /// Removes the next pod from the queue.
+    pub(crate) fn pop(&mut self) -> Option<(Key, String)> {
         let pod = self.order.pop_front()?;
         let configuration = self.configurations.remove(&pod)?;
         Some((pod, configuration))
     }
 
-    /// How many wait.
+    /// Returns the number of queued pods.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.order.len()
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
     }
 }
 
-/// Pods whose configuration is written and is not the one that they were told of.
+/// Returns the pods whose configuration is written and differs from the one for which they were last touched.
 #[must_use]
-pub fn stale(index: &Index, desired: &Desired) -> Vec<(Key, String)> {
+pub(crate) fn stale(index: &Index, desired: &Desired) -> Vec<(Key, String)> {
     let mut stale = Vec::new();
     for (name, wanted) in &desired.namespaces {
-        let settled = matches!(
+        let is_written = matches!(
             namespace::actions(index, name, Some(wanted)),
             (namespace::Action::Nothing, namespace::Action::Nothing)
         );
-        if !settled || wanted.pods.is_empty() {
+        if !is_written || wanted.pods.is_empty() {
             continue;
         }
         let Some(configuration) = namespace::fingerprint(index, name) else { continue };
         for (key, pod) in &wanted.pods {
-            // As it stands now: it may have been touched since the plan was made.
-            let now = index.pods.get(key).unwrap_or(pod);
-            if now.configuration.as_deref() != Some(&configuration) {
+            // The pod may have been touched since the desired state was computed.
+            let current = index.pods.get(key).unwrap_or(pod);
+            if current.configuration.as_deref() != Some(&configuration) {
                 stale.push((key.clone(), configuration.clone()));
             }
         }
@@ -101,14 +93,20 @@ pub fn stale(index: &Index, desired: &Desired) -> Vec<(Key, String)> {
     stale
 }
 
-/// Touches pods one by one, at most twenty a second, for as long as the program runs.
-pub async fn run(queue: Arc<Mutex<Queue>>, writer: Writer, index: SharedIndex, changed: Changed, metrics: Metrics) {
+/// Touches queued pods, at most twenty a second. Never returns.
+pub(crate) async fn run(
+    queue: Arc<Mutex<Queue>>,
+    writer: Writer,
+    index: SharedIndex,
+    changed: Changed,
+    metrics: Metrics,
+) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let (next, left, more) = lock(&queue, |queue| (queue.take(), queue.len(), queue.overflown));
-        metrics.touches_queued(left);
+        let (next, remaining, more) = lock(&queue, |queue| (queue.pop(), queue.len(), queue.overflown));
+        metrics.touches_queued(remaining);
         let Some((pod, configuration)) = next else { continue };
         let api: Api<CorePod> = Api::namespaced(writer.client().clone(), &pod.namespace);
         let patch = Patch::Merge(json!({"metadata": {"annotations": {CONFIGURATION: configuration}}}));
@@ -117,23 +115,23 @@ pub async fn run(queue: Arc<Mutex<Queue>>, writer: Writer, index: SharedIndex, c
             Ok(touched) => {
                 metrics.reconciled("pod", "done");
                 let (key, version) = (key(&touched), version(&touched));
-                let kept = Arc::new(Pod::from(touched));
-                let is_news = lock(&index, |index| {
+                let pod = Arc::new(Pod::from(touched));
+                let is_changed = lock(&index, |index| {
                     let before = index.pods.get(&key).cloned();
-                    index.pods.apply(key, version, Arc::clone(&kept));
-                    before.is_none_or(|before| !kept.is_alike(&before))
+                    index.pods.apply(key, version, Arc::clone(&pod));
+                    before.is_none_or(|before| !pod.equals_except_configuration(&before))
                 });
-                if is_news {
+                if is_changed {
                     changed.send_replace(());
                 }
             }
             Err(error) if error.is_gone() => metrics.reconciled("pod", "gone"),
             Err(error) => {
                 metrics.reconciled("pod", "failed");
-                tracing::debug!(%error, pod = pod.name, namespace = pod.namespace, "a pod cannot be touched");
+                tracing::debug!(%error, pod = pod.name, namespace = pod.namespace, "failed to touch a pod");
             }
         }
-        if left == 0 && more {
+        if remaining == 0 && more {
             changed.send_replace(());
         }
     }
@@ -152,29 +150,29 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_configuration_counts_and_who_waits_keeps_its_place() {
+    fn queued_pods_keep_their_position_and_get_the_newest_configuration() {
         let mut queue = Queue::default();
         queue.set(of(&[("b", "1"), ("c", "1")]));
         queue.set(of(&[("a", "2"), ("b", "2"), ("c", "2")]));
-        let order: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(order, of(&[("b", "2"), ("c", "2"), ("a", "2")]));
     }
 
     #[test]
-    fn a_pod_that_needs_no_touch_any_more_is_not_touched() {
+    fn a_pod_that_is_up_to_date_again_leaves_the_queue() {
         let mut queue = Queue::default();
         queue.set(of(&[("a", "1"), ("b", "1")]));
         queue.set(of(&[("b", "1")]));
-        assert_eq!((queue.len(), queue.take(), queue.take()), (1, Some((pod("b"), "1".to_owned())), None));
+        assert_eq!((queue.len(), queue.pop(), queue.pop()), (1, Some((pod("b"), "1".to_owned())), None));
     }
 
     #[test]
-    fn the_queue_is_bounded_and_the_rest_comes_later() {
+    fn the_queue_is_bounded() {
         let mut queue = Queue::default();
         let all: Vec<_> = (0..QUEUE + 5).map(|i| (pod(&format!("{i:06}")), "1".to_owned())).collect();
         queue.set(all.clone());
         assert_eq!((queue.len(), queue.overflown), (QUEUE, true));
-        while queue.take().is_some() {}
+        while queue.pop().is_some() {}
         queue.set(all.into_iter().skip(QUEUE));
         assert_eq!((queue.len(), queue.overflown), (5, false));
     }

@@ -1,4 +1,4 @@
-//! Writing to the API server: as the leader alone, bounded in time, counted, and put into the index at once.
+//! Writes to the API server: only as the leader, with a timeout, and counted.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -16,27 +16,27 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The longest time that a request may take: a leader that leads no more has ended all it began when the next begins.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// The timeout of a request. It is short enough that all requests of a former leader have ended when the next leader starts.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Why something was not written. The message holds nothing of what was to be written.
+/// A write failed. No message contains the content of the object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// Another replica leads.
-    #[error("another replica leads")]
+pub(crate) enum WriteError {
+    /// This replica is not the leader.
+    #[error("another replica is the leader")]
     NotLeader,
     /// The API server did not answer in time.
-    #[error("the API server did not answer within {} s", PATIENCE.as_secs())]
-    Late,
-    /// The API server refused.
+    #[error("the API server did not answer within {} s", REQUEST_TIMEOUT.as_secs())]
+    Timeout,
+    /// The API server refused the request.
     #[error("the API server answered {code} {reason}")]
     Refused {
         /// The HTTP status.
         code: u16,
-        /// Its word for it, and for 403 what was not allowed.
+        /// The reason of the API server; for 403, its message.
         reason: String,
     },
-    /// The API server cannot be reached, or what it said not understood.
+    /// The API server cannot be reached, or its response cannot be read.
     #[error("the API server cannot be reached")]
     Unreachable,
 }
@@ -45,7 +45,7 @@ impl From<kube::Error> for WriteError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => {
-                // Other messages may quote what was sent.
+                // Other messages can quote what was sent.
                 let reason = if status.code == 403 { status.message.clone() } else { status.reason.clone() };
                 Self::Refused { code: status.code, reason }
             }
@@ -58,22 +58,22 @@ impl From<kube::Error> for WriteError {
 }
 
 impl WriteError {
-    /// Whether the object is there already.
+    /// Returns whether the object already exists, or has another version.
     #[must_use]
-    pub fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. })
     }
 
-    /// Whether the object is gone.
+    /// Returns whether the object does not exist.
     #[must_use]
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Refused { code: 404, .. })
     }
 }
 
 /// A kind that the operator writes.
-pub trait Written: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
-    /// Its name in metrics.
+pub(crate) trait Written: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
+    /// The name of the kind in metrics.
     const KIND: &'static str;
 }
 
@@ -93,68 +93,78 @@ written!(
     crds::SnmpTrapTarget => "SnmpTrapTarget",
 );
 
-/// Writes. Clones share all.
+/// A client that writes only as the leader. Clones share everything.
 #[derive(Clone)]
-pub struct Writer {
+pub(crate) struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: Metrics,
 }
 
 impl Writer {
-    /// Writes through `client`, while `leadership` holds.
+    /// Returns a writer that uses `client` while `leadership` holds.
     #[must_use]
-    pub fn new(client: Client, leadership: Leadership, metrics: Metrics) -> Self {
+    pub(crate) fn new(client: Client, leadership: Leadership, metrics: Metrics) -> Self {
         Self { client, leadership, metrics }
     }
 
-    /// The API server's client.
+    /// Returns the client of the API server.
     #[must_use]
-    pub fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Server-side apply, by force: what others changed of it is put right.
+    /// Applies an object (server-side apply). Conflicts are forced, so changes of others are overwritten.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub async fn apply<K: Written>(&self, api: &Api<K>, name: &str, object: &Json) -> Result<K, WriteError> {
+    /// Returns an error if the object was not applied.
+    pub(crate) async fn apply<K: Written>(&self, api: &Api<K>, name: &str, object: &Json) -> Result<K, WriteError> {
         let params = PatchParams::apply(OPERATOR).force();
         self.request(K::KIND, "apply", api.patch(name, &params, &Patch::Apply(object))).await
     }
 
-    /// A JSON merge patch (RFC 7386).
+    /// Applies a JSON merge patch (RFC 7386).
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub async fn merge<K: Written>(&self, api: &Api<K>, name: &str, patch: &Json) -> Result<K, WriteError> {
+    /// Returns an error if the object was not patched.
+    pub(crate) async fn merge<K: Written>(&self, api: &Api<K>, name: &str, patch: &Json) -> Result<K, WriteError> {
         let params = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         self.request(K::KIND, "patch", api.patch(name, &params, &Patch::Merge(patch))).await
     }
 
-    /// A JSON merge patch of the status.
+    /// Applies a JSON merge patch to the status.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub async fn merge_status<K: Written>(&self, api: &Api<K>, name: &str, patch: &Json) -> Result<K, WriteError> {
+    /// Returns an error if the status was not patched.
+    pub(crate) async fn merge_status<K: Written>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        patch: &Json,
+    ) -> Result<K, WriteError> {
         let params = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         self.request(K::KIND, "patch status", api.patch_status(name, &params, &Patch::Merge(patch))).await
     }
 
-    /// Makes an object that is not there.
+    /// Creates an object.
     ///
     /// # Errors
-    /// [`WriteError`]; that it is there already is one.
-    pub async fn create<K: Written>(&self, api: &Api<K>, object: &K) -> Result<K, WriteError> {
+    /// Returns an error if the object was not created, for example because it already exists.
+    pub(crate) async fn create<K: Written>(&self, api: &Api<K>, object: &K) -> Result<K, WriteError> {
         let params = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         self.request(K::KIND, "create", api.create(&params, object)).await
     }
 
-    /// Deletes the object in this very state.
+    /// Deletes this version of the object.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub async fn delete<K: Written>(&self, api: &Api<K>, name: &str, version: &Version) -> Result<(), WriteError> {
+    /// Returns an error if the object was not deleted, for example because it has another version.
+    pub(crate) async fn delete<K: Written>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        version: &Version,
+    ) -> Result<(), WriteError> {
         let params = DeleteParams::default().preconditions(Preconditions {
             uid: Some(version.uid.clone()),
             resource_version: Some(version.resource.clone()),
@@ -162,11 +172,11 @@ impl Writer {
         self.request(K::KIND, "delete", api.delete(name, &params)).await.map(drop)
     }
 
-    /// Any request, if this replica leads.
+    /// Sends a request, if this replica is the leader.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub async fn request<T>(
+    /// Returns an error if this replica is not the leader, or if the request failed.
+    pub(crate) async fn request<T>(
         &self,
         kind: &'static str,
         verb: &'static str,
@@ -175,9 +185,9 @@ impl Writer {
         if !self.leadership.holds() {
             return Err(WriteError::NotLeader);
         }
-        let Ok(answer) = tokio::time::timeout(PATIENCE, request).await else {
+        let Ok(answer) = tokio::time::timeout(REQUEST_TIMEOUT, request).await else {
             self.metrics.requested(kind, verb, Some(&kube::Error::Service("no answer in time".into())));
-            return Err(WriteError::Late);
+            return Err(WriteError::Timeout);
         };
         self.metrics.requested(kind, verb, answer.as_ref().err());
         answer.map_err(WriteError::from)

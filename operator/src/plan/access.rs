@@ -1,4 +1,4 @@
-//! Who may read and write a context: from SnmpContexts and Secrets to the master's contexts and users.
+//! Access to contexts: translates SnmpContexts and Secrets to the contexts and users of the master.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,25 +7,29 @@ use master_config::{
     Community, Context, Document, IpNet, Limits, Listeners, Secret, SecurityLevel, System, User, UserAccess, VERSION,
 };
 
-use super::{FieldRefusal, Reason, Secrets, usm};
+use super::{
+    refusal::{FieldRefusal, Reason},
+    secret::Secrets,
+    usm,
+};
 
-/// What the contexts so far have taken of the engine's name spaces, which all of them share.
+/// The communities and users of the contexts so far. All contexts share these two name spaces of the SNMP engine.
 pub(super) struct Access<'a> {
     secrets: &'a Secrets,
     /// The namespace of the Secrets of SnmpContexts.
     namespace: &'a str,
-    /// Each community, and the field that refers to it.
+    /// Each community, with the field that refers to it.
     communities: HashMap<Secret, String>,
-    users: BTreeMap<String, Taken>,
+    users: BTreeMap<String, RegisteredUser>,
 }
 
-/// A user, and who named it first.
-struct Taken {
+/// A user, and where it was first used.
+struct RegisteredUser {
     user: User,
     /// The name of its Secret.
     secret: String,
-    /// The SnmpContext.
-    holder: String,
+    /// The name of the SnmpContext that used it first.
+    context: String,
 }
 
 impl<'a> Access<'a> {
@@ -33,13 +37,13 @@ impl<'a> Access<'a> {
         Self { secrets, namespace, communities: HashMap::new(), users: BTreeMap::new() }
     }
 
-    /// All users of the contexts so far, by name.
+    /// Returns the users of all contexts, sorted by name.
     pub(super) fn into_users(self) -> Vec<User> {
-        self.users.into_values().map(|taken| taken.user).collect()
+        self.users.into_values().map(|registered| registered.user).collect()
     }
 
-    /// The master's context `snmp_name`, made of the SnmpContext `name`, without grants. What is refused of it is left
-    /// out, and the rest stands: a Secret that is missing takes away what hangs on it alone.
+    /// Translates the SnmpContext `name` to the master's context `snmp_name`, without grants. Refused parts are left out
+    /// and the rest is kept, so a missing Secret affects only what refers to it.
     pub(super) fn context(
         &mut self,
         name: &str,
@@ -58,15 +62,15 @@ impl<'a> Access<'a> {
         };
         let violations = document.validate().err().unwrap_or_default();
         let violations = violations.into_iter().map(|violation| in_spec(&violation.path, &violation.message));
-        // Of what is refused already, its stand-in says nothing of its own.
+        // Violations of a placeholder are left out, because its field is already refused.
         let more: Vec<_> = violations.filter(|refusal| !is_refused(&refusals, &refusal.path)).collect();
         refusals.extend(more);
-        self.keep(name, spec, &mut context, users, &refusals);
+        self.retain_accepted(name, spec, &mut context, users, &refusals);
         (context, refusals)
     }
 
-    /// The context and its users, one for each field. What cannot be had is refused, and a stand-in takes its place, so
-    /// that the rest can be checked.
+    /// Returns the context and its users, one for each item of the API's lists. If a Secret is missing or invalid, the
+    /// field is refused, and a placeholder is returned so that the rest can be checked.
     fn translate(
         &self,
         snmp_name: &str,
@@ -112,7 +116,8 @@ impl<'a> Access<'a> {
         });
         let refused = match &found {
             Ok(community) => self.communities.get(community).map(|other| {
-                (Reason::Conflict, format!("the community is that of {other} already, and reaches one context alone"))
+                let message = format!("the community is already used by {other}, and a community has only one context");
+                (Reason::Conflict, message)
             }),
             Err(message) => Some((Reason::NoSuchSecret, message.clone())),
         };
@@ -124,8 +129,12 @@ impl<'a> Access<'a> {
     }
 
     fn user(&self, ContextUser { name, secret_ref, .. }: &ContextUser) -> Result<User, Vec<(Reason, String)>> {
-        if let Some(Taken { user, secret, holder }) = self.users.get(&name.0) {
-            let message = || format!("the user {name} has the Secret {secret} in SnmpContext {holder}, and one alone");
+        if let Some(RegisteredUser { user, secret, context }) = self.users.get(&name.0) {
+            let message = || {
+                format!(
+                    "the user {name} has the Secret {secret} in SnmpContext {context}; it must be the same everywhere"
+                )
+            };
             return if *secret == secret_ref.name.0 {
                 Ok(user.clone())
             } else {
@@ -137,8 +146,8 @@ impl<'a> Access<'a> {
         usm::user(name, &secret).map_err(|messages| messages.into_iter().map(|text| (Reason::Invalid, text)).collect())
     }
 
-    /// Takes what is refused out of the context, and keeps in mind whose the rest is.
-    fn keep(
+    /// Removes the refused parts from the context, and records the communities and users of the rest.
+    fn retain_accepted(
         &mut self,
         name: &str,
         spec: &SnmpContextSpec,
@@ -146,29 +155,31 @@ impl<'a> Access<'a> {
         users: Vec<User>,
         refusals: &[FieldRefusal],
     ) {
-        let stands = |path: &str| !is_refused(refusals, path);
+        let is_accepted = |path: &str| !is_refused(refusals, path);
         let communities = std::mem::take(&mut context.communities).into_iter().enumerate();
-        for (i, community) in communities.filter(|(i, _)| stands(&format!("spec.communities[{i}]"))) {
+        for (i, community) in communities.filter(|(i, _)| is_accepted(&format!("spec.communities[{i}]"))) {
             let field = format!("spec.communities[{i}] of SnmpContext {name}");
             self.communities.insert(community.community.clone(), field);
             context.communities.push(community);
         }
         let accesses = std::mem::take(&mut context.users).into_iter().zip(users).zip(&spec.users).enumerate();
-        for (_, ((access, user), api)) in accesses.filter(|(i, _)| stands(&format!("spec.users[{i}]"))) {
-            let (secret, holder) = (api.secret_ref.name.0.clone(), name.to_owned());
-            self.users.entry(access.name.clone()).or_insert(Taken { user, secret, holder });
+        for (_, ((access, user), api)) in accesses.filter(|(i, _)| is_accepted(&format!("spec.users[{i}]"))) {
+            let (secret, context_name) = (api.secret_ref.name.0.clone(), name.to_owned());
+            let registered = RegisteredUser { user, secret, context: context_name };
+            self.users.entry(access.name.clone()).or_insert(registered);
             context.users.push(access);
         }
-        if !stands("spec.system") {
+        if !is_accepted("spec.system") {
             context.system = System::default();
         }
-        if !stands("spec.allowedTargets") {
+        if !is_accepted("spec.allowedTargets") {
             context.allowed_targets.clear();
         }
     }
 }
 
-/// What of a context stands or falls together: an item of a list, or else a field of the spec.
+/// Returns the path of the part of a context that is accepted or refused as a whole: an item of a list, or a field of
+/// the spec.
 fn item(path: &str) -> &str {
     let after_spec = path.strip_prefix("spec.").map_or(0, |_| "spec.".len());
     let end = path.get(after_spec..).and_then(|rest| rest.find(['.', ']'])).map(|end| after_spec + end);
@@ -179,9 +190,9 @@ fn is_refused(refusals: &[FieldRefusal], path: &str) -> bool {
     refusals.iter().any(|refusal| item(&refusal.path) == item(path))
 }
 
-/// A violation in a document of one context, as a refusal of the SnmpContext that it was made of.
+/// Translates a violation in a document with one context to a refusal in the SnmpContext.
 fn in_spec(path: &str, message: &str) -> FieldRefusal {
-    // Where a message names a field, it is the context's.
+    // A field in a message is a field of the context.
     let message = message.replace("contexts[0].", "spec.");
     let (path, message) = match path.strip_prefix("contexts[0].") {
         Some("name") => ("spec.contextName".to_owned(), message),
@@ -211,7 +222,7 @@ fn networks(path: &str, cidrs: &[Cidr], refusals: &mut Vec<FieldRefusal>) -> Vec
         if let Ok(network) = cidr.parse() {
             networks.push(network);
         } else {
-            let message = format!("{:?} is not a network as 10.0.0.0/8", cidr.0);
+            let message = format!("{:?} is not a network such as 10.0.0.0/8", cidr.0);
             refusals.push(FieldRefusal::new(Reason::Invalid, format!("{path}[{i}]"), message));
         }
     }

@@ -1,8 +1,8 @@
-//! Paths in a sidecar's document as paths in the SnmpSubtree that it was made of.
+//! Translation of paths in a sidecar's document to paths in its SnmpSubtree.
 
 use crds::{SnmpSubtreeSpec, Source};
 
-/// Where the two differ: what a path ends in. Longest first.
+/// Endings of paths that differ between document and API. The longest come first.
 const RENAMED: [(&str, &str); 15] = [
     (".authorization.basic.usernameFile", ".basicAuth.username"),
     (".authorization.basic.passwordFile", ".basicAuth.password"),
@@ -20,12 +20,12 @@ const RENAMED: [(&str, &str); 15] = [
     (".write.length", ".length"),
     (".write.pattern", ".pattern"),
 ];
-/// What of a source depends on its kind.
-const PACE: [(&str, &str); 2] = [(".intervalMs", "interval"), (".timeoutMs", "scrapeTimeout")];
-/// What a URL says as a whole.
+/// Fields of a source that the API has in the part for its kind.
+const TIMING: [(&str, &str); 2] = [(".intervalMs", "interval"), (".timeoutMs", "scrapeTimeout")];
+/// Fields of an endpoint that the API has as one URL.
 const URL: [&str; 4] = [".scheme", ".host", ".port", ".path"];
 
-/// The field of `spec` that the document's field `path` was made of.
+/// Returns the path of the field of `spec` from which the document's field `path` was translated.
 pub(super) fn api_path(path: &str, spec: &SnmpSubtreeSpec) -> String {
     match path {
         "name" | "namespace" => return format!("metadata.{path}"),
@@ -35,20 +35,20 @@ pub(super) fn api_path(path: &str, spec: &SnmpSubtreeSpec) -> String {
     if let Some(rest) = path.strip_prefix("contexts") {
         return format!("spec.contextRefs{rest}");
     }
-    let of_source = source(path, spec).and_then(|(index, source)| of_source(path, index, source));
+    let in_source = source(path, spec).and_then(|(index, source)| source_path(path, index, source));
     let renamed = || RENAMED.iter().find_map(|(from, to)| path.strip_suffix(from).map(|start| format!("{start}{to}")));
-    format!("spec.{}", of_source.or_else(renamed).as_deref().unwrap_or(path))
+    format!("spec.{}", in_source.or_else(renamed).as_deref().unwrap_or(path))
 }
 
-/// The source that the path leads into, and its place in the list.
+/// Returns the source that contains the path, and its index.
 fn source<'a>(path: &str, spec: &'a SnmpSubtreeSpec) -> Option<(usize, &'a Source)> {
     let (index, _) = path.strip_prefix("sources[")?.split_once(']')?;
     let index = index.parse().ok()?;
     Some((index, spec.sources.get(index)?))
 }
 
-/// The field of a source, where its name hangs on what kind of source it is.
-fn of_source(path: &str, index: usize, source: &Source) -> Option<String> {
+/// Returns the path of a source's field whose name depends on the kind of the source.
+fn source_path(path: &str, index: usize, source: &Source) -> Option<String> {
     let Source { prometheus, json, sql, system, config_map, .. } = source;
     let endpoint = prometheus.as_ref().map(|source| &source.endpoint).or(json.as_ref().map(|source| &source.endpoint));
     let kind = match () {
@@ -60,7 +60,7 @@ fn of_source(path: &str, index: usize, source: &Source) -> Option<String> {
         () => return None,
     };
     let start = format!("sources[{index}]");
-    if let Some((_, field)) = PACE.iter().find(|(pace, _)| path.strip_prefix(&start) == Some(pace)) {
+    if let Some((_, field)) = TIMING.iter().find(|(field, _)| path.strip_prefix(&start) == Some(field)) {
         return Some(format!("{start}.{kind}.{field}"));
     }
     let start = format!("{start}.{kind}");
@@ -68,7 +68,7 @@ fn of_source(path: &str, index: usize, source: &Source) -> Option<String> {
     if endpoint.is_some_and(|endpoint| endpoint.url.is_some()) && URL.contains(&field) {
         return Some(format!("{start}.url"));
     }
-    // What is mirrored are the metrics that objects show: it is the name of the ConfigMap that is the user's.
+    // The keys are derived from the metrics of the objects. The user wrote only the name of the ConfigMap.
     (config_map.is_some() && field.starts_with(".keys")).then(|| format!("{start}.name"))
 }
 
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// A spec with a source of each kind, one of them at a URL.
+    /// Returns a spec with a source of each kind, and one with a URL.
     fn spec() -> SnmpSubtreeSpec {
         serde_json::from_value(json!({
             "oid": "1.3.6.1.4.1.9.9.9.1",
@@ -132,7 +132,7 @@ mod tests {
         "spec.scalars[1].write.http.authorization.credentials"
     )]
     #[case("scalars[1].write.configMap.key", "spec.scalars[1].write.configMap.key")]
-    fn paths_lead_to_the_field_that_the_user_wrote(#[case] document: &str, #[case] api: &str) {
+    fn paths_are_translated_to_the_field_that_the_user_wrote(#[case] document: &str, #[case] api: &str) {
         assert_eq!(api_path(document, &spec()), api);
     }
 }

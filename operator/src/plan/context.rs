@@ -1,4 +1,4 @@
-//! Tenants: which namespaces may publish under which OIDs, and in which SNMP context.
+//! Contexts: which namespaces can publish which OIDs in which SNMP context.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,23 +9,27 @@ use crds::{AllowedNamespaces, FromNamespaces, LabelSelector, SnmpContext, SnmpCo
 use master_config::IpNet;
 use sidecar_config::Oid;
 
-use super::{FieldRefusal, ObjectId, Objects, Reason, Refusal, age, selector::selects};
+use super::{
+    object::{ObjectId, Objects, age},
+    refusal::{FieldRefusal, Reason, Refusal},
+    selector::selects,
+};
 
-/// The SnmpContext that is there unless another takes its name or its place: the default SNMP context (RFC 3411), for
-/// all namespaces, under `enterprises`. No one may read it.
-pub const DEFAULT_CONTEXT: &str = "default";
+/// The name of the built-in SnmpContext. It stands for the default SNMP context (RFC 3411) and admits all namespaces below
+/// `enterprises`. It grants nobody access.
+pub(crate) const DEFAULT_CONTEXT: &str = "default";
 const ENTERPRISES: &str = "1.3.6.1.4.1";
-/// The label that Kubernetes gives to every namespace.
+/// The label that Kubernetes sets on every namespace.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// The contexts there are.
+/// All contexts.
 pub(super) struct Contexts<'a> {
     by_name: BTreeMap<String, Context>,
     namespaces: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
 struct Context {
-    /// `None` where another SnmpContext has the name.
+    /// `None` if an older SnmpContext has the same name.
     snmp_name: Option<String>,
     from: FromNamespaces,
     selector: LabelSelector,
@@ -33,7 +37,7 @@ struct Context {
     allowed_targets: Vec<IpNet>,
 }
 
-/// A context that there is.
+/// A context that the masters serve.
 pub(super) struct Served {
     pub(super) id: ObjectId,
     pub(super) snmp_name: String,
@@ -41,14 +45,14 @@ pub(super) struct Served {
 }
 
 impl<'a> Contexts<'a> {
-    /// The contexts, also as a list from the oldest to the youngest. With `default`, the context [`DEFAULT_CONTEXT`] is
-    /// there unless another is in its place.
+    /// Returns the contexts, and those that are served from the oldest to the youngest. With `default`, they include the
+    /// built-in context, unless another SnmpContext has its name or stands for the same SNMP context.
     pub(super) fn new(objects: &'a Objects, default: bool, refusals: &mut Vec<Refusal>) -> (Self, Vec<Served>) {
         let mut contexts: Vec<_> = objects.contexts.iter().map(Arc::as_ref).collect();
         contexts.sort_by_key(|context| age(&context.metadata));
         let built_in = built_in();
         if default && !contexts.iter().any(|context| snmp_name(context).is_empty()) {
-            // The youngest, and so no one's rival.
+            // As the youngest, it never conflicts with another.
             contexts.push(&built_in);
         }
         let mut by_name = BTreeMap::new();
@@ -62,7 +66,7 @@ impl<'a> Contexts<'a> {
             let snmp_name = snmp_name(context);
             let (mut read, mut refused) = read(context);
             if let Some(other) = holders.get(&snmp_name) {
-                let message = format!("{snmp_name:?} is the context of SnmpContext {other} already");
+                let message = format!("SnmpContext {other} already has the context name {snmp_name:?}");
                 refused.push(FieldRefusal::new(Reason::Conflict, "spec.contextName", message));
             } else {
                 holders.insert(snmp_name.clone(), id.name.clone());
@@ -75,35 +79,36 @@ impl<'a> Contexts<'a> {
         (Self { by_name, namespaces: &objects.namespaces }, served)
     }
 
-    /// The SNMP name of the context `name`, for a subtree at `oid` of `namespace`.
+    /// Returns the SNMP name of the context `name`, for a subtree of `namespace` at `oid`.
     ///
     /// # Errors
-    /// The context is not there, or does not admit the namespace or the OID.
+    /// Returns a refusal if the context does not exist, or does not admit the namespace or the OID.
     pub(super) fn admit(&self, name: &str, namespace: &str, oid: &Oid) -> Result<&str, (Reason, String)> {
-        let context = self.joined(name, Some(namespace))?;
-        // Arc by arc: 1.3.6.1.4.1.1 is not above 1.3.6.1.4.1.12.
+        let context = self.admitting(name, Some(namespace))?;
+        // OIDs are compared arc by arc: 1.3.6.1.4.1.1 does not contain 1.3.6.1.4.1.12.
         if !context.allowed_subtrees.iter().any(|allowed| oid.starts_with(allowed)) {
             let allowed: Vec<_> = context.allowed_subtrees.iter().map(ToString::to_string).collect();
-            let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
-            return Err((Reason::NotAllowed, format!("{oid} is not below what SnmpContext {name} allows: {allowed}")));
+            let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+            let message = format!("{oid} is not at or below a subtree that SnmpContext {name} allows: {allowed}");
+            return Err((Reason::NotAllowed, message));
         }
-        context.snmp_name.as_deref().ok_or_else(|| itself_refused(name))
+        context.snmp_name.as_deref().ok_or_else(|| context_refused(name))
     }
 
-    /// The networks in which targets of the context `name` may be, for one of `namespace`, or of the operator's own.
+    /// Returns the networks that trap targets of the context `name` can be in. With `None`, the namespace is not checked.
     ///
     /// # Errors
-    /// The context is not there, or does not admit the namespace.
+    /// Returns a refusal if the context does not exist, or does not admit the namespace.
     pub(super) fn targets(&self, name: &str, namespace: Option<&str>) -> Result<&[IpNet], (Reason, String)> {
-        let context = self.joined(name, namespace)?;
+        let context = self.admitting(name, namespace)?;
         if context.snmp_name.is_none() {
-            return Err(itself_refused(name));
+            return Err(context_refused(name));
         }
         Ok(&context.allowed_targets)
     }
 
-    /// The context `name`, if it admits `namespace`.
-    fn joined(&self, name: &str, namespace: Option<&str>) -> Result<&Context, (Reason, String)> {
+    /// Returns the context `name` if it admits `namespace`.
+    fn admitting(&self, name: &str, namespace: Option<&str>) -> Result<&Context, (Reason, String)> {
         let Some(context) = self.by_name.get(name) else {
             return Err((Reason::NoSuchContext, format!("there is no SnmpContext {name}")));
         };
@@ -126,11 +131,11 @@ impl<'a> Contexts<'a> {
     }
 }
 
-fn itself_refused(name: &str) -> (Reason, String) {
-    (Reason::NotAllowed, format!("SnmpContext {name} is itself refused"))
+fn context_refused(name: &str) -> (Reason, String) {
+    (Reason::NotAllowed, format!("SnmpContext {name} is refused: see its conditions"))
 }
 
-/// The context that there is unless another takes its name or its place. No one may read it.
+/// Returns the built-in context, to which nobody has access.
 pub(crate) fn built_in() -> SnmpContext {
     let spec = SnmpContextSpec {
         context_name: Some("".into()),
@@ -141,13 +146,13 @@ pub(crate) fn built_in() -> SnmpContext {
     SnmpContext::new(DEFAULT_CONTEXT, spec)
 }
 
-/// The name of the SNMP context that `context` stands for.
+/// Returns the name of the SNMP context that `context` stands for.
 pub(crate) fn snmp_name(context: &SnmpContext) -> String {
     let name = || context.metadata.name.clone().unwrap_or_default();
     context.spec.context_name.as_ref().map_or_else(name, |name| name.0.clone())
 }
 
-/// What of a context concerns subtrees, and what of that is refused.
+/// Reads the parts of a context that concern subtrees and trap targets. Returns the refused parts as well.
 fn read(context: &SnmpContext) -> (Context, Vec<FieldRefusal>) {
     let SnmpContextSpec { allowed_namespaces, allowed_subtrees, .. } = &context.spec;
     let mut refusals = Vec::new();
@@ -166,7 +171,7 @@ fn read(context: &SnmpContext) -> (Context, Vec<FieldRefusal>) {
         from: allowed_namespaces.from,
         selector: allowed_namespaces.selector.clone().unwrap_or_default(),
         allowed_subtrees: oids,
-        // One that cannot be read is refused with the rest of who may read the context.
+        // An invalid network is refused where the access to the context is translated.
         allowed_targets: context.spec.allowed_targets.iter().filter_map(|network| network.parse().ok()).collect(),
     };
     (context, refusals)

@@ -1,24 +1,24 @@
-//! Keys of Secrets and ConfigMaps, as files beside a sidecar's documents.
+//! Credentials: keys of Secrets and ConfigMaps that a sidecar reads as files beside its documents.
 
 use std::{collections::BTreeMap, fmt};
 
 use crds::{ConfigMapKey, SecretKey, SecretOrConfigMap};
 
-/// Files that must be there, by name.
+/// The files that must exist, by name.
 pub type Credentials = BTreeMap<String, Origin>;
 
-/// Where a file's content is.
+/// The source of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// In a Secret of the subtree's namespace.
+    /// A key of a Secret in the subtree's namespace.
     Secret(SecretKey),
-    /// In a ConfigMap of the subtree's namespace.
+    /// A key of a ConfigMap in the subtree's namespace.
     ConfigMap(ConfigMapKey),
 }
 
 impl Origin {
-    /// The file's name, a valid key of a Secret. No two origins share one: names of objects hold no `_`, so that the
-    /// second dot ends the name.
+    /// Returns the name of the file, which is a valid key of a Secret. It is unique: names of objects contain no `_`, so
+    /// the second dot ends the name.
     #[must_use]
     pub fn file_name(&self) -> String {
         let (kind, name, key) = match self {
@@ -44,13 +44,13 @@ impl From<&SecretKey> for Origin {
     }
 }
 
-/// `None` where neither is set, which the schema refuses.
+/// Returns the origin of a reference. `None` if neither is set, which the schema forbids.
 pub(super) fn either(reference: &SecretOrConfigMap) -> Option<Origin> {
     let SecretOrConfigMap { secret, config_map } = reference;
     secret.clone().map(Origin::Secret).or_else(|| config_map.clone().map(Origin::ConfigMap))
 }
 
-/// The name of the origin's file, which must be there from now on.
+/// Adds the origin's file to `credentials`, and returns its name.
 pub(super) fn file(credentials: &mut Credentials, origin: impl Into<Origin>) -> String {
     let origin = origin.into();
     let name = origin.file_name();
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_keys_share_a_file() {
+    fn every_key_has_its_own_file() {
         let secret = |name: &str, key: &str| Origin::Secret(SecretKey { name: name.into(), key: key.into() });
         assert_eq!(secret("api-key", "token").file_name(), "secret.api-key.token");
         assert_eq!(secret("a.b", "c").file_name(), "secret.a_b.c");

@@ -1,17 +1,17 @@
-//! HTTP endpoints: from the API's to the sidecar's.
+//! Translation of HTTP endpoints.
 
 use crds::{Authorization as ApiAuthorization, BasicAuth, HttpEndpoint, TlsConfig};
 use sidecar_config::{Authorization, Endpoint, Port, Scheme, Tls};
 use url::Url;
 
 use super::{
-    FieldRefusal, Reason,
     credential::{either, file},
-    source::Translation,
+    refusal::{FieldRefusal, Reason},
+    translation::Translation,
 };
 
-/// Where an endpoint is and how to be let in, whichever part of the API says it.
-pub(super) struct Place<'a> {
+/// The location and the credentials of an HTTP endpoint, from any part of the API.
+pub(super) struct HttpLocation<'a> {
     pub(super) port: Option<&'a crds::Port>,
     pub(super) scheme: crds::Scheme,
     pub(super) path: &'a str,
@@ -21,8 +21,8 @@ pub(super) struct Place<'a> {
     pub(super) tls_config: Option<&'a TlsConfig>,
 }
 
-impl<'a> Place<'a> {
-    /// That of a source, whose path is `path` unless it says another.
+impl<'a> HttpLocation<'a> {
+    /// Returns the location of a source's endpoint. `path` is the default path.
     pub(super) fn of(source: &'a HttpEndpoint, path: &'a str) -> Self {
         Self {
             port: source.port.as_ref(),
@@ -37,12 +37,13 @@ impl<'a> Place<'a> {
 }
 
 impl Translation {
-    /// The endpoint, which the API has at `path`. Of one that is refused a port of the pod takes the place.
-    pub(super) fn endpoint(&mut self, path: &str, place: &Place<'_>) -> Endpoint {
-        let authorization = self.authorization(place);
-        let tls = self.tls(place.tls_config);
+    /// Translates the endpoint, which the API has at `path`. An invalid one is refused, and a port of the pod is returned
+    /// instead.
+    pub(super) fn endpoint(&mut self, path: &str, location: &HttpLocation<'_>) -> Endpoint {
+        let authorization = self.authorization(location);
+        let tls = self.tls(location.tls_config);
         let local = |port: &crds::Port| Endpoint {
-            scheme: match place.scheme {
+            scheme: match location.scheme {
                 crds::Scheme::Http => Scheme::Http,
                 crds::Scheme::Https => Scheme::Https,
             },
@@ -51,11 +52,11 @@ impl Translation {
                 crds::Port::Number(number) => Port::Number(*number),
                 crds::Port::Name(name) => Port::Name(name.clone()),
             },
-            path: place.path.to_owned(),
+            path: location.path.to_owned(),
             authorization: None,
             tls: None,
         };
-        let endpoint = match (place.port, place.url) {
+        let endpoint = match (location.port, location.url) {
             (_, Some(url)) => remote(url).unwrap_or_else(|message| {
                 self.refusals.push(FieldRefusal::new(Reason::Invalid, format!("{path}.url"), message));
                 local(&crds::Port::Number(1))
@@ -69,12 +70,12 @@ impl Translation {
         Endpoint { authorization, tls, ..endpoint }
     }
 
-    fn authorization(&mut self, place: &Place<'_>) -> Option<Authorization> {
+    fn authorization(&mut self, location: &HttpLocation<'_>) -> Option<Authorization> {
         let credentials = &mut self.credentials;
-        if let Some(ApiAuthorization { credentials: key }) = place.authorization {
+        if let Some(ApiAuthorization { credentials: key }) = location.authorization {
             return Some(Authorization::Bearer { credentials_file: file(credentials, key) });
         }
-        place.basic_auth.map(|BasicAuth { username, password }| Authorization::Basic {
+        location.basic_auth.map(|BasicAuth { username, password }| Authorization::Basic {
             username_file: file(credentials, username),
             password_file: file(credentials, password),
         })
@@ -93,22 +94,22 @@ impl Translation {
     }
 }
 
-/// The endpoint at `url`.
+/// Returns the endpoint at `url`.
 fn remote(url: &str) -> Result<Endpoint, String> {
     let url = Url::parse(url).map_err(|error| format!("is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds credentials: put them into a Secret, and name it under basicAuth".to_owned());
+        return Err("contains credentials: put them into a Secret, and refer to it in basicAuth".to_owned());
     }
     if url.fragment().is_some() {
-        return Err("holds a fragment, which no server ever sees".to_owned());
+        return Err("contains a fragment, which is never sent to a server: remove it".to_owned());
     }
     let scheme = match url.scheme() {
         "http" => Scheme::Http,
         "https" => Scheme::Https,
-        scheme => return Err(format!("is of the scheme {scheme}, neither http nor https")),
+        scheme => return Err(format!("has the scheme {scheme}: use http or https")),
     };
-    let host = url.host_str().ok_or("names no host")?.to_owned();
-    let port = url.port_or_known_default().ok_or("names no port")?;
+    let host = url.host_str().ok_or("has no host")?.to_owned();
+    let port = url.port_or_known_default().ok_or("has no port")?;
     let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
     Ok(Endpoint { scheme, host, port: Port::Number(port), path, authorization: None, tls: None })
 }

@@ -1,23 +1,23 @@
-//! Secrets of the operator's own namespace, which objects of a cluster-scoped kind refer to.
+//! Secrets of the operator's own namespace, which SnmpContexts refer to.
 
 use std::{collections::BTreeMap, fmt, str};
 
 use master_config::Secret;
 
-/// Secrets (core v1) by namespace and name. `Debug` shows the names of their keys alone.
+/// Secrets (core v1) by namespace and name. `Debug` shows only the names of their keys.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<(String, String), BTreeMap<String, Vec<u8>>>);
 
 impl Secrets {
-    /// Keeps a Secret.
+    /// Adds a Secret.
     pub fn insert(&mut self, namespace: &str, name: &str, data: BTreeMap<String, Vec<u8>>) {
         self.0.insert((namespace.to_owned(), name.to_owned()), data);
     }
 
-    /// The Secret `namespace`/`name`.
+    /// Returns the Secret `namespace`/`name`.
     ///
     /// # Errors
-    /// It is not there; said in a sentence.
+    /// Returns a message if it does not exist.
     pub(super) fn get(&self, namespace: &str, name: &str) -> Result<Keys<'_>, String> {
         let data = self.0.get(&(namespace.to_owned(), name.to_owned()));
         let full_name = format!("{namespace}/{name}");
@@ -33,18 +33,18 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// What one Secret holds.
+/// The content of one Secret.
 pub(super) struct Keys<'a> {
-    /// Namespace and name.
+    /// The namespace and name.
     pub(super) full_name: String,
     data: &'a BTreeMap<String, Vec<u8>>,
 }
 
 impl Keys<'_> {
-    /// The text of `key`; `None` if there is no such key.
+    /// Returns the text of `key`. `None` if the key does not exist.
     ///
     /// # Errors
-    /// It is no text; said in a sentence.
+    /// Returns a message if the value is not UTF-8.
     pub(super) fn text(&self, key: &str) -> Result<Option<Secret>, String> {
         let text = |octets| str::from_utf8(octets).map(Secret::new);
         let text = self.data.get(key).map(|octets| text(octets)).transpose();

@@ -2,8 +2,9 @@
 
 use crds::{LabelOperator, LabelRequirement, LabelSelector};
 
-/// Whether the selector selects an object of these labels, as Kubernetes has it: an empty one selects everything.
-pub fn selects<'a>(selector: &LabelSelector, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+/// Returns whether the selector selects an object with these labels, by the rules of Kubernetes. An empty selector
+/// selects everything.
+pub(crate) fn selects<'a>(selector: &LabelSelector, label: impl Fn(&str) -> Option<&'a str>) -> bool {
     let requirement = |LabelRequirement { key, operator, values }: &LabelRequirement| {
         let value = label(key);
         let among = value.is_some_and(|value| values.iter().any(|one| one.0 == value));
@@ -25,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn selectors_mean_what_they_mean_in_kubernetes() {
+    fn selectors_follow_the_rules_of_kubernetes() {
         let label = |key: &str| match key {
             "app" => Some("web"),
             "empty" => Some(""),

@@ -1,4 +1,4 @@
-//! Sources: from the API's to the sidecar's.
+//! Translation of sources.
 
 use std::collections::BTreeMap;
 
@@ -10,60 +10,59 @@ use sidecar_config::{
     ConfigMap, Json, Prometheus, ReadMethod, Source, SourceKind, Sql, SqlDriver, System, health::HEALTH_METRICS,
 };
 
-use super::{Credentials, FieldRefusal, Reason, credential::file, endpoint::Place};
+use super::{
+    credential::{Origin, file},
+    endpoint::HttpLocation,
+    refusal::{FieldRefusal, Reason},
+    translation::Translation,
+};
 
+/// The default timeout of a scrape. It is shorter if the interval is.
 const DEFAULT_TIMEOUT_MS: u64 = 5000;
-/// How many intervals values stand after the last scrape that succeeded.
+/// The number of intervals after which values are stale if no scrape succeeds.
 const STALE_INTERVALS: u64 = 5;
-/// How often the mirror of a ConfigMap is looked at.
+/// The interval at which a sidecar reads the mirror of a ConfigMap.
 const MIRROR_INTERVAL_MS: u64 = 1000;
 
-/// What comes of a translation besides the document.
-#[derive(Default)]
-pub(super) struct Translation {
-    pub(super) credentials: Credentials,
-    pub(super) refusals: Vec<FieldRefusal>,
-}
-
-/// How often a source is read, and how long that may take.
-struct Pace {
+/// The interval and the timeout of a source.
+struct Timing {
     interval_ms: u64,
     timeout_ms: u64,
 }
 
 impl Translation {
-    /// The source at `path` of this subtree.
+    /// Translates the source at `path` of the subtree.
     pub(super) fn source(&mut self, path: &str, source: &ApiSource, spec: &SnmpSubtreeSpec) -> Source {
         let ApiSource { name, stale_after, prometheus, json, sql, system, config_map } = source;
-        let (pace, kind) = match (prometheus, json, sql, system, config_map) {
+        let (timing, kind) = match (prometheus, json, sql, system, config_map) {
             (Some(prometheus), None, None, None, None) => {
                 let path = format!("{path}.prometheus");
                 let PrometheusSource { endpoint, sample_limit } = prometheus;
-                let pace = self.pace_of(&path, endpoint);
-                (pace, SourceKind::Prometheus(self.prometheus(&path, endpoint, *sample_limit)))
+                let timing = self.endpoint_timing(&path, endpoint);
+                (timing, SourceKind::Prometheus(self.prometheus(&path, endpoint, *sample_limit)))
             }
             (None, Some(json), None, None, None) => {
                 let path = format!("{path}.json");
-                (self.pace_of(&path, &json.endpoint), SourceKind::Json(self.json(&path, json)))
+                (self.endpoint_timing(&path, &json.endpoint), SourceKind::Json(self.json(&path, json)))
             }
             (None, None, Some(sql), None, None) => {
-                let pace = self.pace(&format!("{path}.sql"), &sql.interval, sql.scrape_timeout.as_ref());
-                (pace, SourceKind::Sql(self.sql(sql)))
+                let timing = self.timing(&format!("{path}.sql"), &sql.interval, sql.scrape_timeout.as_ref());
+                (timing, SourceKind::Sql(self.sql(sql)))
             }
             (None, None, None, Some(SystemSource { interval }), None) => {
-                (self.pace(&format!("{path}.system"), interval, None), SourceKind::System(System {}))
+                (self.timing(&format!("{path}.system"), interval, None), SourceKind::System(System {}))
             }
             (None, None, None, None, Some(config_map)) => {
-                let pace = Pace { interval_ms: MIRROR_INTERVAL_MS, timeout_ms: MIRROR_INTERVAL_MS };
-                (pace, SourceKind::ConfigMap(self.config_map(config_map, &name.0, spec)))
+                let timing = Timing { interval_ms: MIRROR_INTERVAL_MS, timeout_ms: MIRROR_INTERVAL_MS };
+                (timing, SourceKind::ConfigMap(self.config_map(config_map, &name.0, spec)))
             }
             _ => {
                 let message = "exactly one of prometheus, json, sql, system and configMap must be set";
                 self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
-                (Pace { interval_ms: 1, timeout_ms: 1 }, SourceKind::System(System {}))
+                (Timing { interval_ms: 1, timeout_ms: 1 }, SourceKind::System(System {}))
             }
         };
-        let Pace { interval_ms, timeout_ms } = pace;
+        let Timing { interval_ms, timeout_ms } = timing;
         let stale_after_ms = match stale_after {
             Some(stale_after) => self.millis(&format!("{path}.staleAfter"), stale_after),
             None => interval_ms.saturating_mul(STALE_INTERVALS),
@@ -71,31 +70,22 @@ impl Translation {
         Source { name: name.0.clone(), interval_ms, timeout_ms, stale_after_ms, kind }
     }
 
-    /// The length of time; one that cannot be read is refused, and 1 ms takes its place.
-    pub(super) fn millis(&mut self, path: &str, duration: &Duration) -> u64 {
-        duration.millis().unwrap_or_else(|| {
-            let message = format!("{:?} is not a length of time as 15s or 1m30s", duration.0);
-            self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
-            1
-        })
+    fn endpoint_timing(&mut self, path: &str, endpoint: &HttpEndpoint) -> Timing {
+        self.timing(path, &endpoint.interval, endpoint.scrape_timeout.as_ref())
     }
 
-    fn pace_of(&mut self, path: &str, endpoint: &HttpEndpoint) -> Pace {
-        self.pace(path, &endpoint.interval, endpoint.scrape_timeout.as_ref())
-    }
-
-    fn pace(&mut self, path: &str, interval: &Duration, timeout: Option<&Duration>) -> Pace {
+    fn timing(&mut self, path: &str, interval: &Duration, timeout: Option<&Duration>) -> Timing {
         let interval_ms = self.millis(&format!("{path}.interval"), interval);
         let timeout_ms = match timeout {
             Some(timeout) => self.millis(&format!("{path}.scrapeTimeout"), timeout),
             None => interval_ms.min(DEFAULT_TIMEOUT_MS),
         };
-        Pace { interval_ms, timeout_ms }
+        Timing { interval_ms, timeout_ms }
     }
 
     fn prometheus(&mut self, path: &str, source: &HttpEndpoint, sample_limit: i64) -> Prometheus {
         Prometheus {
-            endpoint: self.endpoint(path, &Place::of(source, "/metrics")),
+            endpoint: self.endpoint(path, &HttpLocation::of(source, "/metrics")),
             body_size_limit: self.bytes(&format!("{path}.bodySizeLimit"), &source.body_size_limit),
             sample_limit: limit(sample_limit),
         }
@@ -111,7 +101,7 @@ impl Translation {
             value_map: value_map.clone(),
         };
         Json {
-            endpoint: self.endpoint(path, &Place::of(endpoint, "/")),
+            endpoint: self.endpoint(path, &HttpLocation::of(endpoint, "/")),
             method: match method {
                 crds::ReadMethod::Get => ReadMethod::Get,
                 crds::ReadMethod::Post => ReadMethod::Post,
@@ -143,7 +133,7 @@ impl Translation {
         }
     }
 
-    /// The ConfigMap, of which what the subtree's objects show is mirrored, and nothing else.
+    /// Translates a ConfigMap source. Only the keys that the subtree's objects show are mirrored.
     fn config_map(&mut self, source: &ConfigMapSource, name: &str, spec: &SnmpSubtreeSpec) -> ConfigMap {
         let scalars = spec.scalars.iter().map(|scalar| &scalar.object.value);
         let columns = spec.tables.iter().flat_map(|table| &table.columns).map(|column| &column.object.value);
@@ -152,21 +142,13 @@ impl Translation {
         let mut keys = BTreeMap::new();
         for key in metrics.filter(|metric| !HEALTH_METRICS.contains(metric)) {
             let origin = ConfigMapKey { name: source.name.clone(), key: key.into() };
-            keys.insert(key.to_owned(), file(&mut self.credentials, super::Origin::ConfigMap(origin)));
+            keys.insert(key.to_owned(), file(&mut self.credentials, Origin::ConfigMap(origin)));
         }
         ConfigMap { name: source.name.0.clone(), keys }
     }
-
-    fn bytes(&mut self, path: &str, size: &crds::Size) -> u64 {
-        size.bytes().unwrap_or_else(|| {
-            let message = format!("{:?} is not an amount of memory as 16Mi", size.0);
-            self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
-            1
-        })
-    }
 }
 
-/// The schema has it at 1 or more.
+/// Returns the limit, which the schema requires to be at least 1.
 fn limit(limit: i64) -> u64 {
     u64::try_from(limit).unwrap_or(0)
 }

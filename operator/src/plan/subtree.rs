@@ -1,21 +1,32 @@
-//! One SnmpSubtree: its document, or all that is wrong with it.
+//! Planning of one SnmpSubtree.
 
 use crds::SnmpSubtree;
 use sidecar_config::{Column, Index, IndexKind, Oid, Scalar, SubId, Subtree, Table, VERSION};
 
 use super::{
-    FieldRefusal, Planned, Reason, Settings,
     api_path::api_path,
     context::Contexts,
+    credential::Credentials,
     oid_space::OidSpace,
-    source::Translation,
+    refusal::{FieldRefusal, Reason},
+    settings::Settings,
+    translation::Translation,
     value::{encoding, selector, syntax},
 };
 
-/// Plans one subtree, and gives it its OIDs in `space` if it is served.
+/// A subtree that is served.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The document for the sidecars of the namespace.
+    pub document: sidecar_config::Valid,
+    /// The files that must exist beside the document.
+    pub credentials: Credentials,
+}
+
+/// Plans one subtree, and records it in `space` as the holder of its OIDs.
 ///
 /// # Errors
-/// All that is wrong with it, not sorted.
+/// Returns all refusals if the subtree is not accepted.
 pub(super) fn plan(
     subtree: &SnmpSubtree,
     contexts: &Contexts<'_>,
@@ -29,14 +40,15 @@ pub(super) fn plan(
     let mut translation = Translation::default();
     for (i, scalar) in subtree.spec.scalars.iter().enumerate() {
         if !settings.writes && scalar.write.as_ref().is_some_and(|write| write.config_map.is_some()) {
-            let message = "the operator does not write ConfigMaps here: writes.enabled of its chart, or --writes";
+            let message = "the operator does not write ConfigMaps: set writes.enabled in its chart, or --writes";
             let path = format!("spec.scalars[{i}].write.configMap");
             translation.refusals.push(FieldRefusal::new(Reason::NotServed, path, message));
         }
     }
     let base = translation.oid("spec.oid", &subtree.spec.oid);
     if base.len() < minimum_arcs && !base.is_empty() {
-        let message = format!("{base} has {} arcs; a subtree has at least {minimum_arcs}", base.len());
+        let message =
+            format!("{base} has {} arcs; the base OID of a subtree needs at least {minimum_arcs}", base.len());
         translation.refusals.push(FieldRefusal::new(Reason::Invalid, "spec.oid", message));
     }
     let admitted = translation.contexts(subtree, contexts, space, &base);
@@ -54,10 +66,10 @@ pub(super) fn plan(
         Err(violations) => {
             for violation in violations {
                 let path = api_path(&violation.path, &subtree.spec);
-                // What cannot be read was refused above; its stand-in says nothing of its own.
-                let said = refusals.iter().any(|refusal| refusal.path == path)
+                // A field that cannot be read is already refused. Violations of its placeholder are left out.
+                let is_refused = refusals.iter().any(|refusal| refusal.path == path)
                     || (contexts_refused && path.starts_with("spec.contextRefs"));
-                if !said {
+                if !is_refused {
                     refusals.push(FieldRefusal::new(Reason::Invalid, path, violation.message));
                 }
             }
@@ -67,7 +79,8 @@ pub(super) fn plan(
 }
 
 impl Translation {
-    /// The SNMP names of the contexts that admit the subtree and where no one holds its OIDs.
+    /// Returns the SNMP names of the contexts that admit the subtree. Records a refusal for each context that does not
+    /// allow the subtree, or in which another subtree holds its OIDs.
     fn contexts(
         &mut self,
         subtree: &SnmpSubtree,
@@ -83,7 +96,7 @@ impl Translation {
                 Ok(context) => {
                     if let Some((oid, holder)) = space.holder(context, base) {
                         let message =
-                            format!("{base} overlaps {oid} in SnmpContext {name}, which SnmpSubtree {holder} holds");
+                            format!("{base} overlaps {oid}, which SnmpSubtree {holder} holds in SnmpContext {name}");
                         self.refusals.push(FieldRefusal::new(Reason::Conflict, "spec.oid", message));
                     }
                     admitted.push(context.to_owned());
@@ -167,7 +180,7 @@ impl Translation {
         Table { name: table.name.0.clone(), oid: self.oid(&format!("{path}.oid"), &table.oid), index, columns }
     }
 
-    /// The OID; one that cannot be read is refused, and the empty one takes its place.
+    /// Parses an OID. An invalid one is refused, and an empty OID is returned instead.
     fn oid(&mut self, path: &str, text: &str) -> Oid {
         text.parse().unwrap_or_else(|error| {
             self.refusals.push(FieldRefusal::new(Reason::Invalid, path, format!("{error}")));
@@ -175,7 +188,7 @@ impl Translation {
         })
     }
 
-    /// The arc; one that cannot be read is refused, and 0 takes its place.
+    /// Parses an arc. An invalid one is refused, and 0 is returned instead.
     fn arc(&mut self, path: &str, text: &str) -> SubId {
         text.parse().unwrap_or_else(|_| {
             let message = format!("{text:?} is not a number from 1 to 4294967295");

@@ -1,15 +1,19 @@
-//! One SnmpTrapTarget: all that is wrong with it.
+//! Checks of one SnmpTrapTarget.
 
 use std::net::IpAddr;
 
 use crds::{SnmpTrapTarget, SnmpTrapTargetSpec, SnmpVersion, TrapKind};
 
-use super::{FieldRefusal, Reason, context::Contexts, source::Translation};
+use super::{
+    context::Contexts,
+    refusal::{FieldRefusal, Reason},
+    translation::Translation,
+};
 
-/// Checks the target. One in the operator's own namespace may name any context.
+/// Checks the target. A target in the operator's own namespace can refer to any context.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// Returns all refusals if the target is not accepted.
 pub(super) fn check(
     target: &SnmpTrapTarget,
     contexts: &Contexts<'_>,
@@ -33,12 +37,13 @@ pub(super) fn check(
         let path = format!("spec.contextRefs[{i}]");
         match contexts.targets(name, (namespace != system_namespace).then_some(namespace)) {
             Err((reason, message)) => refusals.push(FieldRefusal::new(reason, path, message)),
-            // A name is held against the networks when it is resolved.
+            // A host name is checked against the networks when it is resolved.
             Ok(networks) => {
                 if let Some(ip) = host
                     && !networks.iter().any(|network| network.contains(&ip))
                 {
-                    let message = format!("{ip} is in none of the networks that SnmpContext {name} allows targets in");
+                    let message =
+                        format!("{ip} is in none of the networks that SnmpContext {name} allows for trap targets");
                     refusals.push(FieldRefusal::new(Reason::NotAllowed, "spec.address", message));
                 }
             }
@@ -47,9 +52,9 @@ pub(super) fn check(
     if refusals.is_empty() { Ok(()) } else { Err(refusals) }
 }
 
-/// The address's host where it is an IP address; `None` for a name.
+/// Returns the host of the address if it is an IP address, and `None` if it is a name.
 fn host(address: &str) -> Result<Option<IpAddr>, String> {
-    let (host, port) = address.rsplit_once(':').ok_or("is not a host and a port as noc.example:162")?;
+    let (host, port) = address.rsplit_once(':').ok_or("is not a host and a port such as noc.example:162")?;
     if port.parse::<u16>().map_or(true, |port| port == 0) {
         return Err(format!("{port} is not a port from 1 to 65535"));
     }
@@ -60,21 +65,21 @@ fn host(address: &str) -> Result<Option<IpAddr>, String> {
     match host.parse::<IpAddr>() {
         Ok(ip) => Ok(Some(ip)),
         Err(_) if numeric => Err(format!("{host} is not an IPv4 address")),
-        Err(_) if host.contains(':') => Err("an IPv6 address stands in brackets".to_owned()),
+        Err(_) if host.contains(':') => Err("put the IPv6 address into brackets".to_owned()),
         Err(_) => Ok(None),
     }
 }
 
-/// What version, kind, user and community have to do with each other. The schema says so as well.
+/// Checks that version, kind, user and community fit together. The schema has the same rules.
 fn credentials(spec: &SnmpTrapTargetSpec) -> Vec<FieldRefusal> {
     let SnmpTrapTargetSpec { version, kind, user, community_ref, .. } = spec;
     let v3 = *version == SnmpVersion::V3;
     let rules = [
         (*version == SnmpVersion::V1 && *kind == TrapKind::Inform, "spec.kind", "SNMPv1 has no informs"),
-        (v3 && user.is_none(), "spec.user", "version V3 sends as a user"),
-        (!v3 && user.is_some(), "spec.user", "a user goes with version V3"),
-        (v3 && community_ref.is_some(), "spec.communityRef", "a community goes with versions V1 and V2c"),
-        (!v3 && community_ref.is_none(), "spec.communityRef", "versions V1 and V2c send a community"),
+        (v3 && user.is_none(), "spec.user", "version V3 needs a user"),
+        (!v3 && user.is_some(), "spec.user", "a user needs version V3"),
+        (v3 && community_ref.is_some(), "spec.communityRef", "a community needs version V1 or V2c"),
+        (!v3 && community_ref.is_none(), "spec.communityRef", "versions V1 and V2c need a community"),
     ];
     let broken = rules.into_iter().filter(|(broken, ..)| *broken);
     broken.map(|(_, path, message)| FieldRefusal::new(Reason::Invalid, path, message)).collect()
@@ -85,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_host_and_a_port() {
+    fn addresses_are_parsed() {
         let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
         let cases = [
             ("10.0.0.1:162", Ok(ip("10.0.0.1"))),
@@ -96,7 +101,7 @@ mod tests {
             ("10.0.0.1:65536", Err("65536 is not a port from 1 to 65535")),
             ("10.0.0.1:0", Err("0 is not a port from 1 to 65535")),
             ("[10.0.0.1]:162", Err("10.0.0.1 is not an IPv6 address")),
-            ("noc", Err("is not a host and a port as noc.example:162")),
+            ("noc", Err("is not a host and a port such as noc.example:162")),
         ];
         for (address, expected) in cases {
             assert_eq!(host(address), expected.map_err(str::to_owned), "{address}");

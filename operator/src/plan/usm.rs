@@ -1,4 +1,4 @@
-//! Users of SNMPv3: from the keys of a Secret to the master's.
+//! Translation of SNMPv3 users from the keys of a Secret.
 
 use master_config::{Auth, AuthProtocol, PrivProtocol, Privacy, Secret, User};
 
@@ -24,10 +24,10 @@ const PRIV_PROTOCOLS: [(&str, PrivProtocol); 7] = [
     ("AES-256-C", PrivProtocol::Aes256Cisco),
 ];
 
-/// The user `name`, as its Secret's `authProtocol`, `authPassphrase`, `privProtocol` and `privPassphrase` say.
+/// Reads the user `name` from the keys `authProtocol`, `authPassphrase`, `privProtocol` and `privPassphrase`.
 ///
 /// # Errors
-/// All that is wrong with the Secret, each in a sentence that holds no value of it.
+/// Returns a message for each problem in the Secret. No message contains a value.
 pub(super) fn user(name: &str, secret: &Keys<'_>) -> Result<User, Vec<String>> {
     let auth = pair(secret, "auth", &AUTH_PROTOCOLS);
     let privacy = pair(secret, "priv", &PRIV_PROTOCOLS);
@@ -41,27 +41,29 @@ pub(super) fn user(name: &str, secret: &Keys<'_>) -> Result<User, Vec<String>> {
     }
 }
 
-/// The protocol and passphrase of `kind`; both or neither are there.
+/// Returns the protocol and passphrase of `kind`. Both or neither must exist.
 fn pair<T: Copy>(secret: &Keys<'_>, kind: &str, protocols: &[(&str, T)]) -> Result<Option<(T, Secret)>, String> {
     let (protocol_key, passphrase_key) = (format!("{kind}Protocol"), format!("{kind}Passphrase"));
-    let lacks = |there: &str, missing: &str| Err(format!("Secret {} has {there}, but no {missing}", secret.full_name));
+    let lacks = |there: &str, missing: &str| {
+        Err(format!("Secret {} has the key {there} but no key {missing}", secret.full_name))
+    };
     match (secret.text(&protocol_key)?, secret.text(&passphrase_key)?) {
         (None, None) => Ok(None),
         (Some(_), None) => lacks(&protocol_key, &passphrase_key),
         (None, Some(_)) => lacks(&passphrase_key, &protocol_key),
         (Some(protocol), Some(passphrase)) => {
-            let spelling = plain(protocol.expose());
-            let known = protocols.iter().find(|(name, _)| plain(name) == spelling);
-            known.map(|(_, protocol)| Some((*protocol, passphrase))).ok_or_else(|| {
+            let spelling = normalized(protocol.expose());
+            let found = protocols.iter().find(|(name, _)| normalized(name) == spelling);
+            found.map(|(_, protocol)| Some((*protocol, passphrase))).ok_or_else(|| {
                 let names: Vec<_> = protocols.iter().map(|(name, _)| *name).collect();
-                format!("key {protocol_key} of Secret {} is none of {}", secret.full_name, names.join(", "))
+                format!("key {protocol_key} of Secret {} must be one of {}", secret.full_name, names.join(", "))
             })
         }
     }
 }
 
-/// A protocol's name without what spellings differ in: case, and hyphens and other marks between its parts.
-fn plain(name: &str) -> String {
+/// Returns the name of a protocol in upper case and without hyphens and other separators, which spellings differ in.
+fn normalized(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
@@ -70,7 +72,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::plan::Secrets;
+    use crate::plan::secret::Secrets;
 
     fn read(data: &[(&str, &str)]) -> Result<User, Vec<String>> {
         let mut secrets = Secrets::default();
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_are_known_by_their_usual_spellings() {
+    fn usual_spellings_of_protocols_are_accepted() {
         let auth = [
             ("md5", AuthProtocol::Md5),
             ("SHA", AuthProtocol::Sha1),
@@ -112,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_secret_is_told_without_its_values() {
+    fn errors_in_a_secret_do_not_show_its_values() {
         let errors =
             read(&[("authProtocol", "secret-1"), ("authPassphrase", "secret12"), ("privPassphrase", "secret34")]);
         assert_eq!(
             errors.unwrap_err(),
             [
-                "key authProtocol of Secret snmp-system/noc is none of MD5, SHA, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512",
-                "Secret snmp-system/noc has privPassphrase, but no privProtocol",
+                "key authProtocol of Secret snmp-system/noc must be one of MD5, SHA, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512",
+                "Secret snmp-system/noc has the key privPassphrase but no key privProtocol",
             ]
         );
         assert_eq!(read(&[]).unwrap().auth, None);

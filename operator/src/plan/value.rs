@@ -1,4 +1,4 @@
-//! What objects show: from the API's to the sidecar's.
+//! Translation of the values that objects show.
 
 use crds::{SampleOperator, SampleRequirement};
 use sidecar_config::{
@@ -6,9 +6,12 @@ use sidecar_config::{
     Syntax, Value,
 };
 
-use super::{FieldRefusal, Reason, source::Translation};
+use super::{
+    refusal::{FieldRefusal, Reason},
+    translation::Translation,
+};
 
-/// Declares how an enum of the API becomes the sidecar's of the same variants.
+/// Defines a function that translates an enum of the API to the sidecar's enum with the same variants.
 macro_rules! same {
     ($function:ident: $type:ident = $($variant:ident)*) => {
         pub(super) fn $function(value: crds::$type) -> $type {
@@ -26,14 +29,14 @@ same!(round: Round = Nearest Floor Ceil);
 same!(counter_reset: CounterReset = Continue PassThrough);
 
 impl Translation {
-    /// The value at `path`.
+    /// Translates the value at `path`.
     pub(super) fn value(&mut self, path: &str, value: &crds::Value) -> Value {
         let text = |text: &Option<crds::Shown>| text.as_ref().map(|text| text.0.clone()).unwrap_or_default();
         let (source, metric) = match (&value.constant, &value.source, &value.metric) {
             (None, Some(source), Some(metric)) => (source, metric),
             (Some(constant), None, None) => return Value::Constant(constant.0.clone()),
             _ => {
-                let message = "either constant, or source and metric must be set";
+                let message = "set either constant, or source and metric";
                 self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
                 return Value::Constant(text(&value.constant));
             }
@@ -72,7 +75,7 @@ fn sample_requirement(SampleRequirement { key, operator, values }: &SampleRequir
     Requirement { key: key.0.clone(), operator, values: values.iter().map(|value| value.0.clone()).collect() }
 }
 
-/// A selector of pods.
+/// Translates a selector of pods.
 pub(super) fn selector(selector: &crds::LabelSelector) -> LabelSelector {
     let requirement = |crds::LabelRequirement { key, operator, values }: &crds::LabelRequirement| {
         let operator = match operator {

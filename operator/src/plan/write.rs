@@ -1,12 +1,16 @@
-//! Where a SET goes: from the API's to the sidecar's.
+//! Translation of the backends to which SETs write.
 
 use crds::HttpMethod;
 use sidecar_config::{ConfigMapWrite, HttpWrite, Length, Range, Write, WriteKind, WriteMethod};
 
-use super::{FieldRefusal, Reason, endpoint::Place, source::Translation};
+use super::{
+    endpoint::HttpLocation,
+    refusal::{FieldRefusal, Reason},
+    translation::Translation,
+};
 
 impl Translation {
-    /// What makes the scalar at `path` writable.
+    /// Translates the `write` part of the scalar at `path`.
     pub(super) fn write(&mut self, path: &str, scalar: &crds::Scalar) -> Option<Write> {
         let write = scalar.write.as_ref()?;
         let kind = match (&write.http, &write.config_map) {
@@ -23,7 +27,7 @@ impl Translation {
         Some(Write {
             range: scalar.object.range.map(|crds::Range { min, max }| Range { min, max }),
             length: scalar.object.length.map(|crds::Length { min, max }| Length {
-                // The schema has both at 0 or more.
+                // The schema requires both to be at least 0.
                 min: u32::try_from(min).unwrap_or(0),
                 max: u32::try_from(max).unwrap_or(0),
             }),
@@ -33,7 +37,7 @@ impl Translation {
     }
 
     fn http_write(&mut self, path: &str, http: &crds::HttpWrite) -> HttpWrite {
-        let place = Place {
+        let location = HttpLocation {
             port: Some(&http.port),
             scheme: http.scheme,
             path: &http.path,
@@ -43,7 +47,7 @@ impl Translation {
             tls_config: http.tls_config.as_ref(),
         };
         HttpWrite {
-            endpoint: self.endpoint(path, &place),
+            endpoint: self.endpoint(path, &location),
             method: match http.method {
                 HttpMethod::Put => WriteMethod::Put,
                 HttpMethod::Post => WriteMethod::Post,

@@ -1,4 +1,4 @@
-//! Clients of a server over TLS, for tests.
+//! TLS clients for tests.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
@@ -12,7 +12,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// A self-signed certificate of that name, as a Secret's data.
+/// Returns a self-signed certificate for `name`, and the data of a Secret with it.
 pub(crate) fn certificate(name: &str) -> (CertificateDer<'static>, BTreeMap<String, ByteString>) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -21,7 +21,7 @@ pub(crate) fn certificate(name: &str) -> (CertificateDer<'static>, BTreeMap<Stri
     (certificate.der().clone(), data.map(|(key, value)| (key.to_owned(), value)).into())
 }
 
-/// A connection to a server of that name that trusts this certificate alone.
+/// Connects to the server `name`, and trusts only this certificate.
 pub(crate) async fn connect(
     address: SocketAddr,
     name: &'static str,

@@ -1,59 +1,59 @@
-//! Which pods get a sidecar, and the JSON Patch that gives it to them. Pure.
+//! Sidecar injection: decides which pods get a sidecar, and builds the JSON Patch. Pure.
 //!
-//! No pod is ever refused here, and nothing of it is changed that it says itself, but for one annotation that is a list.
+//! A pod is never refused. The patch changes nothing that the pod's manifest sets, except one annotation with a list.
 
 use serde_json::{Value as Json, json};
 
 use super::{
     pod::{self, Labels},
-    review::{Review, Verdict},
+    review::{AdmissionRequest, AdmissionResponse},
     sidecar::{self, CONFIGURATION, CONTAINER, STATE, Settings},
 };
 
-/// The label by which a pod asks for a sidecar, or refuses one.
-const ASKED: &str = "snmp-operator.dev/inject";
-/// The annotation that marks a pod with a sidecar.
-const MARK: &str = "snmp-operator.dev/injected";
-/// The annotation that tells what [`Verdict::warnings`] tell: pods are mostly made by controllers, which show none.
-const TOLD: &str = "snmp-operator.dev/injection-warnings";
-/// The annotation that lists volumes in spite of which the cluster autoscaler may move a pod.
-const MOVABLE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
-/// The longest text of [`TOLD`], in characters.
-const TOLD_LENGTH: usize = 1024;
-/// Kubernetes' own namespace.
+/// The label by which a pod requests a sidecar (`true`) or opts out (`false`).
+const INJECT: &str = "snmp-operator.dev/inject";
+/// The annotation that marks a pod with a sidecar. Its value is the operator's version.
+const INJECTED: &str = "snmp-operator.dev/injected";
+/// The annotation that repeats [`AdmissionResponse::warnings`]. Most pods are created by controllers, which do not show them.
+const WARNINGS_ANNOTATION: &str = "snmp-operator.dev/injection-warnings";
+/// The annotation that lists local volumes with which the cluster autoscaler can still evict a pod.
+const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
+/// The maximum length of [`WARNINGS_ANNOTATION`], in characters.
+const WARNINGS_LENGTH: usize = 1024;
+/// The namespace of Kubernetes' own components.
 const KUBE_SYSTEM: &str = "kube-system";
 
-/// What became of a pod.
+/// The outcome of an injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Outcome {
-    /// It got a sidecar.
+pub(crate) enum Outcome {
+    /// The pod gets a sidecar.
     Injected,
-    /// It has one already.
+    /// The pod already has a sidecar.
     Already,
-    /// No subtree selects it, and it does not ask.
+    /// No subtree selects the pod, and its label does not request a sidecar.
     NotSelected,
-    /// It refuses one.
+    /// The label of the pod opts out.
     OptedOut,
-    /// It is in a namespace where no pod gets one.
+    /// The pod is in a namespace in which no pod gets a sidecar.
     Excluded,
-    /// It is a static pod, or the picture of one.
+    /// The pod is a static pod, or the mirror pod of one.
     Static,
-    /// It has the host's network, and does not ask.
+    /// The pod uses the host's network, and its label does not request a sidecar.
     HostNetwork,
-    /// It is for Windows, and does not ask.
+    /// The pod is for Windows, and its label does not request a sidecar.
     Windows,
-    /// It has a container or volume of the sidecar's name that is not the sidecar's.
+    /// A container or volume of the pod has a name that the sidecar needs.
     NameTaken,
-    /// It is not about the creation of a pod.
+    /// The request is not the creation of a valid pod.
     NotApplicable,
-    /// Something failed here.
+    /// The decision failed or took too long.
     Failed,
 }
 
 impl Outcome {
-    /// As metrics show it.
+    /// Returns the name of the outcome in metrics.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Injected => "injected",
             Self::Already => "already",
@@ -70,34 +70,34 @@ impl Outcome {
     }
 }
 
-/// Decides about the pod that is asked about. `selects` says whether a subtree of a namespace selects pods of some
-/// labels, and is asked only where that matters.
-pub fn inject(
-    review: &Review<'_>,
+/// Decides whether the pod gets a sidecar. `selects` returns whether a subtree of a namespace selects pods with the given
+/// labels. It is called only if the decision depends on it.
+pub(crate) fn inject(
+    review: &AdmissionRequest<'_>,
     settings: &Settings,
     selects: impl FnOnce(&str, Labels<'_>) -> bool,
-) -> (Outcome, Verdict) {
+) -> (Outcome, AdmissionResponse) {
     let (pod, spec) = (review.object, review.object.get("spec").unwrap_or(&Json::Null));
     let mut warnings = Vec::new();
-    let outcome = judge(review, spec, settings, selects, &mut warnings);
+    let outcome = decide(review, spec, settings, selects, &mut warnings);
     let mut patch = Vec::new();
     let mut annotations = Vec::new();
     if outcome == Outcome::Injected {
         patch.extend(append(spec, "initContainers", [sidecar::container(pod, spec, settings, &mut warnings)]));
         patch.extend(append(spec, "volumes", sidecar::volumes()));
-        annotations.push((MARK, settings.version.clone()));
-        annotations.extend(movable(pod).map(|list| (MOVABLE, list)));
+        annotations.push((INJECTED, settings.version.clone()));
+        annotations.extend(safe_to_evict(pod).map(|list| (SAFE_TO_EVICT, list)));
     }
-    // A pod that has its sidecar was told all there is to tell when it got it.
+    // A pod that already has a sidecar got its warnings when the sidecar was injected.
     if !warnings.is_empty() && !matches!(outcome, Outcome::NotApplicable | Outcome::Already) {
-        annotations.push((TOLD, warnings.join("; ").chars().take(TOLD_LENGTH).collect()));
+        annotations.push((WARNINGS_ANNOTATION, warnings.join("; ").chars().take(WARNINGS_LENGTH).collect()));
     }
     patch.extend(annotate(pod, annotations));
-    (outcome, Verdict { patch, warnings, refusal: None })
+    (outcome, AdmissionResponse { patch, warnings, refusal: None })
 }
 
-fn judge(
-    review: &Review<'_>,
+fn decide(
+    review: &AdmissionRequest<'_>,
     spec: &Json,
     settings: &Settings,
     selects: impl FnOnce(&str, Labels<'_>) -> bool,
@@ -108,7 +108,7 @@ fn judge(
         return Outcome::NotApplicable;
     }
     if !is_patchable(pod, spec) {
-        warnings.push("the pod got no SNMP sidecar: it is not made as pods are".to_owned());
+        warnings.push("the pod got no SNMP sidecar: its metadata or spec has a field of the wrong type".to_owned());
         return Outcome::NotApplicable;
     }
     if review.namespace == KUBE_SYSTEM || review.namespace == settings.system_namespace {
@@ -117,28 +117,28 @@ fn judge(
     if pod::is_static(pod) {
         return Outcome::Static;
     }
-    let asked = match pod::metadata(pod, "labels", ASKED) {
+    let is_requested = match pod::metadata(pod, "labels", INJECT) {
         Some("false") => return Outcome::OptedOut,
         Some("true") => true,
         Some(_) => {
-            warnings.push(format!("label {ASKED} is neither \"true\" nor \"false\", and says nothing"));
+            warnings.push(format!("the label {INJECT} is ignored: set it to \"true\" or \"false\""));
             false
         }
         None => false,
     };
-    if !asked && !selects(review.namespace, Labels::of(pod)) {
+    if !is_requested && !selects(review.namespace, Labels::of(pod)) {
         return Outcome::NotSelected;
     }
-    if !asked && pod::is_windows(spec) {
+    if !is_requested && pod::is_windows(spec) {
         return Outcome::Windows;
     }
-    if !asked && pod::has_host_network(spec) {
+    if !is_requested && pod::has_host_network(spec) {
         return Outcome::HostNetwork;
     }
-    present(pod, spec, warnings).unwrap_or(Outcome::Injected)
+    existing(pod, spec, warnings).unwrap_or(Outcome::Injected)
 }
 
-/// Whether all that the patch is laid on is of the right type, or missing.
+/// Returns whether each field that the patch touches has the right type or is missing.
 fn is_patchable(pod: &Json, spec: &Json) -> bool {
     let is_missing_or = |parent: &Json, field: &str, is: fn(&Json) -> bool| {
         parent.get(field).is_none_or(|value| value.is_null() || is(value))
@@ -151,8 +151,8 @@ fn is_patchable(pod: &Json, spec: &Json) -> bool {
         && is_missing_or(spec, "volumes", Json::is_array)
 }
 
-/// What is there of a sidecar's already: all of it, or something that only bears one of its names.
-fn present(pod: &Json, spec: &Json, warnings: &mut Vec<String>) -> Option<Outcome> {
+/// Returns an outcome if the pod already has a sidecar, or a container or volume with one of its names.
+fn existing(pod: &Json, spec: &Json, warnings: &mut Vec<String>) -> Option<Outcome> {
     let ephemeral = pod::list(spec, "ephemeralContainers");
     let container = pod::named(pod::containers(spec).chain(ephemeral), CONTAINER);
     let volume = |name: &str| pod::named(pod::list(spec, "volumes").iter(), name);
@@ -160,21 +160,21 @@ fn present(pod: &Json, spec: &Json, warnings: &mut Vec<String>) -> Option<Outcom
     let ours = pod::named(pod::list(spec, "initContainers").iter(), CONTAINER).is_some_and(pod::is_sidecar)
         && configuration.is_some_and(|volume| volume.get("projected").is_some())
         && state.is_some()
-        && pod::metadata(pod, "annotations", MARK).is_some();
+        && pod::metadata(pod, "annotations", INJECTED).is_some();
     if ours {
         return Some(Outcome::Already);
     }
-    let what = match (container, configuration, state) {
+    let conflict = match (container, configuration, state) {
         (None, None, None) => return None,
         (Some(_), ..) => format!("container {CONTAINER}"),
         (None, Some(_), _) => format!("volume {CONFIGURATION}"),
         (None, None, Some(_)) => format!("volume {STATE}"),
     };
-    warnings.push(format!("the pod got no SNMP sidecar: it has a {what} of its own"));
+    warnings.push(format!("the pod got no SNMP sidecar: it has a {conflict} of its own. Rename it"));
     Some(Outcome::NameTaken)
 }
 
-/// The operations that append `items` to the list `field` of the spec.
+/// Returns the operations that append `items` to the list `field` of the spec.
 fn append(spec: &Json, field: &str, items: impl IntoIterator<Item = Json>) -> Vec<Json> {
     let path = format!("/spec/{field}");
     if spec.get(field).is_some_and(Json::is_array) {
@@ -184,7 +184,7 @@ fn append(spec: &Json, field: &str, items: impl IntoIterator<Item = Json>) -> Ve
     }
 }
 
-/// The operations that set annotations.
+/// Returns the operations that set annotations.
 fn annotate(pod: &Json, annotations: Vec<(&str, String)>) -> Vec<Json> {
     const PATH: &str = "/metadata/annotations";
     if pod.pointer(PATH).is_some_and(Json::is_object) {
@@ -198,10 +198,10 @@ fn annotate(pod: &Json, annotations: Vec<(&str, String)>) -> Vec<Json> {
     }
 }
 
-/// The list of volumes that do not keep the cluster autoscaler from moving the pod, with the sidecar's state: else the
-/// sidecar would keep nodes alive. `None` where it is complete.
-fn movable(pod: &Json) -> Option<String> {
-    match pod::metadata(pod, "annotations", MOVABLE).map(str::trim) {
+/// Returns the list of volumes with which the cluster autoscaler can evict the pod, including the sidecar's state.
+/// Otherwise, the sidecar would prevent a scale-down. `None` if the pod's list already includes it.
+fn safe_to_evict(pod: &Json) -> Option<String> {
+    match pod::metadata(pod, "annotations", SAFE_TO_EVICT).map(str::trim) {
         None | Some("") => Some(STATE.to_owned()),
         Some(list) if list.split(',').any(|volume| volume.trim() == STATE) => None,
         Some(list) => Some(format!("{list},{STATE}")),
@@ -213,7 +213,7 @@ fn add(path: &str, value: impl Into<Json>) -> Json {
     json!({"op": "add", "path": path, "value": value})
 }
 
-/// A key as it stands in a JSON pointer (RFC 6901).
+/// Escapes a key for a JSON pointer (RFC 6901).
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }

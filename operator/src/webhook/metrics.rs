@@ -1,4 +1,4 @@
-//! What the webhooks count.
+//! Metrics of the webhooks.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::tls_server::Traffic;
 
 type Labels = [(&'static str, &'static str); 1];
 
-/// The webhooks' metrics. Clones share them.
+/// The metrics. Clones share the values.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     injections: Family<Labels, Counter>,
     validations: Family<Labels, Counter>,
     unanswered: Family<Labels, Counter>,
@@ -22,7 +22,7 @@ pub struct Metrics {
     durations: Family<Labels, Histogram, fn() -> Histogram>,
 }
 
-/// Upper ends of the durations' buckets, in seconds.
+/// The upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 impl Default for Metrics {
@@ -38,28 +38,28 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that `registry` shows, whose prefix is the program's.
+    /// Returns metrics that are registered at `registry`.
     #[must_use]
-    pub fn registered(registry: &mut Registry) -> Self {
+    pub(crate) fn registered(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { injections, validations, unanswered, traffic, durations } = metrics.clone();
-        registry.register("webhook_injections", "Pods by what became of them", injections);
-        registry.register("webhook_validations", "Objects by what became of them", validations);
-        registry.register("webhook_unanswered", "Requests that were not answered as reviews, by cause", unanswered);
+        registry.register("webhook_injections", "Pods, by outcome of the injection", injections);
+        registry.register("webhook_validations", "Objects, by outcome of the validation", validations);
+        registry.register("webhook_unanswered", "Requests that were refused with an HTTP error, by cause", unanswered);
         traffic.register(registry, "webhook");
-        registry.register_with_unit("webhook_duration", "Time from a request to its answer", Unit::Seconds, durations);
+        registry.register_with_unit("webhook_duration", "Duration of a request", Unit::Seconds, durations);
         metrics
     }
 
-    pub(super) fn injected(&self, outcome: inject::Outcome) {
+    pub(super) fn record_injection(&self, outcome: inject::Outcome) {
         self.injections.get_or_create(&[("outcome", outcome.name())]).inc();
     }
 
-    pub(super) fn validated(&self, outcome: validate::Outcome) {
+    pub(super) fn record_validation(&self, outcome: validate::Outcome) {
         self.validations.get_or_create(&[("outcome", outcome.name())]).inc();
     }
 
-    pub(super) fn unanswered(&self, cause: &'static str) {
+    pub(super) fn record_error(&self, cause: &'static str) {
         self.unanswered.get_or_create(&[("cause", cause)]).inc();
     }
 
@@ -67,7 +67,7 @@ impl Metrics {
         &self.traffic
     }
 
-    pub(super) fn took(&self, webhook: &'static str, time: Duration) {
+    pub(super) fn record_duration(&self, webhook: &'static str, time: Duration) {
         self.durations.get_or_create(&[("webhook", webhook)]).observe(time.as_secs_f64());
     }
 }

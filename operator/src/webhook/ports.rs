@@ -1,4 +1,4 @@
-//! The named ports of a pod's containers, which the sidecar resolves names of ports by.
+//! The named ports of a pod's containers, by which the sidecar resolves port names.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -6,13 +6,13 @@ use serde_json::Value as Json;
 
 use super::pod;
 
-/// Most ports that are handed on.
-const PORTS: usize = 256;
-/// Longest name of a port (`IANA_SVC_NAME`, RFC 6335).
+/// The maximum number of ports that are passed to the sidecar.
+pub(super) const PORTS: usize = 256;
+/// The maximum length of a port name (`IANA_SVC_NAME`, RFC 6335).
 const NAME_LENGTH: usize = 15;
 
-/// The ports as `name=port,…`: TCP alone, of each name the first, of all containers that run beside the sidecar. The flag
-/// says whether there were too many.
+/// Returns the named TCP ports of all containers that run beside the sidecar, as `name=port,…`. If several ports have the
+/// same name, the first counts. The flag is true if there are more than [`PORTS`].
 pub(super) fn named(spec: &Json) -> (String, bool) {
     let sidecars = pod::list(spec, "initContainers").iter().filter(|container| pod::is_sidecar(container));
     let containers = pod::list(spec, "containers").iter().chain(sidecars);
@@ -29,7 +29,7 @@ pub(super) fn named(spec: &Json) -> (String, bool) {
             return (list, true);
         }
         let comma = if list.is_empty() { "" } else { "," };
-        // Writing to a String does not fail.
+        // Writing to a String never fails.
         let _ = write!(list, "{comma}{name}={number}");
     }
     (list, false)
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_each_name_the_first_tcp_port_counts() {
+    fn the_first_tcp_port_of_each_name_counts() {
         let spec = json!({
             "initContainers": [
                 {"name": "migrate", "ports": [{"name": "gone", "containerPort": 1}]},
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_not_more_than_fit() {
+    fn the_number_of_ports_is_bounded() {
         let ports: Vec<_> = (1..400).map(|i| json!({"name": format!("p{i}"), "containerPort": i})).collect();
         let (list, more) = named(&json!({"containers": [{"ports": ports}]}));
         assert_eq!((list.split(',').count(), more), (PORTS, true));

@@ -1,30 +1,29 @@
-//! Kubernetes' quantities (`k8s.io/apimachinery/pkg/api/resource`): as much of them as comparing takes.
+//! Quantities of Kubernetes (`k8s.io/apimachinery/pkg/api/resource`), for comparisons.
 
-/// An amount of processor time or memory. Without sign and exponent, which nobody writes there.
+/// An amount of CPU or memory. Signs and exponents are not supported, because they are not used for resources in practice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Quantity {
-    /// In thousand-millionths, the finest that Kubernetes knows.
+pub(crate) struct Quantity {
+    /// The amount in units of 10⁻⁹, the finest resolution of Kubernetes.
     nanos: i128,
 }
 
 const NANOS: i128 = 1_000_000_000;
-/// Longest number before the point.
+/// The maximum number of digits before the decimal point.
 const DIGITS: usize = 15;
 
 impl Quantity {
-    /// Nothing.
-    pub const ZERO: Self = Self { nanos: 0 };
+    /// Zero.
+    pub(crate) const ZERO: Self = Self { nanos: 0 };
 
-    /// `count` times 2²⁰, as `16Mi`.
+    /// Returns `count` times 2²⁰, for example `16Mi`.
     #[must_use]
-    pub const fn mebi(count: u32) -> Self {
+    pub(crate) const fn mebi(count: u32) -> Self {
         Self { nanos: (count as i128) * (1 << 20) * NANOS }
     }
 
-    /// The amount that `text` says; `None` for a text that is no quantity, for more than
-    /// there is, and for a sign or an exponent.
+    /// Parses a quantity. `None` if the text is not a quantity, is too large, or has a sign or an exponent.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at_checked(end)?;
         let unit = match unit {
@@ -53,7 +52,7 @@ impl Quantity {
         let number = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<i128>().ok() };
         let divisor = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
         let fraction = number(fraction)?.checked_mul(unit)?;
-        // What is finer than the finest counts as one of the finest, as in Kubernetes.
+        // A remainder below the finest resolution is rounded up, as in Kubernetes.
         let fraction = fraction / divisor + i128::from(fraction % divisor != 0);
         Some(Self { nanos: number(whole)?.checked_mul(unit)?.checked_add(fraction)? })
     }
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities_are_compared_by_amount_and_not_by_spelling() {
+    fn quantities_are_compared_by_amount() {
         let same = [
             ("1", "1000m"),
             ("0.1", "100m"),
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_none() {
+    fn invalid_quantities_are_refused() {
         for text in [
             "",
             ".",
@@ -107,6 +106,6 @@ mod tests {
         ] {
             assert_eq!(Quantity::parse(text), None, "{text}");
         }
-        assert_eq!(Quantity::parse("999999999999999Ei"), None, "more than there is");
+        assert_eq!(Quantity::parse("999999999999999Ei"), None, "too large");
     }
 }

@@ -1,46 +1,47 @@
-//! What a sidecar may use: the defaults, what annotations of its pod say, and what keeps the pod's class of service.
+//! The resources of a sidecar: defaults, annotations of the pod, and adjustments that preserve the pod's QoS class.
 
 use serde_json::{Map, Value as Json};
 
 use super::{pod, quantity::Quantity};
 
-/// The least memory that a container can start with.
-const LEAST_MEMORY: Quantity = Quantity::mebi(16);
-/// Local storage, stated where all other containers of the pod state theirs: a quota may ask that of each.
+/// The minimum memory limit with which the sidecar can start.
+const MIN_MEMORY: Quantity = Quantity::mebi(16);
+/// The request and limit of ephemeral storage. They are set if all other containers of the pod set theirs, because a
+/// ResourceQuota can require it of each container.
 const STORAGE: (&str, &str) = ("16Mi", "128Mi");
 
-/// One kind of resource.
+/// A kind of resource, with its defaults.
 struct Kind {
     name: &'static str,
     request: &'static str,
     limit: &'static str,
-    least_limit: Quantity,
+    min_limit: Quantity,
 }
 
 const KINDS: [Kind; 2] = [
-    Kind { name: "cpu", request: "5m", limit: "100m", least_limit: Quantity::ZERO },
-    Kind { name: "memory", request: "16Mi", limit: "64Mi", least_limit: LEAST_MEMORY },
+    Kind { name: "cpu", request: "5m", limit: "100m", min_limit: Quantity::ZERO },
+    Kind { name: "memory", request: "16Mi", limit: "64Mi", min_limit: MIN_MEMORY },
 ];
 
-/// The `resources` of the sidecar of `pod`; what is wrong with its annotations is added to `warnings`, and the default
-/// stands instead.
+/// Returns the `resources` of the sidecar of `pod`. Invalid annotations add to `warnings`, and the defaults are used
+/// instead.
 pub(super) fn of(pod: &Json, spec: &Json, warnings: &mut Vec<String>) -> Json {
-    let (guaranteed, shared) = (is_guaranteed(spec), is_shared(spec));
+    let (guaranteed, shared) = (is_guaranteed(spec), has_pod_resources(spec));
     let (mut requests, mut limits) = (Map::new(), Map::new());
     for kind in &KINDS {
         let request = annotated(pod, kind, "request", warnings);
         let limit = annotated(pod, kind, "limit", warnings);
-        let (request, limit) = match kind.settle(request, limit, guaranteed, shared) {
-            Ok(settled) => settled,
-            Err(wrong) => {
-                warnings.push(wrong);
-                kind.settle(None, None, guaranteed, shared).unwrap_or_default()
+        let (request, limit) = match kind.amounts(request, limit, guaranteed, shared) {
+            Ok(amounts) => amounts,
+            Err(warning) => {
+                warnings.push(warning);
+                kind.amounts(None, None, guaranteed, shared).unwrap_or_default()
             }
         };
         requests.extend(request.map(|request| (kind.name.to_owned(), request.into())));
         limits.extend(limit.map(|limit| (kind.name.to_owned(), limit.into())));
     }
-    if !shared && all_state_storage(spec) {
+    if !shared && all_set_storage(spec) {
         let (request, limit) = STORAGE;
         let request = if guaranteed { limit } else { request };
         requests.insert("ephemeral-storage".to_owned(), request.into());
@@ -55,16 +56,16 @@ pub(super) fn of(pod: &Json, spec: &Json, warnings: &mut Vec<String>) -> Json {
     resources.into()
 }
 
-/// An annotation's amount, as it is written and as it is.
+/// The amount in an annotation, as text and parsed.
 type Amount<'a> = Option<(&'a str, Quantity)>;
 
 impl Kind {
-    /// Request and limit. `shared`: the pod has resources of its own, which the sidecar takes its part of, unless
-    /// annotations say otherwise.
+    /// Returns request and limit. With `shared`, the pod has pod-level resources, so the sidecar has only what its annotations
+    /// set.
     ///
     /// # Errors
-    /// What annotations say contradicts itself; said in a sentence.
-    fn settle(
+    /// Returns a warning if the annotations contradict each other, or if the sidecar cannot run with the limit.
+    fn amounts(
         &self,
         request: Amount<'_>,
         limit: Amount<'_>,
@@ -72,7 +73,7 @@ impl Kind {
         shared: bool,
     ) -> Result<(Option<String>, Option<String>), String> {
         let own = |text: &str| Some(text.to_owned());
-        // The defaults are quantities.
+        // The defaults are valid quantities.
         let amount = |text: &str| Quantity::parse(text).unwrap_or(Quantity::ZERO);
         let (request, limit) = match (request, limit) {
             (None, None) if shared => (None, None),
@@ -89,13 +90,16 @@ impl Kind {
                 (own(request), own(limit))
             }
             (Some((request, needed)), Some((limit, most))) if needed > most => {
-                return Err(format!("the {} request {request} is above the limit {limit}: defaults stand", self.name));
+                return Err(format!(
+                    "the {} request {request} is above the limit {limit}; the defaults are used",
+                    self.name
+                ));
             }
             (Some((request, _)), Some((limit, _))) => (own(request), own(limit)),
         };
         match &limit {
-            Some(limit) if amount(limit) <= Quantity::ZERO || amount(limit) < self.least_limit => {
-                Err(format!("no sidecar can run with the {} limit {limit}: defaults stand", self.name))
+            Some(limit) if amount(limit) <= Quantity::ZERO || amount(limit) < self.min_limit => {
+                Err(format!("the sidecar cannot run with the {} limit {limit}; the defaults are used", self.name))
             }
             _ => Ok((request, limit)),
         }
@@ -107,14 +111,15 @@ fn annotated<'a>(pod: &'a Json, kind: &Kind, which: &str, warnings: &mut Vec<Str
     let text = pod::metadata(pod, "annotations", &key)?.trim();
     let quantity = Quantity::parse(text);
     if quantity.is_none() {
-        let cut: String = text.chars().take(32).collect();
-        warnings.push(format!("annotation {key}: {cut:?} is no amount as 50m or 64Mi: the default stands"));
+        let excerpt: String = text.chars().take(32).collect();
+        warnings
+            .push(format!("annotation {key}: {excerpt:?} is not a quantity such as 50m or 64Mi; the default is used"));
     }
     quantity.map(|quantity| (text, quantity))
 }
 
-/// Whether the pod is of the class Guaranteed: each container has limits of both kinds, and requests that are equal.
-/// The API server has given requests to those that state limits alone.
+/// Returns whether the pod has the QoS class Guaranteed: each container has limits for CPU and memory, and equal requests.
+/// A missing request defaults to the limit.
 fn is_guaranteed(spec: &Json) -> bool {
     let amount = |container: &Json, pointer: &str| pod::text(container, pointer).and_then(Quantity::parse);
     let is_fixed = |container: &Json| {
@@ -127,19 +132,21 @@ fn is_guaranteed(spec: &Json) -> bool {
     !pod::list(spec, "containers").is_empty() && pod::containers(spec).all(is_fixed)
 }
 
-/// Whether the pod has resources as a whole (Kubernetes 1.34): then what its containers ask for together may not be more.
-fn is_shared(spec: &Json) -> bool {
-    let stated = |field: &str| spec.get("resources")?.get(field)?.as_object().map(|amounts| !amounts.is_empty());
-    stated("requests") == Some(true) || stated("limits") == Some(true)
+/// Returns whether the pod has pod-level resources (Kubernetes 1.34), which the sum of its containers' requests must not
+/// exceed.
+fn has_pod_resources(spec: &Json) -> bool {
+    let has = |field: &str| spec.get("resources")?.get(field)?.as_object().map(|amounts| !amounts.is_empty());
+    has("requests") == Some(true) || has("limits") == Some(true)
 }
 
-fn all_state_storage(spec: &Json) -> bool {
-    let states = |container: &Json| {
+/// Returns whether all containers set ephemeral storage.
+fn all_set_storage(spec: &Json) -> bool {
+    let sets = |container: &Json| {
         ["limits", "requests"]
             .iter()
             .any(|of| container.pointer(&format!("/resources/{of}/ephemeral-storage")).is_some())
     };
-    pod::containers(spec).all(states) && !pod::list(spec, "containers").is_empty()
+    pod::containers(spec).all(sets) && !pod::list(spec, "containers").is_empty()
 }
 
 #[cfg(test)]
@@ -168,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_set_each_amount_and_the_other_keeps_up() {
+    fn annotations_set_amounts_and_adjust_the_other_one() {
         let (cpu, memory) = (["5m", "100m"], ["16Mi", "64Mi"]);
         let key = |of: &str| format!("snmp-operator.dev/sidecar-{of}");
         let cases = [
@@ -188,12 +195,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_gives_the_default_and_a_warning() {
+    fn invalid_annotations_give_defaults_and_a_warning() {
         let default = amounts(["5m", "100m"], ["16Mi", "64Mi"]);
         let cases = [
-            (json!({"snmp-operator.dev/sidecar-cpu-limit": "lots"}), "\"lots\" is no amount"),
-            (json!({"snmp-operator.dev/sidecar-cpu-limit": "0"}), "no sidecar can run with the cpu limit 0"),
-            (json!({"snmp-operator.dev/sidecar-memory-limit": "1Mi"}), "no sidecar can run with the memory limit 1Mi"),
+            (json!({"snmp-operator.dev/sidecar-cpu-limit": "lots"}), "\"lots\" is not a quantity"),
+            (json!({"snmp-operator.dev/sidecar-cpu-limit": "0"}), "the sidecar cannot run with the cpu limit 0"),
+            (
+                json!({"snmp-operator.dev/sidecar-memory-limit": "1Mi"}),
+                "the sidecar cannot run with the memory limit 1Mi",
+            ),
             (
                 json!({"snmp-operator.dev/sidecar-cpu-limit": "1", "snmp-operator.dev/sidecar-cpu-request": "2"}),
                 "the cpu request 2 is above the limit 1",
@@ -207,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guaranteed_pod_stays_one() {
+    fn a_guaranteed_pod_stays_guaranteed() {
         let none = json!({});
         assert_eq!(resources(&none, &guaranteed()).0, amounts(["100m", "100m"], ["64Mi", "64Mi"]));
         let request = json!({"snmp-operator.dev/sidecar-cpu-request": "50m"});
@@ -221,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pod_with_resources_as_a_whole_it_takes_its_part() {
+    fn a_pod_with_pod_level_resources_gives_no_defaults() {
         let spec = json!({"resources": {"limits": {"cpu": "1"}}, "containers": [{}]});
         assert_eq!(resources(&json!({}), &spec), (json!({}), vec![]));
         let annotated = json!({"snmp-operator.dev/sidecar-cpu-request": "1m"});
@@ -229,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn local_storage_is_stated_where_all_others_state_it() {
-        let stating = json!({"resources": {"limits": {"ephemeral-storage": "1Gi"}}});
-        let spec = json!({"containers": [stating, stating]});
+    fn ephemeral_storage_is_set_if_all_other_containers_set_it() {
+        let with_storage = json!({"resources": {"limits": {"ephemeral-storage": "1Gi"}}});
+        let spec = json!({"containers": [with_storage, with_storage]});
         let (amounts, _) = resources(&json!({}), &spec);
         assert_eq!(amounts.pointer("/requests/ephemeral-storage"), Some(&"16Mi".into()));
         assert_eq!(amounts.pointer("/limits/ephemeral-storage"), Some(&"128Mi".into()));
-        let (amounts, _) = resources(&json!({}), &json!({"containers": [stating, {}]}));
+        let (amounts, _) = resources(&json!({}), &json!({"containers": [with_storage, {}]}));
         assert_eq!(amounts.pointer("/limits/ephemeral-storage"), None);
     }
 }

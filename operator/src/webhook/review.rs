@@ -1,63 +1,63 @@
-//! AdmissionReview (`admission.k8s.io/v1`): what the API server asks, and what it is answered. As plain JSON, so that no
-//! field of a pod is lost that this program does not know.
+//! AdmissionReview (`admission.k8s.io/v1`): requests of the API server and responses to it. Objects are plain JSON, so that
+//! fields unknown to this program are kept.
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value as Json, json};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
-/// Longest warning, in characters, that Kubernetes promises to hand on whole.
+/// The maximum length of a warning, in characters. Kubernetes can truncate longer ones.
 const WARNING_LENGTH: usize = 250;
-/// Most warnings of one answer: together they stay below the 4,096 characters that are handed on.
+/// The maximum number of warnings in a response. Together they stay below the 4,096 characters that Kubernetes passes on.
 const WARNINGS: usize = 16;
 
-/// What is asked.
+/// The request in an AdmissionReview.
 #[derive(Debug, Clone, Copy)]
-pub struct Review<'a> {
-    /// Names the question; the answer bears it.
-    pub uid: &'a str,
-    /// The object's kind, as `Pod`.
-    pub kind: &'a str,
+pub(crate) struct AdmissionRequest<'a> {
+    /// The identifier of the request, which the response repeats.
+    pub(crate) uid: &'a str,
+    /// The kind of the object, for example `Pod`.
+    pub(crate) kind: &'a str,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
-    pub operation: &'a str,
-    /// As `status`; empty for the object itself.
-    pub sub_resource: &'a str,
-    /// The object's namespace; empty for a kind without. An object's own may be missing, as may its name.
-    pub namespace: &'a str,
+    pub(crate) operation: &'a str,
+    /// The subresource, for example `status`. Empty for the object itself.
+    pub(crate) sub_resource: &'a str,
+    /// The namespace; empty for cluster-scoped kinds. The object's own metadata can lack namespace and name.
+    pub(crate) namespace: &'a str,
     /// The object.
-    pub object: &'a Json,
-    /// The object as it was; null when it is created.
-    pub old_object: &'a Json,
+    pub(crate) object: &'a Json,
+    /// The object before the change; null for a creation.
+    pub(crate) old_object: &'a Json,
 }
 
-/// A body that is no AdmissionReview, and so cannot be answered by one.
+/// The body is not an AdmissionReview, so it cannot be answered by one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// It is no JSON.
+pub(crate) enum MalformedReviewError {
+    /// The body is not JSON.
     #[error("the body is not JSON: {0}")]
     Json(String),
-    /// It is something else, or of another version.
-    #[error("the body is not an {KIND} of {API_VERSION}")]
+    /// The body has another kind or version.
+    #[error("the body is not an {KIND} of the version {API_VERSION}")]
     Kind,
-    /// Without it no answer is one.
+    /// The uid is missing, which every response needs.
     #[error("request.uid is missing")]
     Uid,
 }
 
-impl<'a> Review<'a> {
-    /// Reads what is asked; what is missing is empty.
+impl<'a> AdmissionRequest<'a> {
+    /// Reads the request. Missing fields are empty.
     ///
     /// # Errors
-    /// [`Malformed`].
-    pub fn read(body: &'a Json) -> Result<Self, Malformed> {
+    /// Returns an error if the body is not an AdmissionReview.
+    pub(crate) fn read(body: &'a Json) -> Result<Self, MalformedReviewError> {
         let text = |value: &'a Json, pointer: &str| value.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
         if text(body, "/apiVersion") != API_VERSION || text(body, "/kind") != KIND {
-            return Err(Malformed::Kind);
+            return Err(MalformedReviewError::Kind);
         }
         let request = body.get("request").unwrap_or(&Json::Null);
         let uid = text(request, "/uid");
         if uid.is_empty() {
-            return Err(Malformed::Uid);
+            return Err(MalformedReviewError::Uid);
         }
         Ok(Self {
             uid,
@@ -71,21 +71,21 @@ impl<'a> Review<'a> {
     }
 }
 
-/// What it is answered. The default allows the object as it is.
+/// The response in an AdmissionReview. The default allows the object without changes.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Verdict {
-    /// Operations of a JSON Patch (RFC 6902).
-    pub patch: Vec<Json>,
-    /// What whoever asked should know.
-    pub warnings: Vec<String>,
-    /// The Status (`meta/v1`) by which the object is refused.
-    pub refusal: Option<Json>,
+pub(crate) struct AdmissionResponse {
+    /// The operations of a JSON Patch (RFC 6902).
+    pub(crate) patch: Vec<Json>,
+    /// Warnings for the user who sent the object.
+    pub(crate) warnings: Vec<String>,
+    /// The Status (`meta/v1`) that refuses the object, if it is refused.
+    pub(crate) refusal: Option<Json>,
 }
 
-impl Verdict {
-    /// The AdmissionReview that answers the one of `uid`.
+impl AdmissionResponse {
+    /// Returns the AdmissionReview that answers the request `uid`.
     #[must_use]
-    pub fn answer(&self, uid: &str) -> Json {
+    pub(crate) fn to_review(&self, uid: &str) -> Json {
         let mut response = Map::new();
         let mut set = |field: &str, value: Json| response.insert(field.to_owned(), value);
         set("uid", uid.into());
@@ -98,14 +98,14 @@ impl Verdict {
             set("patch", BASE64.encode(Json::Array(self.patch.clone()).to_string().as_bytes()).into());
         }
         if !self.warnings.is_empty() {
-            set("warnings", self.warnings.iter().take(WARNINGS).map(|text| short(text)).collect());
+            set("warnings", self.warnings.iter().take(WARNINGS).map(|text| header_text(text)).collect());
         }
         json!({"apiVersion": API_VERSION, "kind": KIND, "response": response})
     }
 }
 
-/// The text as it may stand in an HTTP header, where warnings are sent: without control characters, and not too long.
-fn short(text: &str) -> String {
+/// Returns the text without control characters and truncated, because warnings are sent in an HTTP header.
+fn header_text(text: &str) -> String {
     let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut short: String = chars.by_ref().take(WARNING_LENGTH).collect();
     if chars.next().is_some() {
@@ -119,30 +119,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_that_is_no_review_is_malformed() {
+    fn a_body_that_is_not_a_review_is_malformed() {
         let cases = [
-            (json!(null), Malformed::Kind),
-            (json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": KIND}), Malformed::Kind),
-            (json!({"apiVersion": API_VERSION, "kind": KIND}), Malformed::Uid),
-            (json!({"apiVersion": API_VERSION, "kind": KIND, "request": {"uid": 7}}), Malformed::Uid),
+            (json!(null), MalformedReviewError::Kind),
+            (json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": KIND}), MalformedReviewError::Kind),
+            (json!({"apiVersion": API_VERSION, "kind": KIND}), MalformedReviewError::Uid),
+            (json!({"apiVersion": API_VERSION, "kind": KIND, "request": {"uid": 7}}), MalformedReviewError::Uid),
         ];
         for (body, malformed) in cases {
-            assert_eq!(Review::read(&body).unwrap_err(), malformed, "{body}");
+            assert_eq!(AdmissionRequest::read(&body).unwrap_err(), malformed, "{body}");
         }
     }
 
     #[test]
-    fn an_answer_bears_the_uid_and_allows_unless_there_is_a_refusal() {
-        let verdict = Verdict::default();
-        assert_eq!(verdict.answer("u")["response"], json!({"uid": "u", "allowed": true}));
-        let refused = Verdict { refusal: Some(json!({"code": 422})), ..Verdict::default() };
-        assert_eq!(refused.answer("u")["response"], json!({"uid": "u", "allowed": false, "status": {"code": 422}}));
+    fn a_response_has_the_uid_and_allows_unless_there_is_a_refusal() {
+        let response = AdmissionResponse::default();
+        assert_eq!(response.to_review("u")["response"], json!({"uid": "u", "allowed": true}));
+        let refused = AdmissionResponse { refusal: Some(json!({"code": 422})), ..AdmissionResponse::default() };
+        assert_eq!(refused.to_review("u")["response"], json!({"uid": "u", "allowed": false, "status": {"code": 422}}));
     }
 
     #[test]
-    fn warnings_are_bounded_and_steer_no_terminal() {
-        let verdict = Verdict { warnings: vec!["\u{1b}[31m".to_owned() + &"ü".repeat(300); 40], ..Verdict::default() };
-        let answer = verdict.answer("u");
+    fn warnings_are_bounded_and_have_no_control_characters() {
+        let response = AdmissionResponse {
+            warnings: vec!["\u{1b}[31m".to_owned() + &"ü".repeat(300); 40],
+            ..AdmissionResponse::default()
+        };
+        let answer = response.to_review("u");
         let warnings = answer["response"]["warnings"].as_array().unwrap();
         assert_eq!(warnings.len(), WARNINGS);
         let text = warnings[0].as_str().unwrap();

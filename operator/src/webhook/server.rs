@@ -1,7 +1,7 @@
-//! The webhooks' server: AdmissionReviews over HTTP/1.1 over TLS.
+//! The server of the webhooks: AdmissionReviews over HTTPS (HTTP/1.1).
 //!
-//! Clients are bounded in number, in time, and in the memory that their requests take together. Whatever fails here
-//! allows a pod as it is.
+//! The number of clients, the time of each request and the total memory of requests are bounded. If a decision fails, the
+//! object is allowed without changes.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,92 +19,95 @@ use serde_json::Value as Json;
 use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 
 use super::{
-    Cluster, certificate,
-    certificate::Shown,
+    cluster::Cluster,
     inject::{self, inject},
     metrics::Metrics,
-    review::{Malformed, Review, Verdict},
+    review::{AdmissionRequest, AdmissionResponse, MalformedReviewError},
     sidecar,
     validate::{self, validate},
 };
 use crate::{
+    certificates::{self, CurrentCertificate, WEBHOOK_SECRET},
     plan,
     tls_server::{self, Bounds, Service, Traffic},
 };
 
-/// The Secret with the server's certificate.
-pub const CERTIFICATE: &str = "snmp-operator-webhook-tls";
-
-/// Connections at once. An API server has a few, and keeps them.
+/// The maximum number of connections. An API server opens only a few, and reuses them.
 const CONNECTIONS: usize = 256;
-/// Longest time for a TLS handshake, and for a request's head. Longer than what an idle connection is kept for by Go's
-/// client (90 s), so that it is the client that closes it.
+/// The timeout of a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout of a request's head, which also limits the time between two requests. Go's client closes idle connections
+/// after 90 s; this timeout is longer, so that the client is the one that closes.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
-/// Longest time from a request's head to its answer; the API server waits for 5 s.
+/// The timeout of a request, from its head to the response. The API server waits for 5 s.
 const TIMEOUT: Duration = Duration::from_millis(4500);
-/// Longest time that open requests have at the drain.
-const LAST_REQUESTS: Duration = Duration::from_secs(6);
-/// Longest head of a request, in bytes.
+/// The time limit for open requests during the drain.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
+/// The maximum size of a request's head, in bytes.
 const HEAD_SIZE: usize = 16 * 1024;
-/// Longest body, in bytes: an API server takes objects of 3 MiB, and a review may hold one twice.
+/// The maximum size of a body, in bytes. An API server accepts objects of 3 MiB, and a review can contain an object twice.
 const BODY_SIZE: usize = 7 << 20;
-/// What bodies take together, in KiB.
+/// The maximum total size of all bodies, in KiB.
 const BODIES: u32 = 32 << 10;
-/// Reviews that are judged at once.
-const JUDGED: usize = 4;
+/// The maximum number of concurrent decisions.
+const CONCURRENT_DECISIONS: usize = 4;
 
-/// What the webhooks are set to.
+/// The settings of the webhooks.
 #[derive(Debug, Clone)]
-pub struct Webhooks {
-    /// What sidecars are made of.
-    pub sidecar: sidecar::Settings,
-    /// What objects are judged by.
-    pub plan: plan::Settings,
+pub(crate) struct Webhooks {
+    /// The settings of injected sidecars.
+    pub(crate) sidecar: sidecar::Settings,
+    /// The settings of plans.
+    pub(crate) plan: plan::Settings,
 }
 
-/// What a server needs beside its listener.
-pub struct Serving<C> {
-    /// Of the API server, for the certificate.
-    pub client: Client,
-    /// The operator's own namespace, in which the certificate's Secret is.
-    pub namespace: String,
-    /// The settings.
-    pub webhooks: Webhooks,
-    /// What is known of the cluster.
-    pub cluster: C,
-    /// Blocked until there is a certificate.
-    pub readiness: Readiness,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// The certificate, which others may show as well.
-    pub shown: Shown,
+/// What the server needs, besides its listener.
+pub(crate) struct Serving<C> {
+    /// The client of the API server, for the certificate.
+    pub(crate) client: Client,
+    /// The operator's own namespace, which has the Secret of the certificate.
+    pub(crate) namespace: String,
+    /// The settings of the webhooks.
+    pub(crate) webhooks: Webhooks,
+    /// The cluster.
+    pub(crate) cluster: C,
+    /// Blocked until the first certificate is loaded.
+    pub(crate) readiness: Readiness,
+    /// The metrics.
+    pub(crate) metrics: Metrics,
+    /// The certificate, which other servers share.
+    pub(crate) certificate: CurrentCertificate,
 }
 
-/// Serves the webhooks until the drain, which requests under way outlive.
-pub async fn serve<C: Cluster>(listener: TcpListener, serving: Serving<C>, drain: Watcher) {
-    let Serving { client, namespace, webhooks, cluster, readiness, metrics, shown } = serving;
-    let block = readiness.block(format!("the certificate of the webhooks, Secret {namespace}/{CERTIFICATE}"));
+/// Serves the webhooks until the drain. Open requests are completed.
+pub(crate) async fn serve<C: Cluster>(listener: TcpListener, serving: Serving<C>, drain: Watcher) {
+    let Serving { client, namespace, webhooks, cluster, readiness, metrics, certificate } = serving;
+    let block = readiness.block(format!("the certificate of the webhooks, Secret {namespace}/{WEBHOOK_SECRET}"));
     let secrets = Api::<Secret>::namespaced(client, &namespace);
-    let follow = certificate::follow(secrets, CERTIFICATE, shown.clone(), block, drain.clone());
-    tokio::join!(follow, accept(listener, shown, Reviewer::new(webhooks, cluster, metrics), drain));
+    let follow = certificates::follow(secrets, WEBHOOK_SECRET, certificate.clone(), block, drain.clone());
+    tokio::join!(follow, accept(listener, certificate, AdmissionService::new(webhooks, cluster, metrics), drain));
 }
 
-/// Serves with a certificate that is given.
-pub(super) async fn accept<C: Cluster>(listener: TcpListener, shown: Shown, reviewer: Reviewer<C>, drain: Watcher) {
-    tls_server::serve(listener, shown, reviewer, drain).await;
+/// Serves with a certificate that the caller keeps up to date.
+pub(super) async fn accept<C: Cluster>(
+    listener: TcpListener,
+    certificate: CurrentCertificate,
+    service: AdmissionService<C>,
+    drain: Watcher,
+) {
+    tls_server::serve(listener, certificate, service, drain).await;
 }
 
-impl<C: Cluster> Service for Reviewer<C> {
+impl<C: Cluster> Service for AdmissionService<C> {
     const NAME: &'static str = "the webhooks' server";
     const BOUNDS: Bounds = Bounds {
         connections: CONNECTIONS,
-        // All come from the API server, or from what stands before it.
+        // All requests come from the API server, or from a proxy in front of it.
         per_source: u32::MAX,
         handshake: HANDSHAKE_TIMEOUT,
         head: HEAD_TIMEOUT,
         head_size: HEAD_SIZE,
-        last_requests: LAST_REQUESTS,
+        last_requests: DRAIN_TIMEOUT,
     };
 
     fn traffic(&self) -> &Traffic {
@@ -116,13 +119,13 @@ impl<C: Cluster> Service for Reviewer<C> {
     }
 }
 
-/// Answers reviews.
-pub(super) struct Reviewer<C> {
+/// The service that answers AdmissionReviews.
+pub(super) struct AdmissionService<C> {
     webhooks: Arc<Webhooks>,
     cluster: Arc<C>,
     metrics: Metrics,
     bodies: Semaphore,
-    judged: Arc<Semaphore>,
+    decisions: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -131,145 +134,145 @@ enum Webhook {
     Validate,
 }
 
-/// A request that is not answered by a review.
+/// The request is answered with an HTTP error instead of an AdmissionReview.
 #[derive(Debug, thiserror::Error)]
-enum Unanswered {
-    #[error("there are /inject and /validate")]
+enum RequestError {
+    #[error("not found: use /inject or /validate")]
     Path,
-    #[error("reviews are sent by POST")]
+    #[error("method not allowed: use POST")]
     Method,
     #[error("the body is longer than {BODY_SIZE} bytes")]
     TooLong,
     #[error("the body cannot be read")]
     Body,
     #[error("{0}")]
-    Malformed(#[from] Malformed),
-    #[error("the answer took too long")]
-    Late,
+    MalformedReviewError(#[from] MalformedReviewError),
+    #[error("the request took too long")]
+    Timeout,
 }
 
-impl Unanswered {
+impl RequestError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Path => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Late => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Body | Self::MalformedReviewError(_) => StatusCode::BAD_REQUEST,
+            Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// As metrics show it.
+    /// Returns the name of the error in metrics.
     fn name(&self) -> &'static str {
         match self {
             Self::Path => "path",
             Self::Method => "method",
             Self::TooLong => "too_long",
             Self::Body => "body",
-            Self::Malformed(_) => "malformed",
-            Self::Late => "late",
+            Self::MalformedReviewError(_) => "malformed",
+            Self::Timeout => "late",
         }
     }
 }
 
-impl<C: Cluster> Reviewer<C> {
+impl<C: Cluster> AdmissionService<C> {
     pub(super) fn new(webhooks: Webhooks, cluster: C, metrics: Metrics) -> Self {
         let (webhooks, cluster) = (Arc::new(webhooks), Arc::new(cluster));
         let bodies = Semaphore::new(BODIES as usize);
-        Self { webhooks, cluster, metrics, bodies, judged: Arc::new(Semaphore::new(JUDGED)) }
+        Self { webhooks, cluster, metrics, bodies, decisions: Arc::new(Semaphore::new(CONCURRENT_DECISIONS)) }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let began = Instant::now();
+        let start = Instant::now();
         let webhook = match request.uri().path() {
             "/inject" => Some((Webhook::Inject, "inject")),
             "/validate" => Some((Webhook::Validate, "validate")),
             _ => None,
         };
-        let answered = match webhook {
-            None => Err(Unanswered::Path),
-            Some(_) if request.method() != Method::POST => Err(Unanswered::Method),
-            Some((webhook, _)) => self.review(webhook, request.into_body(), began + TIMEOUT).await,
+        let result = match webhook {
+            None => Err(RequestError::Path),
+            Some(_) if request.method() != Method::POST => Err(RequestError::Method),
+            Some((webhook, _)) => self.review(webhook, request.into_body(), start + TIMEOUT).await,
         };
         if let Some((_, name)) = webhook {
-            self.metrics.took(name, began.elapsed());
+            self.metrics.record_duration(name, start.elapsed());
         }
-        match answered {
+        match result {
             Ok(answer) => response(StatusCode::OK, "application/json", answer),
-            Err(unanswered) => {
-                self.metrics.unanswered(unanswered.name());
-                response(unanswered.status(), "text/plain; charset=utf-8", format!("{unanswered}\n"))
+            Err(error) => {
+                self.metrics.record_error(error.name());
+                response(error.status(), "text/plain; charset=utf-8", format!("{error}\n"))
             }
         }
     }
 
-    async fn review(&self, webhook: Webhook, body: Incoming, deadline: Instant) -> Result<String, Unanswered> {
+    async fn review(&self, webhook: Webhook, body: Incoming, deadline: Instant) -> Result<String, RequestError> {
         let size = body.size_hint().upper().map_or(BODY_SIZE, |size| usize::try_from(size).unwrap_or(usize::MAX));
         if size > BODY_SIZE {
-            return Err(Unanswered::TooLong);
+            return Err(RequestError::TooLong);
         }
         let kibibytes = u32::try_from(size.div_ceil(1024)).unwrap_or(BODIES);
         let read = async {
             // The semaphore is never closed.
-            let room = self.bodies.acquire_many(kibibytes).await.map_err(|_| Unanswered::Late)?;
-            let body = Limited::new(body, BODY_SIZE)
-                .collect()
-                .await
-                .map_err(|error| if error.is::<LengthLimitError>() { Unanswered::TooLong } else { Unanswered::Body })?;
-            Ok::<_, Unanswered>((room, body.to_bytes()))
+            let permit = self.bodies.acquire_many(kibibytes).await.map_err(|_| RequestError::Timeout)?;
+            let body = Limited::new(body, BODY_SIZE).collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() { RequestError::TooLong } else { RequestError::Body }
+            })?;
+            Ok::<_, RequestError>((permit, body.to_bytes()))
         };
-        let (_room, body) = tokio::time::timeout_at(deadline, read).await.map_err(|_| Unanswered::Late)??;
-        let body: Json = serde_json::from_slice(&body).map_err(|error| Malformed::Json(error.to_string()))?;
-        let uid = Review::read(&body)?.uid.to_owned();
-        let verdict = match tokio::time::timeout_at(deadline, self.judge(webhook, body)).await {
-            Ok(Some(verdict)) => verdict,
+        let (_permit, body) = tokio::time::timeout_at(deadline, read).await.map_err(|_| RequestError::Timeout)??;
+        let body: Json =
+            serde_json::from_slice(&body).map_err(|error| MalformedReviewError::Json(error.to_string()))?;
+        let uid = AdmissionRequest::read(&body)?.uid.to_owned();
+        let response = match tokio::time::timeout_at(deadline, self.decide(webhook, body)).await {
+            Ok(Some(response)) => response,
             Ok(None) => self.failed(webhook, "failed"),
             Err(_) => self.failed(webhook, "took too long"),
         };
-        Ok(verdict.answer(&uid).to_string())
+        Ok(response.to_review(&uid).to_string())
     }
 
-    /// The verdict on a body that holds a review; `None` if judging it failed. Off the runtime's threads: a plan of a
-    /// large cluster takes its time.
-    async fn judge(&self, webhook: Webhook, body: Json) -> Option<Verdict> {
-        let turn = Arc::clone(&self.judged).acquire_owned().await.ok()?;
+    /// Decides about the request in the body. `None` if the decision panics. It runs on a blocking thread, because a plan of a
+    /// large cluster takes long.
+    async fn decide(&self, webhook: Webhook, body: Json) -> Option<AdmissionResponse> {
+        let permit = Arc::clone(&self.decisions).acquire_owned().await.ok()?;
         let (webhooks, cluster, metrics) =
             (Arc::clone(&self.webhooks), Arc::clone(&self.cluster), self.metrics.clone());
-        let judge = move || {
-            // Held to the end also where nobody waits for it any more.
-            let _turn = turn;
-            let review = Review::read(&body).ok()?;
+        let decide = move || {
+            // Held until the end, even if the request has timed out.
+            let _permit = permit;
+            let review = AdmissionRequest::read(&body).ok()?;
             Some(match webhook {
                 Webhook::Inject => {
-                    let (outcome, verdict) =
+                    let (outcome, response) =
                         inject(&review, &webhooks.sidecar, |namespace, labels| cluster.selects(namespace, labels));
-                    metrics.injected(outcome);
-                    verdict
+                    metrics.record_injection(outcome);
+                    response
                 }
                 Webhook::Validate => {
-                    let (outcome, verdict) = validate(&review, || cluster.objects(), &webhooks.plan);
-                    metrics.validated(outcome);
-                    verdict
+                    let (outcome, response) = validate(&review, || cluster.objects(), &webhooks.plan);
+                    metrics.record_validation(outcome);
+                    response
                 }
             })
         };
-        tokio::task::spawn_blocking(judge).await.ok().flatten()
+        tokio::task::spawn_blocking(decide).await.ok().flatten()
     }
 
-    /// Nothing that fails here refuses anything: controllers and masters judge once more what they read.
-    fn failed(&self, webhook: Webhook, what: &str) -> Verdict {
+    /// Returns the response for a failed decision. It allows the object, because controllers and masters validate it again.
+    fn failed(&self, webhook: Webhook, what: &str) -> AdmissionResponse {
         let warning = match webhook {
             Webhook::Inject => {
-                self.metrics.injected(inject::Outcome::Failed);
-                format!("the pod got no SNMP sidecar: deciding about it {what}")
+                self.metrics.record_injection(inject::Outcome::Failed);
+                format!("the pod got no SNMP sidecar: the decision {what}")
             }
             Webhook::Validate => {
-                self.metrics.validated(validate::Outcome::Failed);
-                format!("the object was not checked, because that {what}; its conditions will tell")
+                self.metrics.record_validation(validate::Outcome::Failed);
+                format!("the object was not validated, because this {what}: see its conditions")
             }
         };
         tracing::warn!("{warning}");
-        Verdict { warnings: vec![warning], ..Verdict::default() }
+        AdmissionResponse { warnings: vec![warning], ..AdmissionResponse::default() }
     }
 }
 

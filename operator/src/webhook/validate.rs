@@ -1,41 +1,42 @@
-//! Whether an object of the API could ever work, judged by the very code that plans it. Pure.
+//! Validation of API objects, by the same code that plans them. Pure.
 //!
-//! What may come right later, as a context that is not there yet, is told and allowed: manifests come in any order.
+//! An object that can never work is refused. A problem that can go away, such as a missing context, is a warning, because
+//! manifests can be applied in any order.
 
 use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 
 use crds::{GROUP, SnmpContext, SnmpSubtree, SnmpTrapTarget};
 use serde_json::{Value as Json, json};
 
-use super::review::{Review, Verdict};
-use crate::plan::{self, Kind, ObjectId, Objects, Plan, Reason, Refusal, Settings};
+use super::review::{AdmissionRequest, AdmissionResponse};
+use crate::plan::{self, Kind, ObjectId, Objects, Reason, Refusal, Settings};
 
-/// Most reasons that a refusal lists.
+/// The maximum number of causes in a refusal.
 const CAUSES: usize = 64;
-/// Most others that are named which a change takes something from.
-const LOSERS: usize = 8;
+/// The maximum number of other objects that a warning names.
+const AFFECTED: usize = 8;
 
-/// What became of an object.
+/// The outcome of a validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Outcome {
-    /// All is well.
+pub(crate) enum Outcome {
+    /// The object is allowed.
     Allowed,
-    /// Allowed, with something to tell.
+    /// The object is allowed with warnings.
     Warned,
-    /// Refused.
+    /// The object is refused.
     Refused,
-    /// What it asks for is what it asked for before.
+    /// The spec has not changed, or the object is being deleted.
     Unchanged,
-    /// It is not about an object that this program judges.
+    /// The request is not about an object that this webhook validates.
     NotApplicable,
-    /// Something failed here, and it was allowed.
+    /// The validation failed, and the object is allowed.
     Failed,
 }
 
 impl Outcome {
-    /// As metrics show it.
+    /// Returns the name of the outcome in metrics.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
             Self::Warned => "warned",
@@ -47,44 +48,50 @@ impl Outcome {
     }
 }
 
-/// Judges the object that is asked about among those that there are.
-pub fn validate(review: &Review<'_>, objects: impl FnOnce() -> Objects, settings: &Settings) -> (Outcome, Verdict) {
-    let Review { object, old_object, .. } = review;
+/// Validates the object of the request together with all existing `objects`.
+pub(crate) fn validate(
+    review: &AdmissionRequest<'_>,
+    objects: impl FnOnce() -> Objects,
+    settings: &Settings,
+) -> (Outcome, AdmissionResponse) {
+    let AdmissionRequest { object, old_object, .. } = review;
     if !matches!(review.operation, "CREATE" | "UPDATE") || !review.sub_resource.is_empty() {
-        return (Outcome::NotApplicable, Verdict::default());
+        return (Outcome::NotApplicable, AdmissionResponse::default());
     }
-    let is_going = object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
-    if is_going || (review.operation == "UPDATE" && object.get("spec") == old_object.get("spec")) {
-        // Whoever takes away a finalizer or sets a label is kept from it by nothing that stands there already.
-        return (Outcome::Unchanged, Verdict::default());
+    let is_being_deleted = object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
+    if is_being_deleted || (review.operation == "UPDATE" && object.get("spec") == old_object.get("spec")) {
+        // An invalid spec must not prevent users from changing labels or removing finalizers.
+        return (Outcome::Unchanged, AdmissionResponse::default());
     }
     let mut object = (*object).clone();
     complete(&mut object, review.namespace);
-    let judged = match review.kind {
-        "SnmpSubtree" => read(object).map(|subtree: SnmpSubtree| judge(subtree, objects(), settings)),
-        "SnmpContext" => read(object).map(|context: SnmpContext| judge(context, objects(), settings)),
-        "SnmpTrapTarget" => read(object).map(|target: SnmpTrapTarget| judge(target, objects(), settings)),
-        _ => return (Outcome::NotApplicable, Verdict::default()),
+    let findings = match review.kind {
+        "SnmpSubtree" => read(object).map(|subtree: SnmpSubtree| check(subtree, objects(), settings)),
+        "SnmpContext" => read(object).map(|context: SnmpContext| check(context, objects(), settings)),
+        "SnmpTrapTarget" => read(object).map(|target: SnmpTrapTarget| check(target, objects(), settings)),
+        _ => return (Outcome::NotApplicable, AdmissionResponse::default()),
     };
-    let Judged { refused, told } = judged.unwrap_or_else(|cause| Judged { refused: vec![cause], told: Vec::new() });
+    let Findings { refused, warnings } =
+        findings.unwrap_or_else(|cause| Findings { refused: vec![cause], warnings: Vec::new() });
     let refusal = (!refused.is_empty()).then(|| status(review, &refused));
-    let outcome = match (&refusal, told.is_empty()) {
+    let outcome = match (&refusal, warnings.is_empty()) {
         (Some(_), _) => Outcome::Refused,
         (None, false) => Outcome::Warned,
         (None, true) => Outcome::Allowed,
     };
-    (outcome, Verdict { patch: Vec::new(), warnings: told, refusal })
+    (outcome, AdmissionResponse { patch: Vec::new(), warnings, refusal })
 }
 
-/// A field, and what is wrong with it.
+/// The path of a field, and what is wrong with it.
 type Cause = (String, String);
 
-struct Judged {
+/// What a validation found.
+struct Findings {
     refused: Vec<Cause>,
-    told: Vec<String>,
+    warnings: Vec<String>,
 }
 
-/// Gives the object what it will have once it is stored: a name, where it is to be made up, and a namespace.
+/// Adds what the API server adds before it stores the object: a generated name, and the namespace.
 fn complete(object: &mut Json, namespace: &str) {
     let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut) else { return };
     if !metadata.contains_key("name") {
@@ -100,7 +107,7 @@ fn read<T: serde::de::DeserializeOwned>(object: Json) -> Result<T, Cause> {
     serde_path_to_error::deserialize(object).map_err(|error| (error.path().to_string(), error.inner().to_string()))
 }
 
-/// A kind of the API, as its list among the objects.
+/// A kind of the API, and its list in [`Objects`].
 trait Listed: Sized {
     const KIND: Kind;
     fn list(objects: &mut Objects) -> &mut Vec<Arc<Self>>;
@@ -123,62 +130,62 @@ listed! {
     SnmpTrapTarget trap_targets;
 }
 
-fn judge<T: Listed>(object: T, mut objects: Objects, settings: &Settings) -> Judged
+fn check<T: Listed>(object: T, mut objects: Objects, settings: &Settings) -> Findings
 where
     for<'t> ObjectId: From<&'t T>,
 {
     let id = ObjectId::from(&object);
-    // Only a context takes something from others: subtrees come after those that were there before.
-    let before = (T::KIND == Kind::SnmpContext).then(|| plan::plan(&objects, settings));
+    // Only a change of a context can affect other objects. Of two subtrees, the older one has precedence.
+    let before = (T::KIND == Kind::SnmpContext).then(|| plan::check(&objects, settings));
     let list = T::list(&mut objects);
     match list.iter_mut().find(|other| ObjectId::from(&***other) == id) {
-        Some(place) => *place = Arc::new(object),
+        Some(existing) => *existing = Arc::new(object),
         None => list.push(Arc::new(object)),
     }
-    let after = plan::plan(&objects, settings);
-    let mut judged = Judged { refused: Vec::new(), told: Vec::new() };
-    for refusal in after.refusals.iter().filter(|refusal| refusal.object == id) {
+    let after = plan::check(&objects, settings);
+    let mut findings = Findings { refused: Vec::new(), warnings: Vec::new() };
+    for refusal in after.iter().filter(|refusal| refusal.object == id) {
         let Refusal { path, message, .. } = refusal;
-        if is_lasting(refusal) {
-            judged.refused.push((path.clone(), message.clone()));
+        if is_permanent(refusal) {
+            findings.refused.push((path.clone(), message.clone()));
         } else {
-            judged.told.push(format!("{path}: {message}"));
+            findings.warnings.push(format!("{path}: {message}"));
         }
     }
     if let Some(before) = before {
-        judged.told.extend(lost(&id, &before, &after));
+        findings.warnings.extend(newly_refused(&id, &before, &after));
     }
-    judged
+    findings
 }
 
-/// Whether nothing but a change of the object itself could help.
-fn is_lasting(refusal: &Refusal) -> bool {
+/// Returns whether only a change of the object itself can remove the cause.
+fn is_permanent(refusal: &Refusal) -> bool {
     match refusal.reason {
-        // What is wrong with a Secret is put right there.
+        // An invalid Secret can be corrected without a change of the object.
         Reason::Invalid => !refusal.path.ends_with("secretRef"),
         Reason::NotServed => true,
         _ => false,
     }
 }
 
-/// What others lose by the change.
-fn lost(id: &ObjectId, before: &Plan, after: &Plan) -> Vec<String> {
-    let refused = |plan: &Plan| plan.refusals.iter().map(|refusal| refusal.object.clone()).collect::<BTreeSet<_>>();
-    let losers: Vec<_> = refused(after).difference(&refused(before)).filter(|other| *other != id).cloned().collect();
-    let reason = |loser: &ObjectId| {
-        let refusal = after.refusals.iter().find(|refusal| refusal.object == *loser);
+/// Returns warnings for other objects that are refused because of the change.
+fn newly_refused(id: &ObjectId, before: &[Refusal], after: &[Refusal]) -> Vec<String> {
+    let refused = |refusals: &[Refusal]| refusals.iter().map(|refusal| refusal.object.clone()).collect::<BTreeSet<_>>();
+    let affected: Vec<_> = refused(after).difference(&refused(before)).filter(|other| *other != id).cloned().collect();
+    let warning = |other: &ObjectId| {
+        let refusal = after.iter().find(|refusal| refusal.object == *other);
         let message = refusal.map_or("", |refusal| refusal.message.as_str());
-        format!("{loser} will not be served any more: {message}")
+        format!("{other} will no longer be served: {message}")
     };
-    let mut told: Vec<_> = losers.iter().take(LOSERS).map(reason).collect();
-    if let Some(more) = losers.len().checked_sub(LOSERS).filter(|more| *more > 0) {
-        told.push(format!("and {more} more objects will not be served any more"));
+    let mut warnings: Vec<_> = affected.iter().take(AFFECTED).map(warning).collect();
+    if let Some(more) = affected.len().checked_sub(AFFECTED).filter(|more| *more > 0) {
+        warnings.push(format!("and {more} more objects will no longer be served"));
     }
-    told
+    warnings
 }
 
-/// The Status of a refusal, as the API server's own validation makes it, so that `kubectl` shows each field.
-fn status(review: &Review<'_>, refused: &[Cause]) -> Json {
+/// Returns the Status of a refusal, in the form of the API server's own validation, so that `kubectl` shows each field.
+fn status(review: &AdmissionRequest<'_>, refused: &[Cause]) -> Json {
     let name = review.object.pointer("/metadata/name").and_then(Json::as_str).unwrap_or_default();
     let cause = |(path, message): &Cause| json!({"reason": "FieldValueInvalid", "message": message, "field": path});
     let mut causes: Vec<_> = refused.iter().take(CAUSES).map(cause).collect();

@@ -1,4 +1,4 @@
-//! ConfigMaps, read and patched at the API server.
+//! Reads and patches of ConfigMaps at the API server.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,18 +14,18 @@ use tokio::time::timeout;
 use super::{FIELD_MANAGER, WRITABLE, refusal::Refusal, request::Change};
 use crate::metrics::Metrics;
 
-/// The longest time that the API server may take. A sidecar waits for four seconds.
-const PATIENCE: Duration = Duration::from_millis(1_500);
-/// How often a change that names no version is tried where another comes between.
+/// The timeout of one request to the API server. A sidecar waits for 4 s.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// The maximum number of attempts of a change without a version, if others change the ConfigMap meanwhile.
 const ATTEMPTS: usize = 4;
 
-/// A ConfigMap that may be written.
+/// A ConfigMap that sidecars can write.
 pub(super) struct Writable {
     pub(super) version: String,
     pub(super) data: BTreeMap<String, String>,
 }
 
-/// ConfigMaps of all namespaces.
+/// The ConfigMaps of all namespaces.
 #[derive(Clone)]
 pub(super) struct ConfigMaps {
     client: Client,
@@ -37,10 +37,10 @@ impl ConfigMaps {
         Self { client, metrics }
     }
 
-    /// The ConfigMap, if its label says that it may be written.
+    /// Reads a ConfigMap that has the label [`WRITABLE`].
     ///
     /// # Errors
-    /// It is not there, or not to be written, or the API server is away.
+    /// Returns an error if the ConfigMap does not exist or lacks the label, or if the API server does not answer.
     pub(super) async fn read(&self, namespace: &str, name: &str) -> Result<Writable, Refusal> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let map = self.call("get", api.get(name)).await.map_err(|status| match status.code {
@@ -49,7 +49,7 @@ impl ConfigMaps {
         })?;
         if map.labels().get(WRITABLE).map(String::as_str) != Some("true") {
             let message = format!(
-                "nobody has said that ConfigMap {namespace}/{name} may be written: \
+                "ConfigMap {namespace}/{name} lacks the label that allows writes: \
                  kubectl label configmap {name} -n {namespace} {WRITABLE}=true"
             );
             return Err(Refusal::new(StatusCode::FORBIDDEN, message));
@@ -57,15 +57,16 @@ impl ConfigMaps {
         Ok(Writable { version: map.resource_version().unwrap_or_default(), data: map.data.unwrap_or_default() })
     }
 
-    /// Changes the ConfigMap, if its label says that it may be written, and gives its new version.
+    /// Changes a ConfigMap that has the label [`WRITABLE`]. Returns its new version.
     ///
     /// # Errors
-    /// As [`Self::read`]; or it has another version, or would become what no ConfigMap can be.
+    /// Returns an error as [`Self::read`] does, if the ConfigMap has another version than requested, or if the API server
+    /// refuses the change.
     pub(super) async fn change(&self, namespace: &str, name: &str, change: &Change) -> Result<String, Refusal> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         for _ in 0..ATTEMPTS {
-            // The patch holds for the very state in which the label was seen.
+            // The patch applies only to the version in which the label was read.
             let Writable { version, .. } = self.read(namespace, name).await?;
             if change.resource_version.as_ref().is_some_and(|wanted| *wanted != version) {
                 return Err(another_version(namespace, name));
@@ -81,29 +82,29 @@ impl ConfigMaps {
         Err(another_version(namespace, name))
     }
 
-    /// The answer to a request; an API server that cannot be reached is one of 503.
-    async fn call<T>(&self, verb: &'static str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Answer> {
-        let answer = timeout(PATIENCE, request).await;
+    /// Sends a request. If the API server cannot be reached, the failure has the code 503.
+    async fn call<T>(&self, verb: &'static str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+        let answer = timeout(REQUEST_TIMEOUT, request).await;
         let answer = answer.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())));
         self.metrics.requested("ConfigMap of a tenant", verb, answer.as_ref().err());
         answer.map_err(|error| match error {
             kube::Error::Api(status) => {
                 let causes = status.details.iter().flat_map(|details| &details.causes);
                 let fields = causes.map(|cause| cause.field.clone()).filter(|field| !field.is_empty()).collect();
-                // Other messages may quote what was sent.
+                // Other messages can quote what was sent.
                 let message = if status.code == 403 { status.message } else { String::new() };
-                Answer { code: status.code, reason: status.reason, message, fields }
+                Failure { code: status.code, reason: status.reason, message, fields }
             }
             error => {
-                tracing::debug!(%error, "the API server cannot be reached");
-                Answer { code: 503, reason: String::new(), message: String::new(), fields: Vec::new() }
+                tracing::debug!(%error, "failed to reach the API server");
+                Failure { code: 503, reason: String::new(), message: String::new(), fields: Vec::new() }
             }
         })
     }
 }
 
-/// What the API server says in place of an object, without values.
-struct Answer {
+/// A failure of the API server, without values of the ConfigMap.
+struct Failure {
     code: u16,
     reason: String,
     message: String,
@@ -111,22 +112,23 @@ struct Answer {
 }
 
 fn another_version(namespace: &str, name: &str) -> Refusal {
-    let message = format!("ConfigMap {namespace}/{name} has changed meanwhile: read it again");
+    let message = format!("ConfigMap {namespace}/{name} has another version: read it again");
     Refusal::new(StatusCode::CONFLICT, message)
 }
 
-/// What is answered for what the API server says.
-fn refusal(Answer { code, reason, message, fields }: &Answer) -> Refusal {
+/// Translates a failure of the API server.
+fn refusal(Failure { code, reason, message, fields }: &Failure) -> Refusal {
     let fields = fields.join(", ");
-    let said = [message.as_str(), reason, &fields].into_iter().filter(|text| !text.is_empty());
-    let said = said.collect::<Vec<_>>().join(": ");
+    let details = [message.as_str(), reason, &fields].into_iter().filter(|text| !text.is_empty());
+    let details = details.collect::<Vec<_>>().join(": ");
     match code {
-        404 => Refusal::new(StatusCode::NOT_FOUND, "the ConfigMap has gone"),
+        404 => Refusal::new(StatusCode::NOT_FOUND, "the ConfigMap was deleted"),
         413 => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the ConfigMap would be too large"),
-        429 => Refusal::new(StatusCode::TOO_MANY_REQUESTS, "the API server has too much to do"),
-        400..=499 => {
-            Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the API server refuses it with {code} {said}"))
-        }
+        429 => Refusal::new(StatusCode::TOO_MANY_REQUESTS, "the API server is overloaded"),
+        400..=499 => Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("the API server refuses the change with {code} {details}"),
+        ),
         _ => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer"),
     }
 }

@@ -1,4 +1,4 @@
-//! Who may have what written. Pure.
+//! Authorization of writes. Pure.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,22 @@ use crds::SnmpSubtree;
 
 use crate::{conditions::ACCEPTED, index::Index};
 
-/// The keys of the ConfigMap `namespace`/`name` that accepted subtrees of the namespace write.
+/// Returns the keys of the ConfigMap `namespace`/`name` that accepted subtrees of the namespace can write.
 pub(super) fn keys(index: &Index, namespace: &str, name: &str) -> BTreeSet<String> {
-    let accepted = index.subtrees.of(namespace).map(|(_, subtree)| subtree).filter(|subtree| is_accepted(subtree));
+    let accepted =
+        index.subtrees.in_namespace(namespace).map(|(_, subtree)| subtree).filter(|subtree| is_accepted(subtree));
     let scalars = accepted.flat_map(|subtree| &subtree.spec.scalars);
     let written = scalars.filter_map(|scalar| scalar.write.as_ref()?.config_map.as_ref());
-    written.filter(|written| written.name.0 == name).map(|written| written.key.0.clone()).collect()
+    written.filter(|target| target.name.0 == name).map(|target| target.key.0.clone()).collect()
 }
 
-/// Whether the leader has accepted the subtree as it stands: one that has changed since writes nothing until it has been
-/// looked at again.
+/// Returns whether the leader has accepted the current generation of the subtree. After a change, a subtree cannot write
+/// until it is accepted again.
 fn is_accepted(subtree: &SnmpSubtree) -> bool {
     let conditions = subtree.status.iter().flat_map(|status| &status.conditions);
     let accepted = conditions.filter(|condition| condition.type_ == ACCEPTED && condition.status == "True");
-    let mut of_now = accepted.filter(|condition| condition.observed_generation == subtree.metadata.generation);
-    subtree.metadata.deletion_timestamp.is_none() && of_now.next().is_some()
+    let mut current = accepted.filter(|condition| condition.observed_generation == subtree.metadata.generation);
+    subtree.metadata.deletion_timestamp.is_none() && current.next().is_some()
 }
 
 #[cfg(test)]
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
     use crate::index::{key, version};
 
-    /// A subtree of acme that writes keys of ConfigMaps, in its third generation.
+    /// Returns a subtree of acme in generation 3 that writes keys of ConfigMaps.
     fn subtree(name: &str, writes: &[(&str, &str)]) -> Json {
         let scalars = writes.iter().enumerate().map(|(i, (map, key))| {
             json!({
@@ -63,25 +64,25 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_those_of_all_subtrees_of_the_namespace_and_of_no_other() {
+    fn keys_are_those_of_all_subtrees_of_the_namespace() {
         let index = index([
             subtree("one", &[("settings", "log_level"), ("other", "secret")]),
             subtree("two", &[("settings", "motd"), ("settings", "log_level")]),
         ]);
         assert_eq!(keys(&index, "acme", "settings"), ["log_level".to_owned(), "motd".to_owned()].into());
         assert!(keys(&index, "acme", "nothing").is_empty());
-        assert!(keys(&index, "globex", "settings").is_empty(), "another namespace's");
+        assert!(keys(&index, "globex", "settings").is_empty(), "keys of another namespace");
         assert!(keys(&index, "", "settings").is_empty());
     }
 
     #[rstest]
     #[case::refused("/status/conditions/0/status", json!("False"))]
     #[case::unknown("/status/conditions/0/status", json!("Unknown"))]
-    #[case::of_an_earlier_state("/status/conditions/0/observedGeneration", json!(2))]
+    #[case::of_an_earlier_generation("/status/conditions/0/observedGeneration", json!(2))]
     #[case::of_another_condition("/status/conditions/0/type", json!("Ready"))]
-    #[case::not_looked_at_yet("/status/conditions", json!([]))]
+    #[case::without_conditions("/status/conditions", json!([]))]
     #[case::being_deleted("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))]
-    fn what_is_not_accepted_as_it_stands_writes_nothing(#[case] pointer: &str, #[case] value: Json) {
+    fn a_subtree_that_is_not_accepted_writes_nothing(#[case] pointer: &str, #[case] value: Json) {
         let mut json = subtree("one", &[("settings", "log_level")]);
         let (parent, field) = pointer.rsplit_once('/').unwrap();
         match json.pointer_mut(parent).unwrap() {

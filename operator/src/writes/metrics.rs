@@ -1,9 +1,9 @@
-//! What is counted of writes.
+//! Metrics of writes.
 
 use std::{fmt, sync::Arc};
 
 use daemon::metrics::Page;
-use identity::Reviews;
+use identity::ReviewCounts;
 use prometheus_client::{
     collector::Collector,
     encoding::DescriptorEncoder,
@@ -11,37 +11,37 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{refusal::Refusal, request::Asked};
+use super::{refusal::Refusal, request::ConfigMapRequest};
 use crate::tls_server::Traffic;
 
 type Labels = [(&'static str, &'static str); 1];
 
-/// The metrics. Clones share them.
+/// The metrics. Clones share the values.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     writes: Family<Labels, Counter>,
     reads: Family<Labels, Counter>,
     traffic: Traffic,
-    reviews: Arc<Reviews>,
+    reviews: Arc<ReviewCounts>,
 }
 
 impl Metrics {
-    /// Metrics that `registry` shows, whose prefix is the program's.
+    /// Returns metrics that are registered at `registry`.
     #[must_use]
-    pub fn registered(registry: &mut Registry) -> Self {
+    pub(crate) fn registered(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { writes, reads, traffic, reviews } = metrics.clone();
-        registry.register("configmap_writes", "Writes of ConfigMaps for sidecars, by what became of them", writes);
-        registry.register("configmap_reads", "Reads of ConfigMaps for sidecars, by what became of them", reads);
+        registry.register("configmap_writes", "Writes of ConfigMaps for sidecars, by result", writes);
+        registry.register("configmap_reads", "Reads of ConfigMaps for sidecars, by result", reads);
         traffic.register(registry, "write");
         registry.register_collector(Box::new(Tokens(reviews)));
         metrics
     }
 
-    /// Counts what became of a request.
-    pub(super) fn count(&self, asked: Option<&Asked>, refusal: Option<&Refusal>) {
-        let done = if matches!(asked, Some(Asked::Read(_))) { "read" } else { "written" };
-        let family = if matches!(asked, Some(Asked::Read(_))) { &self.reads } else { &self.writes };
+    /// Counts the result of a request. `request` is `None` if it could not be parsed.
+    pub(super) fn count(&self, request: Option<&ConfigMapRequest>, refusal: Option<&Refusal>) {
+        let done = if matches!(request, Some(ConfigMapRequest::Read(_))) { "read" } else { "written" };
+        let family = if matches!(request, Some(ConfigMapRequest::Read(_))) { &self.reads } else { &self.writes };
         family.get_or_create(&[("result", refusal.map_or(done, Refusal::name))]).inc();
     }
 
@@ -49,31 +49,27 @@ impl Metrics {
         &self.traffic
     }
 
-    pub(super) fn reviews(&self) -> Arc<Reviews> {
+    pub(super) fn reviews(&self) -> Arc<ReviewCounts> {
         Arc::clone(&self.reviews)
     }
 }
 
-/// What came of tokens, read when someone asks.
+/// The results of token checks, which are read when metrics are scraped.
 #[derive(Debug)]
-struct Tokens(Arc<Reviews>);
+struct Tokens(Arc<ReviewCounts>);
 
 impl Collector for Tokens {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Reviews { judged, accepted, remembered, refused, unreachable, too_many } = &*self.0;
+        let ReviewCounts { invalid, accepted, cached, refused, unreachable, too_many } = &*self.0;
         let results = [
-            ("malformed", judged),
+            ("malformed", invalid),
             ("accepted", accepted),
-            ("remembered", remembered),
+            ("remembered", cached),
             ("refused", refused),
             ("unreachable", unreachable),
             ("too_many", too_many),
         ];
         let results = results.map(|(result, count)| (vec![("result", result.to_owned())], count.get()));
-        Page::new(encoder).counters(
-            "write_tokens",
-            "Tokens of sidecars that ask for writes, by what came of them",
-            results,
-        )
+        Page::new(encoder).counters("write_tokens", "Tokens of sidecars in requests for writes, by result", results)
     }
 }

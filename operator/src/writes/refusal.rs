@@ -1,4 +1,4 @@
-//! What is answered where nothing is read or written.
+//! Error responses.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -6,10 +6,10 @@ use hyper::{
     Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use identity::Rejected;
+use identity::TokenError;
 use serde_json::json;
 
-/// Why. The message holds no value that was sent or read.
+/// The request is refused. The message contains no value of a ConfigMap.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct Refusal {
@@ -22,12 +22,12 @@ impl Refusal {
         Self { status, message: message.into() }
     }
 
-    /// The request is not understood.
+    /// Returns a refusal of a request that cannot be parsed.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// As metrics show it.
+    /// Returns the name of the refusal in metrics.
     pub(super) fn name(&self) -> &'static str {
         match self.status.as_u16() {
             400 | 405 => "malformed",
@@ -42,29 +42,30 @@ impl Refusal {
         }
     }
 
-    pub(super) fn into_answer(self) -> Response<Full<Bytes>> {
-        let mut answer = answer(self.status, &json!({"message": self.message}));
+    /// Returns the HTTP response.
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = json_response(self.status, &json!({"message": self.message}));
         let header = match self.status {
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
             StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "GET, PATCH")),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
             _ => None,
         };
-        answer.headers_mut().extend(header.map(|(name, value)| (name, HeaderValue::from_static(value))));
-        answer
+        response.headers_mut().extend(header.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        response
     }
 }
 
-impl From<Rejected> for Refusal {
-    fn from(rejected: Rejected) -> Self {
+impl From<TokenError> for Refusal {
+    fn from(rejected: TokenError) -> Self {
         Self::new(rejected.status(), rejected.to_string())
     }
 }
 
-/// An answer in JSON.
-pub(super) fn answer(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(body.to_string().into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+/// Returns a response with a JSON body.
+pub(super) fn json_response(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.to_string().into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }

@@ -1,4 +1,4 @@
-//! What is asked for. Pure.
+//! Parsing of requests. Pure.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,43 +7,46 @@ use serde::Deserialize;
 
 use super::refusal::Refusal;
 
-/// The longest name of anything in Kubernetes.
+/// The maximum length of a name in Kubernetes.
 const MAX_NAME: usize = 253;
-/// The longest version of an object that is taken for one.
+/// The maximum length of a resource version.
 const MAX_VERSION: usize = 64;
-/// The most keys that one change names.
+/// The maximum number of keys in a change.
 const MAX_KEYS: usize = 256;
 
-/// What a request's head asks for.
+/// The request in an HTTP head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// The ConfigMap of this name, read.
+pub(super) enum ConfigMapRequest {
+    /// Read the ConfigMap with this name.
     Read(String),
-    /// The ConfigMap of this name, changed.
+    /// Change the ConfigMap with this name.
     Change(String),
 }
 
-impl Asked {
-    /// Of a method and a path.
+impl ConfigMapRequest {
+    /// Parses a method and a path.
     ///
     /// # Errors
-    /// There is no such thing to ask for.
-    pub(super) fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
+    /// Returns an error if there is no such resource or method.
+    pub(super) fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
         let name = path.strip_prefix("/v1/configmaps/");
         let Some(name) = name.filter(|name| is_name(name)) else {
             return Err(Refusal::new(
                 StatusCode::NOT_FOUND,
-                "there is /v1/configmaps/NAME, with the name of a ConfigMap",
+                "not found: use /v1/configmaps/NAME, with the name of a ConfigMap",
             ));
         };
         match *method {
             Method::GET => Ok(Self::Read(name.to_owned())),
             Method::PATCH => Ok(Self::Change(name.to_owned())),
-            _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "ConfigMaps are read by GET and changed by PATCH")),
+            _ => Err(Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method not allowed: use GET to read and PATCH to change",
+            )),
         }
     }
 
-    /// The ConfigMap's name.
+    /// Returns the name of the ConfigMap.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Read(name) | Self::Change(name) => name,
@@ -51,7 +54,7 @@ impl Asked {
     }
 }
 
-/// A name as those of ConfigMaps are (RFC 1123 subdomain), so that it can stand in a path.
+/// Returns whether the text is a valid name of a ConfigMap (RFC 1123 subdomain). Such a name is safe in a path.
 fn is_name(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let is_label =
@@ -59,37 +62,37 @@ fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME && name.split('.').all(|label| !label.is_empty() && is_label(label))
 }
 
-/// What a ConfigMap is to become. `Debug` shows names of keys alone.
+/// A change of a ConfigMap. `Debug` shows only the names of its keys.
 #[derive(PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Change {
-    /// The version that must be there.
+    /// The version that the ConfigMap must have. `None` for any.
     #[serde(default)]
     pub(super) resource_version: Option<String>,
-    /// Texts by key; a key without one goes.
+    /// The new texts by key. A key without a text is removed.
     pub(super) data: BTreeMap<String, Option<String>>,
 }
 
 impl Change {
-    /// Of a request's body.
+    /// Parses the body of a request.
     ///
     /// # Errors
-    /// Where it is not understood: without what stands there, which may be a value.
-    pub(super) fn of(body: &[u8]) -> Result<Self, Refusal> {
+    /// Returns an error if the body is invalid. The message does not quote it, because it can contain values.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let change: Self = serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let expected =
-                r#"{"resourceVersion": TEXT, "data": {KEY: TEXT or null}}, the version if it must be that one"#;
-            Refusal::malformed(format!("line {line}, column {column} of the body: it is not as {expected}"))
+                r#"{"resourceVersion": TEXT, "data": {KEY: TEXT or null}}, where resourceVersion is optional"#;
+            Refusal::malformed(format!("line {line}, column {column} of the body: expected {expected}"))
         })?;
         if change.data.is_empty() || change.data.len() > MAX_KEYS {
-            return Err(Refusal::malformed(format!("data: 1 to {MAX_KEYS} keys, and not {}", change.data.len())));
+            return Err(Refusal::malformed(format!("data: has {} keys, must have 1 to {MAX_KEYS}", change.data.len())));
         }
         let is_version = |version: &String| {
             (1..=MAX_VERSION).contains(&version.len()) && version.bytes().all(|b| b.is_ascii_alphanumeric())
         };
         if !change.resource_version.as_ref().is_none_or(is_version) {
-            return Err(Refusal::malformed("resourceVersion: is no version of an object"));
+            return Err(Refusal::malformed("resourceVersion: is not a valid version"));
         }
         Ok(change)
     }
@@ -109,17 +112,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_config_map_is_read_and_changed_by_its_name() {
-        let of = |method: Method| Asked::of(&method, "/v1/configmaps/check-out.settings-1");
-        assert_eq!(of(Method::GET), Ok(Asked::Read("check-out.settings-1".to_owned())));
-        assert_eq!(of(Method::PATCH), Ok(Asked::Change("check-out.settings-1".to_owned())));
+    fn requests_are_parsed() {
+        let of = |method: Method| ConfigMapRequest::parse(&method, "/v1/configmaps/check-out.settings-1");
+        assert_eq!(of(Method::GET), Ok(ConfigMapRequest::Read("check-out.settings-1".to_owned())));
+        assert_eq!(of(Method::PATCH), Ok(ConfigMapRequest::Change("check-out.settings-1".to_owned())));
         for method in [Method::PUT, Method::POST, Method::DELETE, Method::HEAD, Method::OPTIONS] {
             assert_eq!(of(method).unwrap_err().status, StatusCode::METHOD_NOT_ALLOWED);
         }
     }
 
     #[rstest]
-    fn what_is_no_name_leads_nowhere(
+    fn invalid_paths_are_refused(
         #[values(
             "",
             "/",
@@ -139,16 +142,16 @@ mod tests {
         )]
         path: &str,
     ) {
-        assert_eq!(Asked::of(&Method::PATCH, path).unwrap_err().status, StatusCode::NOT_FOUND);
+        assert_eq!(ConfigMapRequest::parse(&Method::PATCH, path).unwrap_err().status, StatusCode::NOT_FOUND);
     }
 
     #[test]
-    fn a_change_names_keys_and_may_name_a_version() {
-        let change = Change::of(br#"{"resourceVersion": "42", "data": {"a": "1", "b": null}}"#).unwrap();
+    fn changes_are_parsed() {
+        let change = Change::parse(br#"{"resourceVersion": "42", "data": {"a": "1", "b": null}}"#).unwrap();
         assert_eq!(change.resource_version.as_deref(), Some("42"));
         assert_eq!(change.data, [("a".to_owned(), Some("1".to_owned())), ("b".to_owned(), None)].into());
-        assert_eq!(Change::of(br#"{"data": {"a": ""}}"#).unwrap().resource_version, None);
-        assert_eq!(Change::of(br#"{"resourceVersion": null, "data": {"a": ""}}"#).unwrap().resource_version, None);
+        assert_eq!(Change::parse(br#"{"data": {"a": ""}}"#).unwrap().resource_version, None);
+        assert_eq!(Change::parse(br#"{"resourceVersion": null, "data": {"a": ""}}"#).unwrap().resource_version, None);
     }
 
     #[rstest]
@@ -164,8 +167,8 @@ mod tests {
     #[case(r#"{"data": {"a": "tell-no-one"}"#)]
     #[case("tell-no-one")]
     #[case("")]
-    fn what_is_not_understood_is_told_without_what_it_says(#[case] body: &str) {
-        let refusal = Change::of(body.as_bytes()).unwrap_err();
+    fn errors_do_not_quote_the_body(#[case] body: &str) {
+        let refusal = Change::parse(body.as_bytes()).unwrap_err();
         assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
         for part in ["tell", "1234567"] {
             assert!(!refusal.message.contains(part), "{refusal}");
@@ -174,17 +177,17 @@ mod tests {
 
     #[test]
     fn debug_shows_no_value() {
-        let change = Change::of(br#"{"data": {"motd": "tell-no-one"}}"#).unwrap();
+        let change = Change::parse(br#"{"data": {"motd": "tell-no-one"}}"#).unwrap();
         let debug = format!("{change:?}");
         assert!(debug.contains("motd") && !debug.contains("tell"), "{debug}");
     }
 
     proptest! {
         #[test]
-        fn any_octets_are_understood_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200), path: String) {
-            let _ = Change::of(&body);
-            if let Ok(asked) = Asked::of(&Method::GET, &path) {
-                prop_assert!(asked.name().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.'));
+        fn any_input_is_parsed_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200), path: String) {
+            let _ = Change::parse(&body);
+            if let Ok(request) = ConfigMapRequest::parse(&Method::GET, &path) {
+                prop_assert!(request.name().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.'));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The server: from a request to its answer.
+//! The HTTPS server.
 
 use std::{
     net::SocketAddr,
@@ -7,13 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use daemon::{drain::Watcher, places::Places};
+use daemon::{drain::Watcher, keyed_limit::KeyedLimit};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Request, Response, StatusCode,
     body::{Body as _, Incoming},
 };
-use identity::{Desk, Identity, Reviewer, Token};
+use identity::{Identity, Reviewer, Token, TokenReviews};
 use kube::Client;
 use serde_json::{Value as Json, json};
 use tokio::{
@@ -26,64 +26,63 @@ use super::{
     api::ConfigMaps,
     authority,
     metrics::Metrics,
-    rate::Rates,
-    refusal::{Refusal, answer},
-    request::{Asked, Change},
+    rate::RateLimits,
+    refusal::{Refusal, json_response},
+    request::{Change, ConfigMapRequest},
 };
 use crate::{
-    controller::lock,
+    certificates::CurrentCertificate,
+    index::{SharedIndex, lock},
     metrics::Metrics as Requests,
     tls_server::{self, Bounds, Service, Traffic},
-    watches::SharedIndex,
-    webhook::Shown,
 };
 
-/// Longest body, in bytes: what a ConfigMap holds.
+/// The maximum size of a body, in bytes: the maximum size of a ConfigMap.
 const BODY_SIZE: usize = 1 << 20;
-/// What bodies take together, in KiB.
+/// The maximum total size of all bodies, in KiB.
 const BODIES: u32 = 32 << 10;
-/// Requests of one namespace at once.
+/// The maximum number of concurrent requests of a namespace.
 const PER_NAMESPACE: u32 = 4;
-/// Longest time from a request's head to its answer. A sidecar waits for four seconds.
+/// The timeout of a request, from its head to the response. A sidecar waits for 4 s.
 const TIMEOUT: Duration = Duration::from_millis(3_500);
 
-/// What the server needs beside its listener.
-pub struct Serving {
-    /// Of the API server.
-    pub client: Client,
-    /// Who says whose a token is.
-    pub reviewer: Box<dyn Reviewer>,
-    /// What is known of the cluster.
-    pub index: SharedIndex,
+/// What the server needs, besides its listener.
+pub(crate) struct Serving {
+    /// The client of the API server.
+    pub(crate) client: Client,
+    /// The reviewer of tokens.
+    pub(crate) reviewer: Box<dyn Reviewer>,
+    /// The index.
+    pub(crate) index: SharedIndex,
     /// The certificate.
-    pub shown: Shown,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// What is counted of requests to the API server.
-    pub requests: Requests,
+    pub(crate) certificate: CurrentCertificate,
+    /// The metrics of writes.
+    pub(crate) metrics: Metrics,
+    /// The metrics of requests to the API server.
+    pub(crate) requests: Requests,
 }
 
-/// Serves writes until the drain, which requests under way outlive.
-pub async fn serve(listener: TcpListener, serving: Serving, drain: Watcher) {
-    let Serving { client, reviewer, index, shown, metrics, requests } = serving;
+/// Serves writes until the drain. Open requests are completed.
+pub(crate) async fn serve(listener: TcpListener, serving: Serving, drain: Watcher) {
+    let Serving { client, reviewer, index, certificate, metrics, requests } = serving;
     let writes = Writes {
-        desk: Desk::new(reviewer, metrics.reviews()),
+        tokens: TokenReviews::new(reviewer, metrics.reviews()),
         maps: ConfigMaps::new(client, requests),
         index,
         rates: Mutex::default(),
-        at_once: Places::default(),
+        concurrent: KeyedLimit::default(),
         bodies: Semaphore::new(BODIES as usize),
         metrics,
     };
-    tls_server::serve(listener, shown, writes, drain).await;
+    tls_server::serve(listener, certificate, writes, drain).await;
 }
 
 struct Writes {
-    desk: Desk,
+    tokens: TokenReviews,
     maps: ConfigMaps,
     index: SharedIndex,
-    rates: Mutex<Rates>,
-    at_once: Places<Arc<str>>,
+    rates: Mutex<RateLimits>,
+    concurrent: KeyedLimit<Arc<str>>,
     bodies: Semaphore,
     metrics: Metrics,
 }
@@ -105,58 +104,60 @@ impl Service for Writes {
 
     async fn respond(&self, request: Request<Incoming>, from: SocketAddr) -> Response<Full<Bytes>> {
         let deadline = Instant::now() + TIMEOUT;
-        let asked = Asked::of(request.method(), request.uri().path());
-        let answered = match &asked {
-            Ok(asked) => self.answer(asked, request, from, deadline).await,
+        let parsed = ConfigMapRequest::parse(request.method(), request.uri().path());
+        let result = match &parsed {
+            Ok(parsed) => self.handle(parsed, request, from, deadline).await,
             Err(refusal) => Err(refusal.clone()),
         };
-        self.metrics.count(asked.as_ref().ok(), answered.as_ref().err());
-        match answered {
-            Ok(body) => answer(StatusCode::OK, &body),
-            Err(refusal) => refusal.into_answer(),
+        self.metrics.count(parsed.as_ref().ok(), result.as_ref().err());
+        match result {
+            Ok(body) => json_response(StatusCode::OK, &body),
+            Err(refusal) => refusal.into_response(),
         }
     }
 }
 
 impl Writes {
-    async fn answer(
+    /// Authenticates the sidecar and handles its request.
+    async fn handle(
         &self,
-        asked: &Asked,
+        parsed: &ConfigMapRequest,
         request: Request<Incoming>,
         from: SocketAddr,
         deadline: Instant,
     ) -> Result<Json, Refusal> {
-        let late = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
+        let late = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the request took too long");
         let token = Token::from_headers(request.headers())?;
-        let reviewed = self.desk.identify(&token, from.ip(), SystemTime::now());
-        let vouched = timeout_at(deadline, reviewed).await.map_err(late)?.inspect_err(|rejected| {
-            tracing::debug!(%from, %rejected, "a request to write is refused");
+        let reviewed = self.tokens.identify(&token, from.ip(), SystemTime::now());
+        let verified = timeout_at(deadline, reviewed).await.map_err(late)?.inspect_err(|rejected| {
+            tracing::debug!(%from, %rejected, "refused a request without a valid token");
         })?;
-        let identity = vouched.identity;
-        let answered = timeout_at(deadline, self.of_tenant(asked, request, &identity, deadline)).await;
-        let answered = answered.unwrap_or_else(|elapsed| Err(late(elapsed)));
-        if let Err(refusal) = &answered {
-            let (name, status) = (asked.name(), refusal.status.as_u16());
-            tracing::info!(namespace = %identity.namespace, pod = %identity.pod, name, status, %refusal, "a ConfigMap is not written");
+        let identity = verified.identity;
+        let result = timeout_at(deadline, self.handle_authenticated(parsed, request, &identity, deadline)).await;
+        let result = result.unwrap_or_else(|elapsed| Err(late(elapsed)));
+        if let Err(refusal) = &result {
+            let (name, status) = (parsed.name(), refusal.status.as_u16());
+            tracing::info!(namespace = %identity.namespace, pod = %identity.pod, name, status, %refusal, "refused a request for a ConfigMap");
         }
-        answered
+        result
     }
 
-    async fn of_tenant(
+    /// Authorizes the request of a namespace and carries it out.
+    async fn handle_authenticated(
         &self,
-        asked: &Asked,
+        parsed: &ConfigMapRequest,
         request: Request<Incoming>,
         identity: &Identity,
         deadline: Instant,
     ) -> Result<Json, Refusal> {
-        let (namespace, name) = (&identity.namespace, asked.name());
+        let (namespace, name) = (&identity.namespace, parsed.name());
         if identity.pod.is_empty() {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "the token belongs to no pod"));
         }
         let too_many =
-            || Refusal::new(StatusCode::TOO_MANY_REQUESTS, format!("the namespace {namespace} asks too often"));
-        let _place = self.at_once.take(namespace, PER_NAMESPACE).ok_or_else(too_many)?;
-        if !lock(&self.rates, |rates| rates.take(namespace, Instant::now())) {
+            || Refusal::new(StatusCode::TOO_MANY_REQUESTS, format!("too many requests of the namespace {namespace}"));
+        let _permit = self.concurrent.acquire(namespace, PER_NAMESPACE).ok_or_else(too_many)?;
+        if !lock(&self.rates, |limits| limits.acquire(namespace, Instant::now())) {
             return Err(too_many());
         }
         let keys = lock(&self.index, |index| authority::keys(index, namespace, name));
@@ -166,23 +167,23 @@ impl Writes {
         if keys.is_empty() {
             return Err(not_written(&format!("ConfigMap {name}")));
         }
-        match asked {
-            Asked::Read(name) => {
+        match parsed {
+            ConfigMapRequest::Read(name) => {
                 let mut map = self.maps.read(namespace, name).await?;
                 map.data.retain(|key, _| keys.contains(key));
                 Ok(json!({"resourceVersion": map.version, "data": map.data}))
             }
-            Asked::Change(name) => {
+            ConfigMapRequest::Change(name) => {
                 let change = self.body(request.into_body(), deadline).await?;
                 if let Some(key) = change.data.keys().find(|key| !keys.contains(*key)) {
-                    // Of what was sent, nothing is repeated but what stands in an API object anyway.
+                    // The message contains the name of the key, which is not secret, but no value.
                     let key: String = key.chars().filter(|c| !c.is_control()).take(253).collect();
                     return Err(not_written(&format!("the key {key} of ConfigMap {name}")));
                 }
                 let version = self.maps.change(namespace, name, &change).await?;
                 let keys: Vec<_> = change.data.keys().map(String::as_str).collect();
                 let keys = keys.join(" ");
-                tracing::info!(%namespace, pod = %identity.pod, name, keys, version, "a ConfigMap is written");
+                tracing::info!(%namespace, pod = %identity.pod, name, keys, version, "wrote a ConfigMap");
                 Ok(json!({"resourceVersion": version}))
             }
         }
@@ -198,18 +199,18 @@ impl Writes {
         let kibibytes = u32::try_from(size.div_ceil(1024)).unwrap_or(BODIES);
         let read = async {
             // The semaphore is never closed.
-            let busy = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many bodies are being read");
-            let room = self.bodies.acquire_many(kibibytes).await.map_err(busy)?;
+            let closed = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down");
+            let permit = self.bodies.acquire_many(kibibytes).await.map_err(closed)?;
             let body = Limited::new(body, BODY_SIZE).collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() { too_long() } else { Refusal::malformed("the body cannot be read") }
             })?;
-            Ok::<_, Refusal>((room, body.to_bytes()))
+            Ok::<_, Refusal>((permit, body.to_bytes()))
         };
-        // Half of the time, so that one half is left for the API server. Nothing was written until then.
-        let soon = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
-        let read = timeout_at(soon, read).await;
-        let (_room, body) = read.map_err(|_| Refusal::malformed("the body did not come in time"))??;
-        Change::of(&body)
+        // Half of the remaining time is for the body, the other half for the API server. Nothing is written before.
+        let body_deadline = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        let read = timeout_at(body_deadline, read).await;
+        let (_permit, body) = read.map_err(|_| Refusal::malformed("the body was not received in time"))??;
+        Change::parse(&body)
     }
 }
 

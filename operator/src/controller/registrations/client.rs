@@ -1,4 +1,4 @@
-//! Asks masters over TLS, each replica at each of the name's addresses.
+//! A client for the masters' registrations, over TLS. It queries every address of the host name to find the active master.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -14,6 +14,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+use serde::Deserialize;
 use tokio::{
     net::{TcpStream, lookup_host},
     sync::watch,
@@ -22,34 +23,32 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::{Answer, Registration};
-
-/// The longest time that one replica may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The most replicas that are asked.
+/// The timeout for resolving the host name, and for the answer of one replica.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The maximum number of replicas that are queried.
 const REPLICAS: usize = 16;
-/// The longest answer, in octets: 200,000 registrations and some.
+/// The maximum size of an answer, in octets. It has room for more than 200,000 registrations.
 const MAX_ANSWER: usize = 64 << 20;
-/// The longest token, in octets.
+/// The maximum size of a token, in octets.
 const MAX_TOKEN: usize = 64 << 10;
 
-/// Where masters are: `tls://host` with a port, 7705 if none is given.
+/// The URL of the masters: `tls://host` with an optional port, 7705 by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MasterUrl {
+pub(crate) struct MasterUrl {
     host: String,
     port: u16,
 }
 
-/// The text is no such URL.
+/// The text is not a URL of masters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a URL as tls://snmp-master-agentx.snmp-system.svc:7705")]
-pub struct BadUrl(String);
+#[error("{0:?} is not a URL such as tls://snmp-master-agentx.snmp-system.svc:7705")]
+pub(crate) struct MasterUrlError(String);
 
 impl FromStr for MasterUrl {
-    type Err = BadUrl;
+    type Err = MasterUrlError;
 
-    fn from_str(text: &str) -> Result<Self, BadUrl> {
-        let bad = || BadUrl(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, MasterUrlError> {
+        let bad = || MasterUrlError(text.to_owned());
         let url = Url::parse(text).map_err(|_| bad())?;
         let plain = url.scheme() == "tls" && url.username().is_empty() && url.password().is_none();
         let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
@@ -59,42 +58,65 @@ impl FromStr for MasterUrl {
     }
 }
 
-/// Why no active master answered. Holds nothing of the token.
+/// No active master answered. No message contains the token.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
-    /// There are no certificates to know masters by.
+pub(super) enum QueryError {
+    /// There is no CA bundle yet.
     #[error("there is no CA bundle yet")]
     NoCa,
-    /// The certificates cannot be used.
-    #[error("the CA bundle cannot be used: {0}")]
-    BadCa(String),
+    /// The CA bundle is invalid.
+    #[error("the CA bundle is invalid: {0}")]
+    InvalidCa(String),
     /// The token cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read the token {}: {source}", path.display())]
     Token {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The name has no address.
-    #[error("{host}: {source}")]
+    /// The host name cannot be resolved.
+    #[error("cannot resolve {host}: {source}")]
     Resolve {
-        /// The name.
+        /// The host name.
         host: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// No replica is active; what the last that failed said.
-    #[error("none of {replicas} masters is active{}", last.as_ref().map(|last| format!(": {last}")).unwrap_or_default())]
+    /// No replica is active.
+    #[error("none of the {replicas} masters is active{}", last.as_ref().map(|last| format!(": {last}")).unwrap_or_default())]
     NoneActive {
-        /// How many addresses there are.
+        /// The number of addresses.
         replicas: usize,
-        /// What one of them said.
+        /// The last error of a replica.
         last: Option<String>,
     },
 }
 
-/// One replica.
+/// The answer of a master.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Answer {
+    /// Whether this master is the active one.
+    pub(super) active: bool,
+    /// The registrations of subagents.
+    #[serde(default)]
+    pub(super) registrations: Vec<Registration>,
+}
+
+/// A registration of a pod.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Registration {
+    /// The pod's namespace.
+    pub(super) namespace: String,
+    /// The SNMP context.
+    pub(super) context: String,
+    /// The OID of the region.
+    pub(super) subtree: String,
+    /// Whether this registration is used for requests. If not, it waits behind another one of the same region.
+    pub(super) serving: bool,
+}
+
+/// A replica of the master.
 #[derive(Default)]
 struct Peer {
     connection: Option<SendRequest<Empty<Bytes>>>,
@@ -102,7 +124,7 @@ struct Peer {
     answer: Option<Arc<Answer>>,
 }
 
-/// Asks masters.
+/// The client.
 pub(super) struct Client {
     url: MasterUrl,
     token: PathBuf,
@@ -116,16 +138,16 @@ impl Client {
         Self { url, token, ca, connector: None, peers: BTreeMap::new() }
     }
 
-    /// The registrations of the active master.
+    /// Returns the registrations at the active master.
     ///
     /// # Errors
-    /// [`AskError`].
-    pub(super) async fn ask(&mut self) -> Result<Vec<Registration>, AskError> {
+    /// Returns an error if no active master answers.
+    pub(super) async fn query(&mut self) -> Result<Vec<Registration>, QueryError> {
         let connector = self.connector()?;
         let token = self.token().await?;
         let MasterUrl { host, port } = &self.url;
-        let resolve = |source| AskError::Resolve { host: host.clone(), source };
-        let resolved = timeout(PATIENCE, lookup_host((host.as_str(), *port))).await;
+        let resolve = |source| QueryError::Resolve { host: host.clone(), source };
+        let resolved = timeout(REQUEST_TIMEOUT, lookup_host((host.as_str(), *port))).await;
         let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(resolve)?;
         let mut addresses: Vec<_> = resolved.take(REPLICAS).collect();
         addresses.sort_unstable();
@@ -134,8 +156,8 @@ impl Client {
         let mut last = None;
         for address in &addresses {
             let peer = self.peers.entry(*address).or_default();
-            let asked = timeout(PATIENCE, peer.ask(*address, &self.url, &connector, &token)).await;
-            match asked.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+            let response = timeout(REQUEST_TIMEOUT, peer.query(*address, &self.url, &connector, &token)).await;
+            match response.unwrap_or_else(|_| Err("no answer within 5 s".to_owned())) {
                 Ok(answer) if answer.active => return Ok(answer.registrations.clone()),
                 Ok(_) => {}
                 Err(error) => {
@@ -144,23 +166,23 @@ impl Client {
                 }
             }
         }
-        Err(AskError::NoneActive { replicas: addresses.len(), last })
+        Err(QueryError::NoneActive { replicas: addresses.len(), last })
     }
 
-    /// By the certificates of now: connections made by others are not used any more.
-    fn connector(&mut self) -> Result<TlsConnector, AskError> {
+    /// Returns a connector that trusts the current CA bundle. Connections made with an earlier bundle are dropped.
+    fn connector(&mut self) -> Result<TlsConnector, QueryError> {
         if self.ca.has_changed().unwrap_or(false) {
             self.connector = None;
         }
         if let Some(connector) = &self.connector {
             return Ok(connector.clone());
         }
-        let bundle = self.ca.borrow_and_update().clone().ok_or(AskError::NoCa)?;
-        let bad = |error: &dyn std::fmt::Display| AskError::BadCa(error.to_string());
+        let bundle = self.ca.borrow_and_update().clone().ok_or(QueryError::NoCa)?;
+        let invalid = |error: &dyn std::fmt::Display| QueryError::InvalidCa(error.to_string());
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
-            let certificate = certificate.map_err(|error| bad(&error))?;
-            roots.add(certificate).map_err(|error| bad(&error))?;
+            let certificate = certificate.map_err(|error| invalid(&error))?;
+            roots.add(certificate).map_err(|error| invalid(&error))?;
         }
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let connector = TlsConnector::from(Arc::new(config));
@@ -169,8 +191,8 @@ impl Client {
         Ok(connector)
     }
 
-    async fn token(&self) -> Result<HeaderValue, AskError> {
-        let failed = |source| AskError::Token { path: self.token.clone(), source };
+    async fn token(&self) -> Result<HeaderValue, QueryError> {
+        let failed = |source| QueryError::Token { path: self.token.clone(), source };
         let path = self.token.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
@@ -179,7 +201,7 @@ impl Client {
             Ok(text)
         });
         let text = read.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(failed)?;
-        let unusable = |_| failed(io::Error::new(io::ErrorKind::InvalidData, "holds no token"));
+        let unusable = |_| failed(io::Error::new(io::ErrorKind::InvalidData, "the file contains no valid token"));
         let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim())).map_err(unusable)?;
         value.set_sensitive(true);
         Ok(value)
@@ -187,7 +209,7 @@ impl Client {
 }
 
 impl Peer {
-    async fn ask(
+    async fn query(
         &mut self,
         address: SocketAddr,
         url: &MasterUrl,
@@ -201,7 +223,7 @@ impl Peer {
         if !connected {
             self.connection = Some(connect(address, url, connector).await?);
         }
-        let connection = self.connection.as_mut().ok_or("no connection")?;
+        let connection = self.connection.as_mut().ok_or("not connected")?;
         let mut request = Request::get("/registrations").header(HOST, &url.host).header(AUTHORIZATION, token.clone());
         if let (Some(etag), Some(_)) = (&self.etag, &self.answer) {
             request = request.header(IF_NONE_MATCH, etag.clone());
@@ -218,7 +240,7 @@ impl Peer {
                 (self.etag, self.answer) = (etag, Some(Arc::clone(&answer)));
                 Ok(answer)
             }
-            (status, _) => Err(format!("answered {status}")),
+            (status, _) => Err(format!("the response has the status {status}")),
         }
     }
 }
@@ -232,7 +254,7 @@ async fn connect(
     let name = ServerName::try_from(url.host.clone()).map_err(|error| error.to_string())?;
     let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    // It ends with the sender, or with the master.
+    // The task ends when the sender is dropped or the master closes the connection.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -242,14 +264,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_masters_url_is_tls_with_a_host_and_perhaps_a_port() {
+    fn urls_of_masters_are_parsed() {
         let of = |text: &str| text.parse::<MasterUrl>();
         let host = |host: &str, port| Ok(MasterUrl { host: host.to_owned(), port });
         assert_eq!(of("tls://snmp-master-agentx.snmp-system.svc"), host("snmp-master-agentx.snmp-system.svc", 7705));
         assert_eq!(of("tls://127.0.0.1:99"), host("127.0.0.1", 99));
         assert_eq!(of("tls://[::1]:99"), host("::1", 99));
         for bad in ["https://host", "tls://", "tls://u:p@host", "tls://host/path", "host", ""] {
-            assert_eq!(of(bad), Err(BadUrl(bad.to_owned())), "{bad}");
+            assert_eq!(of(bad), Err(MasterUrlError(bad.to_owned())), "{bad}");
         }
     }
 }

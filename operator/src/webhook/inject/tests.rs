@@ -16,7 +16,7 @@ fn settings() -> Settings {
 }
 
 #[test]
-fn a_sidecar_learns_where_writes_are_asked_for_by_a_variable_if_they_are() {
+fn the_url_for_writes_is_an_environment_variable() {
     let container = |operator_url: Option<&str>| {
         let settings = Settings { operator_url: operator_url.map(str::to_owned), ..settings() };
         sidecar::container(&json!({}), &json!({"containers": []}), &settings, &mut Vec::new())
@@ -27,11 +27,11 @@ fn a_sidecar_learns_where_writes_are_asked_for_by_a_variable_if_they_are() {
     assert!(with["env"].as_array().unwrap().contains(&expected), "{with}");
     let without = container(None);
     assert!(!without.to_string().contains("OPERATOR"), "{without}");
-    // A sidecar of another version takes the same arguments.
+    // A sidecar of another version accepts the same arguments.
     assert_eq!(with["args"], without["args"]);
 }
 
-/// The review that creates a pod in a namespace.
+/// Returns the review of the creation of a pod.
 fn creation(namespace: &str, pod: &Json) -> Json {
     json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -47,9 +47,9 @@ fn creation(namespace: &str, pod: &Json) -> Json {
     })
 }
 
-/// What becomes of a pod in the namespace acme, where a subtree selects `app: web`.
-fn decide(pod: &Json) -> (Outcome, Verdict) {
-    inject(&Review::read(&creation("acme", pod)).unwrap(), &settings(), web)
+/// Returns the decision for a pod in the namespace acme, where a subtree selects `app: web`.
+fn decide(pod: &Json) -> (Outcome, AdmissionResponse) {
+    inject(&AdmissionRequest::read(&creation("acme", pod)).unwrap(), &settings(), web)
 }
 
 fn web(namespace: &str, labels: Labels<'_>) -> bool {
@@ -57,9 +57,9 @@ fn web(namespace: &str, labels: Labels<'_>) -> bool {
     labels.get("app") == Some("web")
 }
 
-fn patched(pod: &Json, verdict: &Verdict) -> Json {
+fn patched(pod: &Json, response: &AdmissionResponse) -> Json {
     let mut patched = pod.clone();
-    let patch: Patch = serde_json::from_value(verdict.patch.clone().into()).unwrap();
+    let patch: Patch = serde_json::from_value(response.patch.clone().into()).unwrap();
     json_patch::patch(&mut patched, &patch).unwrap();
     patched
 }
@@ -74,7 +74,7 @@ fn plain() -> Json {
     )
 }
 
-/// The pod with `value` at the JSON pointer.
+/// Returns the pod with `value` at the JSON pointer.
 fn with(mut pod: Json, pointer: &str, value: Json) -> Json {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let key = key.replace("~1", "/");
@@ -107,37 +107,37 @@ fn full() -> Json {
 #[test]
 fn a_pod_gets_a_native_sidecar() {
     for (name, pod) in [("plain", plain()), ("full", full())] {
-        let (outcome, verdict) = decide(&pod);
-        assert_eq!((outcome, verdict.warnings.len()), (Outcome::Injected, 0), "{:?}", verdict.warnings);
-        let text = serde_json::to_string_pretty(&patched(&pod, &verdict)).unwrap();
+        let (outcome, response) = decide(&pod);
+        assert_eq!((outcome, response.warnings.len()), (Outcome::Injected, 0), "{:?}", response.warnings);
+        let text = serde_json::to_string_pretty(&patched(&pod, &response)).unwrap();
         insta::assert_snapshot!(name, text);
     }
 }
 
 #[test]
-fn a_windows_pod_that_asks_gets_one_without_what_windows_has_not() {
+fn a_windows_pod_that_requests_a_sidecar_gets_one_without_linux_fields() {
     let pod = with(
         with(plain(), "/spec/os", json!({"name": "windows"})),
         "/metadata/labels/snmp-operator.dev~1inject",
         "true".into(),
     );
-    let (outcome, verdict) = decide(&pod);
+    let (outcome, response) = decide(&pod);
     assert_eq!(outcome, Outcome::Injected);
-    let patched = patched(&pod, &verdict);
+    let patched = patched(&pod, &response);
     assert_eq!(patched.pointer("/spec/initContainers/0/securityContext"), Some(&json!({"runAsNonRoot": true})));
 }
 
 #[test]
-fn a_pod_with_the_hosts_network_that_asks_keeps_off_the_hosts_ports() {
+fn a_host_network_pod_that_requests_a_sidecar_gets_one_without_host_ports() {
     let pod = with(
         with(plain(), "/spec/hostNetwork", true.into()),
         "/metadata/labels/snmp-operator.dev~1inject",
         "true".into(),
     );
-    let (outcome, verdict) = decide(&pod);
+    let (outcome, response) = decide(&pod);
     assert_eq!(outcome, Outcome::Injected);
-    assert!(verdict.warnings[0].contains("ClusterFirstWithHostNet"), "{:?}", verdict.warnings);
-    let patched_pod = patched(&pod, &verdict);
+    assert!(response.warnings[0].contains("ClusterFirstWithHostNet"), "{:?}", response.warnings);
+    let patched_pod = patched(&pod, &response);
     let args = patched_pod.pointer("/spec/initContainers/0/args").unwrap().to_string();
     assert!(args.contains(r#""--listen","127.0.0.1:0""#), "{args}");
     let resolving = with(pod, "/spec/dnsPolicy", "ClusterFirstWithHostNet".into());
@@ -148,38 +148,39 @@ fn a_pod_with_the_hosts_network_that_asks_keeps_off_the_hosts_ports() {
 #[case::no_subtree_selects_it("/metadata/labels", json!({"app": "db"}), Outcome::NotSelected)]
 #[case::it_has_no_labels("/metadata/labels", json!(null), Outcome::NotSelected)]
 #[case::it_opts_out("/metadata/labels", json!({"app": "web", "snmp-operator.dev/inject": "false"}), Outcome::OptedOut)]
-#[case::it_asks("/metadata/labels", json!({"snmp-operator.dev/inject": "true"}), Outcome::Injected)]
-#[case::it_is_a_mirror("/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}), Outcome::Static)]
+#[case::it_requests_one("/metadata/labels", json!({"snmp-operator.dev/inject": "true"}), Outcome::Injected)]
+#[case::it_is_a_mirror_pod("/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}), Outcome::Static)]
 #[case::it_is_static("/metadata/annotations", json!({"kubernetes.io/config.source": "file"}), Outcome::Static)]
-#[case::it_came_by_the_api("/metadata/annotations", json!({"kubernetes.io/config.source": "api"}), Outcome::Injected)]
+#[case::it_was_created_by_the_api("/metadata/annotations", json!({"kubernetes.io/config.source": "api"}), Outcome::Injected)]
 #[case::it_has_the_hosts_network("/spec/hostNetwork", json!(true), Outcome::HostNetwork)]
 #[case::it_is_for_windows("/spec/nodeSelector", json!({"kubernetes.io/os": "windows"}), Outcome::Windows)]
 #[case::annotations_are_null("/metadata/annotations", json!(null), Outcome::Injected)]
 #[case::init_containers_are_null("/spec/initContainers", json!(null), Outcome::Injected)]
 #[case::volumes_are_empty("/spec/volumes", json!([]), Outcome::Injected)]
-#[case::volumes_are_no_list("/spec/volumes", json!({}), Outcome::NotApplicable)]
-#[case::annotations_are_no_map("/metadata/annotations", json!("x"), Outcome::NotApplicable)]
-fn a_pod_gets_one_or_not(#[case] pointer: &str, #[case] value: Json, #[case] expected: Outcome) {
+#[case::volumes_are_not_a_list("/spec/volumes", json!({}), Outcome::NotApplicable)]
+#[case::annotations_are_not_a_map("/metadata/annotations", json!("x"), Outcome::NotApplicable)]
+fn outcomes_of_pods(#[case] pointer: &str, #[case] value: Json, #[case] expected: Outcome) {
     let pod = with(plain(), pointer, value);
-    let (outcome, verdict) = decide(&pod);
+    let (outcome, response) = decide(&pod);
     assert_eq!(outcome, expected);
-    assert_eq!(verdict.refusal, None);
-    let sidecar = patched(&pod, &verdict).pointer("/spec/initContainers/0/name").cloned();
+    assert_eq!(response.refusal, None);
+    let sidecar = patched(&pod, &response).pointer("/spec/initContainers/0/name").cloned();
     assert_eq!(sidecar, (expected == Outcome::Injected).then(|| "snmp-sidecar".into()));
 }
 
 #[test]
-fn the_systems_own_namespaces_are_left_alone_even_when_asked() {
+fn system_namespaces_are_excluded_even_on_request() {
     let pod = with(plain(), "/metadata/labels/snmp-operator.dev~1inject", "true".into());
     for namespace in ["kube-system", "snmp-system"] {
         let review = creation(namespace, &pod);
-        let asked = inject(&Review::read(&review).unwrap(), &settings(), |_, _| panic!("not asked"));
-        assert_eq!(asked, (Outcome::Excluded, Verdict::default()));
+        let decision =
+            inject(&AdmissionRequest::read(&review).unwrap(), &settings(), |_, _| panic!("the cluster is queried"));
+        assert_eq!(decision, (Outcome::Excluded, AdmissionResponse::default()));
     }
 }
 
 #[test]
-fn only_the_creation_of_a_pod_is_judged() {
+fn only_the_creation_of_a_pod_is_handled() {
     for (pointer, value) in [
         ("/request/operation", "UPDATE"),
         ("/request/operation", "DELETE"),
@@ -187,8 +188,8 @@ fn only_the_creation_of_a_pod_is_judged() {
         ("/request/kind/kind", "Deployment"),
     ] {
         let review = with(creation("acme", &plain()), pointer, value.into());
-        let (outcome, verdict) = inject(&Review::read(&review).unwrap(), &settings(), web);
-        assert_eq!((outcome, verdict), (Outcome::NotApplicable, Verdict::default()), "{pointer} {value}");
+        let (outcome, response) = inject(&AdmissionRequest::read(&review).unwrap(), &settings(), web);
+        assert_eq!((outcome, response), (Outcome::NotApplicable, AdmissionResponse::default()), "{pointer} {value}");
     }
 }
 
@@ -197,17 +198,17 @@ fn only_the_creation_of_a_pod_is_judged() {
 #[case("/spec/containers", json!([{"name": "snmp-sidecar"}]), "a container snmp-sidecar")]
 #[case("/spec/volumes", json!([{"name": "snmp-sidecar"}]), "a volume snmp-sidecar")]
 #[case("/spec/volumes", json!([{"name": "snmp-sidecar-state"}]), "a volume snmp-sidecar-state")]
-fn a_name_that_is_taken_is_told_on_the_pod(#[case] pointer: &str, #[case] value: Json, #[case] what: &str) {
+fn a_name_conflict_is_a_warning_on_the_pod(#[case] pointer: &str, #[case] value: Json, #[case] what: &str) {
     let pod = with(plain(), pointer, value);
-    let (outcome, verdict) = decide(&pod);
+    let (outcome, response) = decide(&pod);
     assert_eq!(outcome, Outcome::NameTaken);
-    assert!(verdict.warnings[0].contains(what), "{:?}", verdict.warnings);
-    let told = json!({"snmp-operator.dev/injection-warnings": verdict.warnings[0]});
-    assert_eq!(patched(&pod, &verdict), with(pod, "/metadata/annotations", told));
+    assert!(response.warnings[0].contains(what), "{:?}", response.warnings);
+    let annotations = json!({"snmp-operator.dev/injection-warnings": response.warnings[0]});
+    assert_eq!(patched(&pod, &response), with(pod, "/metadata/annotations", annotations));
 }
 
 #[test]
-fn the_clusters_autoscaler_is_told_that_the_state_may_go() {
+fn the_cluster_autoscaler_can_evict_pods_with_the_state_volume() {
     let key = "/metadata/annotations/cluster-autoscaler.kubernetes.io~1safe-to-evict-local-volumes";
     for (before, after) in [
         ("cache", "cache,snmp-sidecar-state"),
@@ -219,8 +220,8 @@ fn the_clusters_autoscaler_is_told_that_the_state_may_go() {
     }
 }
 
-/// What the profile Restricted asks of a container, from the Pod Security Standards' list.
-fn offences(pod: &Json, container: &Json) -> Vec<&'static str> {
+/// Returns the rules of the profile Restricted (Pod Security Standards) that a container violates.
+fn violations(pod: &Json, container: &Json) -> Vec<&'static str> {
     let of = |field: &str| {
         let own = container.pointer(&format!("/securityContext/{field}"));
         own.or_else(|| pod.pointer(&format!("/spec/securityContext/{field}")))
@@ -253,7 +254,7 @@ fn offences(pod: &Json, container: &Json) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_sidecar_is_restricted_whatever_its_pod_is() {
+fn the_sidecar_satisfies_the_restricted_profile_in_every_pod() {
     let contexts = [
         json!({}),
         json!({"runAsUser": 0}),
@@ -263,11 +264,11 @@ fn a_sidecar_is_restricted_whatever_its_pod_is() {
     for context in contexts {
         let pod = with(plain(), "/spec/securityContext", context.clone());
         let patched = patched(&pod, &decide(&pod).1);
-        assert_eq!(offences(&patched, &patched["spec"]["initContainers"][0]), Vec::<&str>::new(), "{context}");
+        assert_eq!(violations(&patched, &patched["spec"]["initContainers"][0]), Vec::<&str>::new(), "{context}");
     }
 }
 
-/// Any JSON that is not too large.
+/// Generates JSON of limited size.
 fn json_value() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
@@ -284,9 +285,9 @@ fn json_value() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Texts among which are many that mean something.
+/// Generates strings, many of which have a meaning for injection.
 fn key() -> impl Strategy<Value = String> {
-    let known = vec![
+    let meaningful = vec![
         "name",
         "snmp-sidecar",
         "snmp-sidecar-state",
@@ -320,10 +321,10 @@ fn key() -> impl Strategy<Value = String> {
         "~/",
         "ephemeral-storage",
     ];
-    prop_oneof![3 => proptest::sample::select(known).prop_map(str::to_owned), 1 => string_regex(".{0,8}").unwrap()]
+    prop_oneof![3 => proptest::sample::select(meaningful).prop_map(str::to_owned), 1 => string_regex(".{0,8}").unwrap()]
 }
 
-/// Pods of which each part may be anything, and is mostly what it should be.
+/// Generates pods that are mostly valid, with parts of any type.
 fn any_pod() -> impl Strategy<Value = Json> {
     let map = || prop_oneof![4 => collection::btree_map(key(), key().prop_map(Json::from), 0..6).prop_map(|map| Json::Object(map.into_iter().collect())), 1 => json_value()];
     let list = || prop_oneof![4 => collection::vec(map(), 0..4).prop_map(Json::from), 1 => json_value()];
@@ -342,8 +343,8 @@ fn any_pod() -> impl Strategy<Value = Json> {
     ]
 }
 
-/// The pod without what an injection may add to it or change.
-fn own(pod: &Json) -> Json {
+/// Returns the pod without what an injection can add or change.
+fn without_injection(pod: &Json) -> Json {
     let mut own = pod.clone();
     let is_ours = |item: &Json| matches!(item["name"].as_str(), Some("snmp-sidecar" | "snmp-sidecar-state"));
     for list in ["/spec/initContainers", "/spec/volumes"] {
@@ -356,7 +357,9 @@ fn own(pod: &Json) -> Json {
         }
     }
     match own.pointer_mut("/metadata/annotations") {
-        Some(Json::Object(annotations)) => annotations.retain(|key, _| ![MARK, TOLD, MOVABLE].contains(&key.as_str())),
+        Some(Json::Object(annotations)) => {
+            annotations.retain(|key, _| ![INJECTED, WARNINGS_ANNOTATION, SAFE_TO_EVICT].contains(&key.as_str()));
+        }
         Some(annotations @ Json::Null) => *annotations = json!({}),
         _ => {}
     }
@@ -365,19 +368,19 @@ fn own(pod: &Json) -> Json {
 
 proptest! {
     #[test]
-    fn nothing_that_a_pod_says_itself_is_changed_and_twice_is_once(pod in any_pod()) {
-        let (outcome, verdict) = decide(&pod);
-        prop_assert_eq!(&verdict.refusal, &None);
-        let once = patched(&pod, &verdict);
-        prop_assert_eq!(own(&once), own(&pod));
-        let (second, verdict) = decide(&once);
-        prop_assert_eq!(patched(&once, &verdict), once);
+    fn injection_changes_nothing_else_and_is_idempotent(pod in any_pod()) {
+        let (outcome, response) = decide(&pod);
+        prop_assert_eq!(&response.refusal, &None);
+        let once = patched(&pod, &response);
+        prop_assert_eq!(without_injection(&once), without_injection(&pod));
+        let (second, response) = decide(&once);
+        prop_assert_eq!(patched(&once, &response), once);
         prop_assert_eq!(second, if outcome == Outcome::Injected { Outcome::Already } else { outcome });
     }
 
     #[test]
-    fn no_json_makes_it_panic(body in json_value(), object in json_value()) {
-        let _ = Review::read(&body).map(|review| inject(&review, &settings(), |_, _| true));
+    fn no_json_causes_a_panic(body in json_value(), object in json_value()) {
+        let _ = AdmissionRequest::read(&body).map(|review| inject(&review, &settings(), |_, _| true));
         let _ = decide(&object);
     }
 }

@@ -1,4 +1,4 @@
-//! Requests over TLS as an API server sends them, within the process.
+//! Tests of the server with requests over TLS, as an API server sends them.
 
 use std::{collections::BTreeMap, sync::mpsc};
 
@@ -18,17 +18,17 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::{plan::Objects, tls_server::testing, webhook::Labels};
+use crate::{plan::Objects, tls_server::testing, webhook::pod::Labels};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const NAME: &str = "snmp-operator-webhook.snmp-system.svc";
 
-/// A cluster in which every pod of acme is selected; asking for another namespace's fails.
-struct Everything;
+/// A cluster in which every pod of acme is selected. Queries for other namespaces panic.
+struct AllSelected;
 
-impl Cluster for Everything {
+impl Cluster for AllSelected {
     fn selects(&self, namespace: &str, _: Labels<'_>) -> bool {
-        assert_eq!(namespace, "acme", "only acme has subtrees");
+        assert_eq!(namespace, "acme", "unexpected namespace");
         true
     }
 
@@ -39,7 +39,7 @@ impl Cluster for Everything {
 
 struct Server {
     address: SocketAddr,
-    shown: Shown,
+    certificate: CurrentCertificate,
     trusted: CertificateDer<'static>,
     registry: Registry,
     drain: Option<drain::Trigger>,
@@ -48,15 +48,15 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        Self::start_with(Everything).await
+        Self::start_with(AllSelected).await
     }
 
     async fn start_with<C: Cluster>(cluster: C) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trusted, data) = testing::certificate(NAME);
-        let shown = Shown::default();
-        shown.set(&data).unwrap();
+        let certificate = CurrentCertificate::default();
+        certificate.set(&data).unwrap();
         let (trigger, watcher) = drain::channel();
         let webhooks = Webhooks {
             sidecar: sidecar::Settings {
@@ -70,9 +70,9 @@ impl Server {
             plan: plan::Settings::default(),
         };
         let mut registry = Registry::with_prefix("snmp_operator");
-        let reviewer = Reviewer::new(webhooks, cluster, Metrics::registered(&mut registry));
-        let task = tokio::spawn(accept(listener, shown.clone(), reviewer, watcher));
-        Self { address, shown, trusted, registry, drain: Some(trigger), task }
+        let service = AdmissionService::new(webhooks, cluster, Metrics::registered(&mut registry));
+        let task = tokio::spawn(accept(listener, certificate.clone(), service, watcher));
+        Self { address, certificate, trusted, registry, drain: Some(trigger), task }
     }
 
     async fn tls(&self, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
@@ -96,19 +96,19 @@ impl Server {
 struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
-    async fn ask(&mut self, method: Method, path: &str, body: impl Into<Bytes>) -> (StatusCode, String) {
+    async fn send(&mut self, method: Method, path: &str, body: impl Into<Bytes>) -> (StatusCode, String) {
         let request = Request::builder().method(method).uri(path).header("host", NAME).body(Full::new(body.into()));
-        let asked = async {
+        let exchange = async {
             self.0.ready().await.unwrap();
             let response = self.0.send_request(request.unwrap()).await.unwrap();
             let status = response.status();
             (status, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
         };
-        timeout(DEADLINE, asked).await.expect("no answer")
+        timeout(DEADLINE, exchange).await.expect("no answer")
     }
 
     async fn review(&mut self, path: &str, body: &Json) -> Json {
-        let (status, answer) = self.ask(Method::POST, path, body.to_string()).await;
+        let (status, answer) = self.send(Method::POST, path, body.to_string()).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         serde_json::from_str(&answer).unwrap()
     }
@@ -126,7 +126,7 @@ fn pod() -> Json {
 }
 
 #[tokio::test]
-async fn a_pod_and_a_subtree_are_reviewed_on_one_connection() {
+async fn one_connection_serves_both_webhooks() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let answer = client.review("/inject?timeout=5s", &review("Pod", "acme", &pod())).await;
@@ -145,20 +145,20 @@ async fn a_pod_and_a_subtree_are_reviewed_on_one_connection() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_changed_under_connections_that_stay() {
+async fn a_new_certificate_does_not_close_connections() {
     let server = Server::start().await;
     let mut client = server.client().await;
     client.review("/inject", &review("Pod", "acme", &pod())).await;
     let (other, data) = testing::certificate(NAME);
-    server.shown.set(&data).unwrap();
+    server.certificate.set(&data).unwrap();
     let answer = client.review("/inject", &review("Pod", "acme", &pod())).await;
-    assert_eq!(answer["response"]["allowed"], true, "the connection goes on");
-    assert!(server.tls(&server.trusted).await.is_err(), "the former certificate is shown no more");
+    assert_eq!(answer["response"]["allowed"], true, "the connection is broken");
+    assert!(server.tls(&server.trusted).await.is_err(), "the old certificate is still used");
     server.tls(&other).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_cannot_be_shown_leaves_the_certificate_as_it_is() {
+async fn an_invalid_certificate_does_not_replace_a_valid_one() {
     let server = Server::start().await;
     let (_, good) = testing::certificate(NAME);
     let with = |key: &str, value: &[u8]| {
@@ -167,23 +167,23 @@ async fn what_cannot_be_shown_leaves_the_certificate_as_it_is() {
         data
     };
     let cases = [
-        (BTreeMap::new(), "it has no tls.crt"),
-        (with("tls.crt", b"garbage"), "tls.crt holds no PEM certificates"),
+        (BTreeMap::new(), "the key tls.crt is missing"),
+        (with("tls.crt", b"garbage"), "tls.crt contains no PEM certificates"),
         (
             with("tls.crt", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-            "tls.crt holds no PEM certificates",
+            "tls.crt contains no PEM certificates",
         ),
-        (with("tls.key", b"\xff"), "tls.key holds no PEM private key of a known kind"),
+        (with("tls.key", b"\xff"), "tls.key contains no PEM private key of a supported type"),
         (with("tls.key", &testing::certificate(NAME).1["tls.key"].0), "tls.key does not belong to tls.crt"),
     ];
     for (data, message) in cases {
-        assert_eq!(server.shown.set(&data).unwrap_err().to_string(), message);
+        assert_eq!(server.certificate.set(&data).unwrap_err().to_string(), message);
     }
     server.tls(&server.trusted).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_no_review_is_answered_with_a_status_and_counted() {
+async fn a_request_without_a_review_is_refused_and_counted() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let deep = "[".repeat(100_000);
@@ -195,20 +195,20 @@ async fn what_is_no_review_is_answered_with_a_status_and_counted() {
         (Method::POST, "/inject", deep, StatusCode::BAD_REQUEST, "malformed"),
     ];
     for (method, path, body, status, cause) in cases {
-        let (answered, text) = client.ask(method, path, body).await;
-        assert_eq!(answered, status, "{text}");
+        let (code, text) = client.send(method, path, body).await;
+        assert_eq!(code, status, "{text}");
         assert!(server.metrics().contains(&format!("snmp_operator_webhook_unanswered_total{{cause=\"{cause}\"}}")));
     }
 }
 
 #[tokio::test]
-async fn a_body_as_large_as_a_cluster_takes_is_reviewed_and_a_larger_one_refused() {
+async fn a_body_of_the_maximum_size_is_reviewed_and_a_larger_one_refused() {
     let server = Server::start().await;
     let mut large = pod();
     large["metadata"]["annotations"] = json!({"large": "x".repeat(6 << 20)});
     let answer = server.client().await.review("/inject", &review("Pod", "acme", &large)).await;
     assert_eq!(answer["response"]["patchType"], "JSONPatch");
-    // It is answered before it was sent whole, so the connection may end in either way.
+    // The response comes before the body is complete, so the connection can end in several ways.
     let mut stream = server.tls(&server.trusted).await.unwrap();
     stream.write_all(b"POST /inject HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n").await.unwrap();
     let mut head = [0; 12];
@@ -217,23 +217,23 @@ async fn a_body_as_large_as_a_cluster_takes_is_reviewed_and_a_larger_one_refused
 }
 
 #[tokio::test]
-async fn a_failure_of_ours_allows_the_pod_and_says_so() {
+async fn a_failed_decision_allows_the_pod_with_a_warning() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let answer = client.review("/inject", &review("Pod", "other", &pod())).await;
     assert_eq!(answer["response"]["allowed"], true);
-    assert_eq!(answer["response"]["warnings"][0], "the pod got no SNMP sidecar: deciding about it failed");
+    assert_eq!(answer["response"]["warnings"][0], "the pod got no SNMP sidecar: the decision failed");
     assert!(server.metrics().contains(r#"snmp_operator_webhook_injections_total{outcome="failed"} 1"#));
     client.review("/inject", &review("Pod", "acme", &pod())).await;
 }
 
-/// A cluster that answers when it is told to.
+/// A cluster whose answer the test triggers.
 struct Slow(std::sync::Mutex<mpsc::Receiver<()>>, tokio::sync::mpsc::UnboundedSender<()>);
 
 impl Cluster for Slow {
     fn selects(&self, _: &str, _: Labels<'_>) -> bool {
         self.1.send(()).unwrap();
-        // Whoever told it may have gone: then it answers too.
+        // It also answers if the test has dropped the sender.
         let _ = self.0.lock().unwrap().recv();
         true
     }
@@ -244,51 +244,51 @@ impl Cluster for Slow {
 }
 
 fn slow() -> (Slow, mpsc::Sender<()>, tokio::sync::mpsc::UnboundedReceiver<()>) {
-    let (go, told) = mpsc::channel();
-    let (asked, awaited) = tokio::sync::mpsc::unbounded_channel();
-    (Slow(told.into(), asked), go, awaited)
+    let (go, wait) = mpsc::channel();
+    let (queried, awaited) = tokio::sync::mpsc::unbounded_channel();
+    (Slow(wait.into(), queried), go, awaited)
 }
 
 #[tokio::test]
-async fn what_takes_too_long_is_allowed_in_time() {
+async fn a_slow_decision_is_answered_in_time() {
     let (cluster, go, _awaited) = slow();
     let server = Server::start_with(cluster).await;
     let answer = server.client().await.review("/inject", &review("Pod", "acme", &pod())).await;
     assert_eq!(answer["response"]["allowed"], true);
-    assert_eq!(answer["response"]["warnings"][0], "the pod got no SNMP sidecar: deciding about it took too long");
+    assert_eq!(answer["response"]["warnings"][0], "the pod got no SNMP sidecar: the decision took too long");
     drop(go);
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_in_spite_of_the_drain() {
+async fn an_open_request_is_completed_during_the_drain() {
     let (cluster, go, mut awaited) = slow();
     let mut server = Server::start_with(cluster).await;
     let mut client = server.client().await;
     let _idle = server.client().await;
-    let asked = tokio::spawn(async move { client.review("/inject", &review("Pod", "acme", &pod())).await });
-    timeout(DEADLINE, awaited.recv()).await.expect("never asked").unwrap();
+    let request = tokio::spawn(async move { client.review("/inject", &review("Pod", "acme", &pod())).await });
+    timeout(DEADLINE, awaited.recv()).await.expect("the cluster is not queried").unwrap();
     let drained = tokio::spawn(server.drain.take().unwrap().drain(DEADLINE));
     while TcpStream::connect(server.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
     go.send(()).unwrap();
-    assert_eq!(asked.await.unwrap()["response"]["patchType"], "JSONPatch");
+    assert_eq!(request.await.unwrap()["response"]["patchType"], "JSONPatch");
     assert_eq!(drained.await.unwrap(), Ok(()));
-    timeout(DEADLINE, server.task).await.expect("the server does not end").unwrap();
+    timeout(DEADLINE, server.task).await.expect("the server does not stop").unwrap();
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn octets_that_are_no_tls_end_their_own_connection_alone(octets in proptest::collection::vec(any::<u8>(), 1..400)) {
+    fn invalid_tls_affects_only_its_own_connection(octets in proptest::collection::vec(any::<u8>(), 1..400)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let server = Server::start().await;
             let mut raw = TcpStream::connect(server.address).await.unwrap();
             raw.write_all(&octets).await.unwrap();
             raw.shutdown().await.unwrap();
-            // It may be reset while there is something unread.
+            // The connection can be reset while data is unread.
             let _ = timeout(DEADLINE, raw.read_to_end(&mut Vec::new())).await.expect("the connection stays open");
             let answer = server.client().await.review("/inject", &review("Pod", "acme", &pod())).await;
             assert_eq!(answer["response"]["allowed"], true);

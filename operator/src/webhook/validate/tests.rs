@@ -28,7 +28,7 @@ fn objects() -> Objects {
     }
 }
 
-fn asked(operation: &str, object: &Json, old: &Json) -> (Outcome, Verdict) {
+fn validated(operation: &str, object: &Json, old: &Json) -> (Outcome, AdmissionResponse) {
     let body = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
@@ -37,11 +37,11 @@ fn asked(operation: &str, object: &Json, old: &Json) -> (Outcome, Verdict) {
             "object": object, "oldObject": old,
         },
     });
-    validate(&Review::read(&body).unwrap(), objects, &Settings::default())
+    validate(&AdmissionRequest::read(&body).unwrap(), objects, &Settings::default())
 }
 
-fn created(object: &Json) -> (Outcome, Verdict) {
-    asked("CREATE", object, &Json::Null)
+fn created(object: &Json) -> (Outcome, AdmissionResponse) {
+    validated("CREATE", object, &Json::Null)
 }
 
 fn with(mut object: Json, pointer: &str, value: Json) -> Json {
@@ -51,16 +51,19 @@ fn with(mut object: Json, pointer: &str, value: Json) -> Json {
 }
 
 #[test]
-fn what_works_is_allowed_without_a_word() {
-    assert_eq!(created(&subtree("second", "1.3.6.1.4.1.8072.9999.2")), (Outcome::Allowed, Verdict::default()));
-    assert_eq!(created(&context("other", "1.3.6.1.4.1.8072")), (Outcome::Allowed, Verdict::default()));
+fn a_valid_object_is_allowed_without_warnings() {
+    assert_eq!(
+        created(&subtree("second", "1.3.6.1.4.1.8072.9999.2")),
+        (Outcome::Allowed, AdmissionResponse::default())
+    );
+    assert_eq!(created(&context("other", "1.3.6.1.4.1.8072")), (Outcome::Allowed, AdmissionResponse::default()));
 }
 
 #[test]
-fn a_name_that_is_to_be_made_up_is_one() {
-    let mut made_up = subtree("", "1.3.6.1.4.1.8072.9999.2");
-    made_up["metadata"] = json!({"generateName": "second-"});
-    assert_eq!(created(&made_up), (Outcome::Allowed, Verdict::default()));
+fn a_generated_name_is_valid() {
+    let mut generated = subtree("", "1.3.6.1.4.1.8072.9999.2");
+    generated["metadata"] = json!({"generateName": "second-"});
+    assert_eq!(created(&generated), (Outcome::Allowed, AdmissionResponse::default()));
 }
 
 #[rstest]
@@ -74,10 +77,10 @@ fn a_name_that_is_to_be_made_up_is_one() {
     {"name": "one", "oid": "1", "syntax": "Integer32", "value": {"source": "none", "metric": "m"}},
 ]), "spec.scalars[0].value.source")]
 #[case::not_of_the_schema("/spec/scalars", json!([{"name": "one"}]), "spec.scalars[0]")]
-fn what_can_never_work_is_refused_with_its_field(#[case] pointer: &str, #[case] value: Json, #[case] field: &str) {
-    let (outcome, verdict) = created(&with(subtree("second", "1.3.6.1.4.1.8072.9999.2"), pointer, value));
+fn an_invalid_object_is_refused_with_the_field(#[case] pointer: &str, #[case] value: Json, #[case] field: &str) {
+    let (outcome, response) = created(&with(subtree("second", "1.3.6.1.4.1.8072.9999.2"), pointer, value));
     assert_eq!(outcome, Outcome::Refused);
-    let status = verdict.refusal.unwrap();
+    let status = response.refusal.unwrap();
     let causes = status.pointer("/details/causes").and_then(Json::as_array).unwrap();
     assert!(causes.iter().any(|cause| cause["field"].as_str().unwrap().starts_with(field)), "{status}");
     assert!(status["message"].as_str().unwrap().contains(field), "{status}");
@@ -85,13 +88,13 @@ fn what_can_never_work_is_refused_with_its_field(#[case] pointer: &str, #[case] 
 }
 
 #[test]
-fn a_refusal_reads_as_the_api_servers_own() {
-    let (_, verdict) = created(&subtree("second", "1.3.6.1.4.1.8072"));
-    insta::assert_snapshot!("refusal", serde_json::to_string_pretty(&verdict.refusal).unwrap());
+fn a_refusal_has_the_form_of_the_api_server() {
+    let (_, response) = created(&subtree("second", "1.3.6.1.4.1.8072"));
+    insta::assert_snapshot!("refusal", serde_json::to_string_pretty(&response.refusal).unwrap());
 }
 
 #[test]
-fn what_nothing_serves_yet_is_refused_by_name() {
+fn a_field_that_is_not_served_yet_is_refused() {
     let notifying = with(
         subtree("second", "1.3.6.1.4.1.8072.9999.2"),
         "/spec/scalars",
@@ -100,53 +103,60 @@ fn what_nothing_serves_yet_is_refused_by_name() {
             "write": {"http": {"port": 80, "path": "/set"}},
         }]),
     );
-    let (outcome, verdict) = created(&notifying);
-    assert_eq!(outcome, Outcome::Refused, "{verdict:?}");
+    let (outcome, response) = created(&notifying);
+    assert_eq!(outcome, Outcome::Refused, "{response:?}");
 }
 
 #[rstest]
 #[case::no_such_context(with(subtree("second", "1.3.6.1.4.1.8072.9999.2"), "/spec/contextRefs", json!(["none"])), "spec.contextRefs[0]: there is no SnmpContext none")]
-#[case::not_allowed(subtree("second", "1.3.6.1.4.1.9.9.1.1"), "is not below what SnmpContext acme allows")]
-#[case::conflict(subtree("second", "1.3.6.1.4.1.8072.9999.1.1"), "which SnmpSubtree acme/first holds")]
+#[case::not_allowed(
+    subtree("second", "1.3.6.1.4.1.9.9.1.1"),
+    "is not at or below a subtree that SnmpContext acme allows"
+)]
+#[case::conflict(
+    subtree("second", "1.3.6.1.4.1.8072.9999.1.1"),
+    "which SnmpSubtree acme/first holds in SnmpContext acme"
+)]
 #[case::no_such_secret(with(context("other", "1.3.6.1.4.1.8072"), "/spec/users", json!([{"name": "u", "secretRef": {"name": "none"}}])), "there is no Secret snmp-system/none")]
-fn what_may_come_right_later_is_allowed_and_told(#[case] object: Json, #[case] told: &str) {
-    let (outcome, verdict) = created(&object);
-    assert_eq!((outcome, &verdict.refusal), (Outcome::Warned, &None), "{verdict:?}");
-    assert!(verdict.warnings.iter().any(|warning| warning.contains(told)), "{:?}", verdict.warnings);
+fn a_problem_that_can_go_away_is_a_warning(#[case] object: Json, #[case] expected: &str) {
+    let (outcome, response) = created(&object);
+    assert_eq!((outcome, &response.refusal), (Outcome::Warned, &None), "{response:?}");
+    assert!(response.warnings.iter().any(|warning| warning.contains(expected)), "{:?}", response.warnings);
 }
 
 #[test]
-fn a_context_that_takes_something_from_others_says_so() {
-    let (outcome, verdict) = asked("UPDATE", &context("acme", "1.3.6.1.4.1.9"), &context("acme", "1.3.6.1.4.1.8072"));
+fn a_context_change_that_affects_others_is_a_warning() {
+    let (outcome, response) =
+        validated("UPDATE", &context("acme", "1.3.6.1.4.1.9"), &context("acme", "1.3.6.1.4.1.8072"));
     assert_eq!(outcome, Outcome::Warned);
-    assert!(verdict.warnings[0].starts_with("SnmpSubtree acme/first will not be served any more"), "{verdict:?}");
+    assert!(response.warnings[0].starts_with("SnmpSubtree acme/first will no longer be served"), "{response:?}");
 }
 
 #[test]
-fn an_object_is_judged_in_the_place_of_its_former_self() {
+fn an_updated_object_replaces_its_old_version() {
     let old = subtree("first", "1.3.6.1.4.1.8072.9999.1");
     let changed = with(old.clone(), "/spec/scalars", subtree("x", "1")["spec"]["scalars"].clone());
     let changed = with(changed, "/spec/selector", json!({"matchLabels": {"app": "web"}}));
-    assert_eq!(asked("UPDATE", &changed, &old), (Outcome::Allowed, Verdict::default()));
+    assert_eq!(validated("UPDATE", &changed, &old), (Outcome::Allowed, AdmissionResponse::default()));
 }
 
 #[test]
-fn what_asks_for_nothing_new_is_not_judged_again() {
+fn an_unchanged_spec_is_not_validated() {
     let bad = subtree("first", "1.3");
     let labelled = with(bad.clone(), "/metadata/labels", json!({"a": "b"}));
-    assert_eq!(asked("UPDATE", &labelled, &bad), (Outcome::Unchanged, Verdict::default()));
-    let going = with(bad.clone(), "/metadata/deletionTimestamp", json!("2025-01-01T00:00:00Z"));
-    assert_eq!(asked("UPDATE", &going, &subtree("first", "1.3.6")).0, Outcome::Unchanged);
-    assert_eq!(asked("DELETE", &bad, &Json::Null).0, Outcome::NotApplicable);
+    assert_eq!(validated("UPDATE", &labelled, &bad), (Outcome::Unchanged, AdmissionResponse::default()));
+    let deleting = with(bad.clone(), "/metadata/deletionTimestamp", json!("2025-01-01T00:00:00Z"));
+    assert_eq!(validated("UPDATE", &deleting, &subtree("first", "1.3.6")).0, Outcome::Unchanged);
+    assert_eq!(validated("DELETE", &bad, &Json::Null).0, Outcome::NotApplicable);
 }
 
 #[test]
-fn other_kinds_are_not_judged() {
+fn other_kinds_are_not_validated() {
     assert_eq!(created(&json!({"kind": "ConfigMap"})).0, Outcome::NotApplicable);
 }
 
 #[test]
-fn a_hostile_object_is_refused_and_nothing_panics() {
+fn a_malformed_object_is_refused_without_a_panic() {
     for object in [json!({"kind": "SnmpSubtree"}), json!({"kind": "SnmpContext", "metadata": 7, "spec": []})] {
         assert_eq!(created(&object).0, Outcome::Refused);
     }

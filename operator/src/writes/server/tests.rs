@@ -1,4 +1,4 @@
-//! Requests over TLS as sidecars send them, to a server over an API server that is a few lines.
+//! Tests of the server with requests over TLS, as sidecars send them, and with a fake API server.
 
 use std::{collections::BTreeMap, convert::Infallible};
 
@@ -10,7 +10,7 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use identity::{AUDIENCE, Unreachable};
+use identity::{AUDIENCE, ReviewError};
 use k8s_openapi::api::authentication::v1::TokenReviewStatus;
 use kube::client::Body;
 use prometheus_client::registry::Registry;
@@ -30,14 +30,14 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(30);
 const NAME: &str = "snmp-operator-writes.snmp-system.svc";
 
-/// Knows tokens whose third part says `NAMESPACE/POD`.
-struct Fake;
+/// A reviewer that accepts tokens whose third part is `NAMESPACE/POD`.
+struct FakeReviewer;
 
-impl Reviewer for Fake {
-    fn review<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, Result<TokenReviewStatus, Unreachable>> {
-        let said = token.expose().rsplit('.').next().and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
-        let said = said.and_then(|octets| String::from_utf8(octets).ok()).unwrap_or_default();
-        let (namespace, pod) = said.split_once('/').unwrap_or_default();
+impl Reviewer for FakeReviewer {
+    fn review<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, Result<TokenReviewStatus, ReviewError>> {
+        let claim = token.expose().rsplit('.').next().and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
+        let claim = claim.and_then(|octets| String::from_utf8(octets).ok()).unwrap_or_default();
+        let (namespace, pod) = claim.split_once('/').unwrap_or_default();
         let status = json!({
             "authenticated": !namespace.is_empty(),
             "audiences": [AUDIENCE],
@@ -56,20 +56,20 @@ fn token(namespace: &str, pod: &str) -> String {
     format!("Bearer {}.{}.{}", part("{}"), part(&claims), part(&format!("{namespace}/{pod}")))
 }
 
-/// What the API server has and says.
+/// A fake API server.
 #[derive(Clone, Default)]
 struct Api(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The ConfigMap acme/settings, if it is there.
+    /// The ConfigMap acme/settings, if it exists.
     map: Option<Json>,
-    /// What is answered to each patch in place of it, as long as there is some.
-    instead: Vec<(u16, Json)>,
-    /// Nothing is ever answered.
+    /// The responses to the next patches, instead of the real ones.
+    failures: Vec<(u16, Json)>,
+    /// Whether no request is answered.
     hangs: bool,
-    /// Each request: method and path with query.
-    asked: Vec<String>,
+    /// All requests: method, path and query.
+    requests: Vec<String>,
     patches: Vec<Json>,
 }
 
@@ -97,7 +97,7 @@ impl Api {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let hangs = lock(&self.0, |state| {
-            state.asked.push(format!("{} {}", head.method, head.uri));
+            state.requests.push(format!("{} {}", head.method, head.uri));
             state.hangs
         });
         if hangs {
@@ -108,8 +108,8 @@ impl Api {
         Ok(response.unwrap())
     }
 
-    fn asked(&self) -> Vec<String> {
-        lock(&self.0, |state| state.asked.clone())
+    fn requests(&self) -> Vec<String> {
+        lock(&self.0, |state| state.requests.clone())
     }
 
     fn value(&self, key: &str) -> Json {
@@ -133,8 +133,8 @@ impl State {
         }
         let patch: Json = serde_json::from_slice(body).unwrap();
         self.patches.push(patch.clone());
-        if !self.instead.is_empty() {
-            return self.instead.remove(0);
+        if !self.failures.is_empty() {
+            return self.failures.remove(0);
         }
         if patch["metadata"]["resourceVersion"] != map["metadata"]["resourceVersion"] {
             return failure(409, "Conflict", "the object has been modified");
@@ -145,7 +145,7 @@ impl State {
     }
 }
 
-/// An index in which acme writes two keys of `settings`.
+/// Returns an index in which acme writes two keys of `settings`.
 fn index() -> SharedIndex {
     let scalar = |name: &str, oid: &str, key: &str| {
         json!({
@@ -184,16 +184,16 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trusted, data) = testing::certificate(NAME);
-        let shown = Shown::default();
-        shown.set(&data).unwrap();
+        let certificate = CurrentCertificate::default();
+        certificate.set(&data).unwrap();
         let (trigger, watcher) = drain::channel();
         let mut registry = Registry::with_prefix("snmp_operator");
         let api = api.clone();
         let serving = Serving {
             client: Client::new(tower::service_fn(move |request| api.clone().serve(request)), "default"),
-            reviewer: Box::new(Fake),
+            reviewer: Box::new(FakeReviewer),
             index: index(),
-            shown,
+            certificate,
             metrics: Metrics::registered(&mut registry),
             requests: Requests::default(),
         };
@@ -208,13 +208,13 @@ impl Server {
         Peer(sender)
     }
 
-    /// One request of a pod of acme, on a connection of its own.
-    async fn ask(&self, method: Method, name: &str, body: impl Into<Bytes>) -> (u16, Json) {
-        let (status, _, answer) = self.client().await.ask(method, name, Some(&token("acme", "web-0")), body).await;
+    /// Sends a request of a pod of acme, on its own connection.
+    async fn send(&self, method: Method, name: &str, body: impl Into<Bytes>) -> (u16, Json) {
+        let (status, _, answer) = self.client().await.send(method, name, Some(&token("acme", "web-0")), body).await;
         (status, answer)
     }
 
-    fn counted(&self, sample: &str) -> bool {
+    fn has_sample(&self, sample: &str) -> bool {
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.registry).unwrap();
         page.lines().any(|line| line == sample)
@@ -224,7 +224,7 @@ impl Server {
 struct Peer(SendRequest<Full<Bytes>>);
 
 impl Peer {
-    async fn ask(
+    async fn send(
         &mut self,
         method: Method,
         name: &str,
@@ -237,85 +237,89 @@ impl Peer {
             request = request.header("authorization", token);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        let asked = async {
+        let exchange = async {
             self.0.ready().await.unwrap();
             let (head, body) = self.0.send_request(request).await.unwrap().into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             let body = if body.is_empty() { Json::Null } else { serde_json::from_slice(&body).unwrap() };
             (head.status.as_u16(), head.headers, body)
         };
-        timeout(DEADLINE, asked).await.expect("no answer")
+        timeout(DEADLINE, exchange).await.expect("no response")
     }
 }
 
 #[tokio::test]
-async fn of_a_config_map_what_may_be_written_is_read_and_nothing_else() {
+async fn only_writable_keys_are_read() {
     let api = Api::writable();
     let server = Server::start(&api).await;
-    let (status, answer) = server.ask(Method::GET, "settings", "").await;
+    let (status, answer) = server.send(Method::GET, "settings", "").await;
     assert_eq!((status, answer), (200, json!({"resourceVersion": "7", "data": {"log_level": "info"}})));
-    assert_eq!(api.asked(), ["GET /api/v1/namespaces/acme/configmaps/settings"]);
-    assert!(server.counted(r#"snmp_operator_configmap_reads_total{result="read"} 1"#));
-    assert!(server.counted(r#"snmp_operator_write_tokens_total{result="accepted"} 1"#));
+    assert_eq!(api.requests(), ["GET /api/v1/namespaces/acme/configmaps/settings"]);
+    assert!(server.has_sample(r#"snmp_operator_configmap_reads_total{result="read"} 1"#));
+    assert!(server.has_sample(r#"snmp_operator_write_tokens_total{result="accepted"} 1"#));
 }
 
 #[tokio::test]
-async fn a_change_holds_for_the_version_that_was_seen() {
+async fn a_change_applies_to_the_requested_version() {
     let api = Api::writable();
     let server = Server::start(&api).await;
     let change = json!({"resourceVersion": "7", "data": {"log_level": "debug", "motd": "hello"}}).to_string();
-    let (status, answer) = server.ask(Method::PATCH, "settings", change.clone()).await;
+    let (status, answer) = server.send(Method::PATCH, "settings", change.clone()).await;
     assert_eq!((status, answer), (200, json!({"resourceVersion": "8"})));
     assert_eq!(
         (api.value("log_level"), api.value("motd"), api.value("password")),
         ("debug".into(), "hello".into(), "tell-no-one".into())
     );
-    let patch = api.asked().pop().unwrap();
+    let patch = api.requests().pop().unwrap();
     assert_eq!(patch, "PATCH /api/v1/namespaces/acme/configmaps/settings?&fieldManager=snmp-operator-writes");
-    assert!(server.counted(r#"snmp_operator_configmap_writes_total{result="written"} 1"#));
-    let (status, answer) = server.ask(Method::PATCH, "settings", change).await;
+    assert!(server.has_sample(r#"snmp_operator_configmap_writes_total{result="written"} 1"#));
+    let (status, answer) = server.send(Method::PATCH, "settings", change).await;
     assert_eq!(status, 409, "{answer}");
-    assert!(server.counted(r#"snmp_operator_configmap_writes_total{result="conflict"} 1"#));
-    let (status, _) = server.ask(Method::PATCH, "settings", r#"{"data": {"motd": null}}"#).await;
-    assert_eq!((status, api.value("motd")), (200, Json::Null), "a key without a text goes");
+    assert!(server.has_sample(r#"snmp_operator_configmap_writes_total{result="conflict"} 1"#));
+    let (status, _) = server.send(Method::PATCH, "settings", r#"{"data": {"motd": null}}"#).await;
+    assert_eq!((status, api.value("motd")), (200, Json::Null), "the key is not removed");
 }
 
 #[tokio::test]
-async fn a_change_of_any_version_goes_on_where_another_comes_between() {
+async fn a_change_without_a_version_is_retried_after_a_conflict() {
     let api = Api::writable();
     let conflict = failure(409, "Conflict", "the object has been modified");
-    lock(&api.0, |state| state.instead = vec![conflict.clone(); 2]);
+    lock(&api.0, |state| state.failures = vec![conflict.clone(); 2]);
     let server = Server::start(&api).await;
-    let (status, _) = server.ask(Method::PATCH, "settings", r#"{"data": {"log_level": "debug"}}"#).await;
+    let (status, _) = server.send(Method::PATCH, "settings", r#"{"data": {"log_level": "debug"}}"#).await;
     assert_eq!((status, api.value("log_level")), (200, "debug".into()));
     assert_eq!(lock(&api.0, |state| state.patches.len()), 3);
-    lock(&api.0, |state| state.instead = vec![conflict; 100]);
-    let (status, _) = server.ask(Method::PATCH, "settings", r#"{"data": {"log_level": "warn"}}"#).await;
-    assert_eq!((status, lock(&api.0, |state| state.patches.len())), (409, 7), "not without end");
+    lock(&api.0, |state| state.failures = vec![conflict; 100]);
+    let (status, _) = server.send(Method::PATCH, "settings", r#"{"data": {"log_level": "warn"}}"#).await;
+    assert_eq!((status, lock(&api.0, |state| state.patches.len())), (409, 7), "retries are not bounded");
 }
 
 #[rstest]
 #[case::no_label(Api::new(&json!({}), &json!({"log_level": "info"})), 403, "kubectl label configmap settings -n acme snmp-operator.dev/writable=true")]
-#[case::another_label(Api::new(&json!({"snmp-operator.dev/writable": "yes"}), &json!({})), 403, "nobody has said")]
-#[case::not_there(Api::default(), 404, "there is no ConfigMap acme/settings")]
+#[case::another_label(Api::new(&json!({"snmp-operator.dev/writable": "yes"}), &json!({})), 403, "lacks the label that allows writes")]
+#[case::missing(Api::default(), 404, "there is no ConfigMap acme/settings")]
 #[tokio::test]
-async fn what_nobody_opened_is_neither_read_nor_written(#[case] api: Api, #[case] code: u16, #[case] said: &str) {
+async fn a_config_map_without_the_label_is_neither_read_nor_written(
+    #[case] api: Api,
+    #[case] code: u16,
+    #[case] expected: &str,
+) {
     let server = Server::start(&api).await;
     for (method, body) in [(Method::GET, ""), (Method::PATCH, r#"{"data": {"log_level": "debug"}}"#)] {
-        let (status, answer) = server.ask(method, "settings", body).await;
+        let (status, answer) = server.send(method, "settings", body).await;
         assert_eq!(status, code);
-        assert!(answer["message"].as_str().unwrap().contains(said), "{answer}");
+        assert!(answer["message"].as_str().unwrap().contains(expected), "{answer}");
     }
     assert!(lock(&api.0, |state| state.patches.is_empty()));
 }
 
 #[tokio::test]
-async fn nobody_reaches_what_no_subtree_of_the_namespace_writes() {
+async fn only_keys_of_the_namespaces_subtrees_can_be_written() {
     let api = Api::writable();
     let server = Server::start(&api).await;
     let change = r#"{"data": {"log_level": "debug"}}"#;
     let mut client = server.client().await;
-    for (namespace, pod, name, body, said) in [
+    for (namespace, pod, name, body, expected) in [
         ("globex", "web-0", "settings", change, "no accepted SnmpSubtree of globex writes ConfigMap settings"),
         ("acme", "web-0", "other", change, "no accepted SnmpSubtree of acme writes ConfigMap other"),
         (
@@ -328,60 +332,60 @@ async fn nobody_reaches_what_no_subtree_of_the_namespace_writes() {
         ("acme", "web-0", "settings", r#"{"data": {"log_level": "x", "password": "x"}}"#, "the key password"),
         ("acme", "", "settings", change, "the token belongs to no pod"),
     ] {
-        let (status, _, answer) = client.ask(Method::PATCH, name, Some(&token(namespace, pod)), body).await;
+        let (status, _, answer) = client.send(Method::PATCH, name, Some(&token(namespace, pod)), body).await;
         assert_eq!(status, 403, "{answer}");
-        assert!(answer["message"].as_str().unwrap().contains(said), "{answer}");
+        assert!(answer["message"].as_str().unwrap().contains(expected), "{answer}");
     }
-    assert!(api.asked().is_empty(), "the API server is not even asked");
-    assert!(server.counted(r#"snmp_operator_configmap_writes_total{result="forbidden"} 5"#));
+    assert!(api.requests().is_empty(), "the API server got a request");
+    assert!(server.has_sample(r#"snmp_operator_configmap_writes_total{result="forbidden"} 5"#));
 }
 
 #[tokio::test]
-async fn who_shows_no_token_learns_that_and_nothing_else() {
+async fn a_request_without_a_valid_token_is_refused() {
     let api = Api::writable();
     let server = Server::start(&api).await;
     let expired = BASE64URL_NOPAD.encode(json!({"aud": AUDIENCE, "exp": 1}).to_string().as_bytes());
     for token in [None, Some(token("", "")), Some("Basic YTpi".to_owned()), Some(format!("Bearer e30.{expired}.e30"))] {
         let (status, headers, answer) =
-            server.client().await.ask(Method::PATCH, "settings", token.as_deref(), "not even read").await;
+            server.client().await.send(Method::PATCH, "settings", token.as_deref(), "never read").await;
         assert_eq!((status, &headers["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
         assert!(answer["message"].as_str().unwrap().contains("token"), "{answer}");
     }
-    assert!(api.asked().is_empty());
+    assert!(api.requests().is_empty());
 }
 
 #[rstest]
 #[case::invalid(failure(422, "Invalid", "data[motd]: Invalid value: \"tell-no-one\""), 422, "422 Invalid: data[motd]")]
 #[case::too_large(failure(413, "RequestEntityTooLarge", "limit is 3145728"), 413, "too large")]
 #[case::no_right(failure(403, "Forbidden", "configmaps \"settings\" is forbidden"), 422, "is forbidden")]
-#[case::gone(failure(404, "NotFound", "not found"), 404, "gone")]
-#[case::busy(failure(429, "TooManyRequests", "later"), 429, "too much to do")]
+#[case::gone(failure(404, "NotFound", "not found"), 404, "deleted")]
+#[case::busy(failure(429, "TooManyRequests", "later"), 429, "overloaded")]
 #[case::broken(failure(500, "InternalError", "tell-no-one"), 503, "does not answer")]
-#[case::away((503, json!({})), 503, "does not answer")]
+#[case::unavailable((503, json!({})), 503, "does not answer")]
 #[tokio::test]
-async fn what_the_api_server_refuses_is_told_without_values(
-    #[case] instead: (u16, Json),
+async fn failures_of_the_api_server_are_reported_without_values(
+    #[case] failure: (u16, Json),
     #[case] code: u16,
-    #[case] said: &str,
+    #[case] expected: &str,
 ) {
     let api = Api::writable();
-    lock(&api.0, |state| state.instead = vec![instead]);
+    lock(&api.0, |state| state.failures = vec![failure]);
     let server = Server::start(&api).await;
     let token = token("acme", "web-0");
     let change = r#"{"data": {"motd": "tell-no-one"}}"#;
-    let (status, headers, answer) = server.client().await.ask(Method::PATCH, "settings", Some(&token), change).await;
+    let (status, headers, answer) = server.client().await.send(Method::PATCH, "settings", Some(&token), change).await;
     let message = answer["message"].as_str().unwrap();
     assert_eq!(status, code, "{message}");
-    assert!(message.contains(said) && !message.contains("tell-no-one"), "{message}");
+    assert!(message.contains(expected) && !message.contains("tell-no-one"), "{message}");
     assert_eq!(headers.contains_key("retry-after"), [429, 503].contains(&code));
 }
 
 #[tokio::test]
-async fn an_api_server_that_hangs_is_not_waited_for() {
+async fn a_hanging_api_server_is_a_timeout() {
     let api = Api::writable();
     lock(&api.0, |state| state.hangs = true);
     let server = Server::start(&api).await;
-    let (status, _) = server.ask(Method::GET, "settings", "").await;
+    let (status, _) = server.send(Method::GET, "settings", "").await;
     assert_eq!(status, 503);
 }
 
@@ -390,12 +394,12 @@ async fn bodies_are_bounded() {
     let api = Api::writable();
     let server = Server::start(&api).await;
     let of = |len: usize| json!({"data": {"motd": "a".repeat(len)}}).to_string();
-    assert_eq!(server.ask(Method::PATCH, "settings", of(BODY_SIZE)).await.0, 413);
-    assert_eq!(server.ask(Method::PATCH, "settings", of(BODY_SIZE - 100)).await.0, 200);
-    assert_eq!(server.ask(Method::PATCH, "settings", "{").await.0, 400);
-    assert_eq!(server.ask(Method::DELETE, "settings", "").await.0, 405);
-    assert_eq!(server.ask(Method::PATCH, "../secrets/x", "").await.0, 404);
-    // Chunks without end, which no length announced.
+    assert_eq!(server.send(Method::PATCH, "settings", of(BODY_SIZE)).await.0, 413);
+    assert_eq!(server.send(Method::PATCH, "settings", of(BODY_SIZE - 100)).await.0, 200);
+    assert_eq!(server.send(Method::PATCH, "settings", "{").await.0, 400);
+    assert_eq!(server.send(Method::DELETE, "settings", "").await.0, 405);
+    assert_eq!(server.send(Method::PATCH, "../secrets/x", "").await.0, 404);
+    // Endless chunks, without a content length.
     let mut raw = testing::connect(server.address, NAME, &server.trusted).await.unwrap();
     let head = format!(
         "PATCH /v1/configmaps/settings HTTP/1.1\r\nhost: {NAME}\r\nauthorization: {}\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -403,19 +407,19 @@ async fn bodies_are_bounded() {
     );
     raw.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
-    // The server may close before all is written.
+    // The server can close the connection before everything is written.
     for _ in 0..17 {
         if raw.write_all(chunk.as_bytes()).await.is_err() {
             break;
         }
     }
     let mut answer = vec![0; 12];
-    timeout(DEADLINE, raw.read_exact(&mut answer)).await.expect("no answer").unwrap();
+    timeout(DEADLINE, raw.read_exact(&mut answer)).await.expect("no response").unwrap();
     assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 413");
 }
 
 #[tokio::test]
-async fn a_body_that_drips_and_a_head_that_never_ends_are_given_up() {
+async fn slow_bodies_and_heads_time_out() {
     let api = Api::writable();
     let server = Server::start(&api).await;
     let mut raw = testing::connect(server.address, NAME, &server.trusted).await.unwrap();
@@ -425,24 +429,24 @@ async fn a_body_that_drips_and_a_head_that_never_ends_are_given_up() {
     );
     raw.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 12];
-    timeout(DEADLINE, raw.read_exact(&mut answer)).await.expect("no answer").unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 400", "nothing was written");
+    timeout(DEADLINE, raw.read_exact(&mut answer)).await.expect("no response").unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 400", "the request does not time out");
     let mut raw = testing::connect(server.address, NAME, &server.trusted).await.unwrap();
     raw.write_all(b"PATCH /v1/config").await.unwrap();
     let mut rest = Vec::new();
     let closed = timeout(DEADLINE, raw.read_to_end(&mut rest)).await;
-    assert!(closed.is_ok(), "still open");
+    assert!(closed.is_ok(), "the connection is still open");
 }
 
 #[tokio::test]
-async fn a_namespace_that_asks_too_often_is_told_so_and_no_other_is_hindered() {
+async fn the_rate_limit_applies_to_one_namespace() {
     let api = Api::writable();
     let server = Server::start(&api).await;
     let (acme, globex) = (token("acme", "web-0"), token("globex", "web-0"));
     let mut client = server.client().await;
     let mut seen = BTreeMap::<u16, usize>::new();
     for _ in 0..500 {
-        let (status, headers, _) = client.ask(Method::GET, "settings", Some(&acme), "").await;
+        let (status, headers, _) = client.send(Method::GET, "settings", Some(&acme), "").await;
         *seen.entry(status).or_default() += 1;
         if status == 429 {
             assert_eq!(headers["retry-after"], "1");
@@ -450,8 +454,8 @@ async fn a_namespace_that_asks_too_often_is_told_so_and_no_other_is_hindered() {
         }
     }
     assert!(seen.contains_key(&429) && seen[&200] >= 40, "{seen:?}");
-    let (status, _, _) = client.ask(Method::GET, "settings", Some(&globex), "").await;
-    assert_eq!(status, 403, "another namespace is judged");
+    let (status, _, _) = client.send(Method::GET, "settings", Some(&globex), "").await;
+    assert_eq!(status, 403, "another namespace is limited");
 }
 
 #[tokio::test]
@@ -466,9 +470,9 @@ async fn connections_of_one_address_are_bounded() {
             }
         }
     };
-    let most = timeout(DEADLINE, refused).await.expect("no bound");
+    let most = timeout(DEADLINE, refused).await.expect("connections are not bounded");
     assert_eq!(most, Writes::BOUNDS.per_source as usize);
-    assert!(server.counted("snmp_operator_write_turned_away_total 1"));
+    assert!(server.has_sample("snmp_operator_write_turned_away_total 1"));
 }
 
 #[tokio::test]
@@ -476,5 +480,5 @@ async fn the_drain_ends_the_server() {
     let mut server = Server::start(&Api::writable()).await;
     let trigger = server.drain.take().unwrap();
     trigger.drain(DEADLINE).await.unwrap();
-    timeout(DEADLINE, server.task).await.expect("still serving").unwrap();
+    timeout(DEADLINE, server.task).await.expect("the server does not stop").unwrap();
 }

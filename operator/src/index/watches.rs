@@ -1,10 +1,6 @@
-//! From watches to the index.
+//! Watches: they keep the index up to date.
 
-use std::{
-    fmt::Debug,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt::Debug, pin::pin, sync::Arc};
 
 use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
 use daemon::readiness::{Block, Readiness};
@@ -22,32 +18,29 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
 
-use crate::{
-    config_map,
-    index::{Index, Key, READABLE, Store, key, version},
+use super::{
+    Changed, Index, Key, SharedIndex, Store, key, lock,
+    reduced::{READABLE, slim},
+    version,
     watch_backoff::watch_backoff,
 };
+use crate::plan::SIDECAR_CONFIGURATION;
 
-/// The index, shared with the watches.
-pub type SharedIndex = Arc<Mutex<Index>>;
-/// Tells whoever subscribes that something in the index has changed.
-pub type Changed = Arc<watch::Sender<()>>;
-
-/// What to watch.
+/// The scope of the watches.
 #[derive(Debug, Clone)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// The operator's own namespace.
-    pub system_namespace: String,
-    /// Namespaces; `None` for all.
-    pub namespaces: Vec<Option<String>>,
-    /// Whether Secrets and ConfigMaps that sources name are.
-    pub read_secrets: bool,
+    pub(crate) system_namespace: String,
+    /// The watched namespaces; `None` for all.
+    pub(crate) namespaces: Vec<Option<String>>,
+    /// Whether Secrets and ConfigMaps that sources refer to are watched.
+    pub(crate) read_secrets: bool,
 }
 
-/// Starts all watches. Each blocks all of `ready` until its first list is complete.
-pub fn start(
+/// Starts all watches. Each blocks both of `ready` until its first list is complete.
+pub(crate) fn start(
     client: &Client,
     scope: &Scope,
     index: &SharedIndex,
@@ -59,7 +52,7 @@ pub fn start(
     let contexts: Api<SnmpContext> = Api::all(client.clone());
     watches.start("SnmpContexts", None, contexts, all(), |index| &mut index.contexts, slim);
     let system: Api<Secret> = Api::namespaced(client.clone(), &scope.system_namespace);
-    // Helm's own records are large, and there is one for each release and revision.
+    // Helm's release records are large, and there is one for each revision of each release.
     let config = Config::default().fields("type!=helm.sh/release.v1");
     let keep = |secret: Secret| Arc::new(secret.into());
     watches.start("Secrets", None, system, config, |index| &mut index.system_secrets, keep);
@@ -68,8 +61,8 @@ pub fn start(
         let only = |name: &str| Config::default().fields(&format!("metadata.name={name}"));
         let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
         let config = namespace.map_or_else(Config::default, only);
-        // A namespace has none itself: the scope of its list is its name.
-        watches.start_named("Namespaces", namespace, namespaces, config);
+        // Namespaces are cluster-scoped, so the scope of a list of one namespace is its name.
+        watches.start_namespaces("Namespaces", namespace, namespaces, config);
         watches.start(
             "SnmpSubtrees",
             namespace,
@@ -90,7 +83,7 @@ pub fn start(
         let pods: Api<PartialObjectMeta<Pod>> = watches.api(namespace);
         let keep = |pod: PartialObjectMeta<Pod>| Arc::new(pod.into());
         watches.start("Pods", namespace, pods, unfinished, |index| &mut index.pods, keep);
-        let own = || only(config_map::NAME);
+        let own = || only(SIDECAR_CONFIGURATION);
         let keep_map = |map: ConfigMap| Arc::new(map.into());
         let keep_secret = |secret: Secret| Arc::new(secret.into());
         watches.start(
@@ -130,14 +123,6 @@ pub fn start(
         }
     }
     watches.tasks
-}
-
-/// The object without what no one reads.
-pub(crate) fn slim<K: ResourceExt>(mut object: K) -> Arc<K> {
-    object.meta_mut().managed_fields = None;
-    // kubectl's copy of it all.
-    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
-    Arc::new(object)
 }
 
 struct Watches<'a> {
@@ -184,8 +169,8 @@ impl Watches<'_> {
         self.tasks.spawn(feed.run(watcher::watcher(api, config).backoff(watch_backoff()), keep, key::<K>));
     }
 
-    /// The same for namespaces: a list of one of them is of the scope that is its name.
-    fn start_named(
+    /// Starts a watch of namespaces. The scope of a list of one namespace is its name.
+    fn start_namespaces(
         &mut self,
         what: &'static str,
         scope: Option<&str>,
@@ -208,7 +193,7 @@ impl Watches<'_> {
     }
 }
 
-/// One watch on its way into the index.
+/// A watch that feeds one store of the index.
 struct Feed<T> {
     blocks: Option<[Block; 2]>,
     name: String,
@@ -229,43 +214,41 @@ impl<T: PartialEq> Feed<T> {
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => self.take(event, &keep, key),
-                // A watch that is broken off is begun again where it stood; told once until it works.
+                Ok(event) => self.apply(event, &keep, key),
+                // The stream retries by itself. Only the first of consecutive errors is a warning.
                 Err(error) if !std::mem::replace(&mut self.failing, true) => {
-                    tracing::warn!(watch = self.name, %error, "cannot be watched; goes on trying");
+                    tracing::warn!(watch = self.name, %error, "watch failed; retrying");
                 }
-                Err(error) => tracing::debug!(watch = self.name, %error, "cannot be watched"),
+                Err(error) => tracing::debug!(watch = self.name, %error, "watch failed; retrying"),
             }
         }
     }
 
-    fn take<K: Resource>(&mut self, event: Event<K>, keep: impl Fn(K) -> T, key: fn(&K) -> Key) {
+    fn apply<K: Resource>(&mut self, event: Event<K>, keep: impl Fn(K) -> T, key: fn(&K) -> Key) {
         if std::mem::take(&mut self.failing) {
-            tracing::info!(watch = self.name, "is watched again");
+            tracing::info!(watch = self.name, "watch works again");
         }
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        let store = (self.store)(&mut index);
-        let scope = self.scope.as_deref();
-        let changed = match event {
+        let (store, scope) = (self.store, self.scope.as_deref());
+        let blocks = &mut self.blocks;
+        let changed = lock(&self.index, |index| match event {
             Event::Init => {
-                store.list_begins(scope);
+                store(index).begin_list(scope);
                 false
             }
             Event::InitApply(object) => {
                 let (key, version) = (key(&object), version(&object));
-                store.listed(scope, key, version, keep(object))
+                store(index).apply_listed(scope, key, version, keep(object))
             }
             Event::InitDone => {
-                let changed = store.list_ends(scope);
-                self.blocks.take().is_some() || changed
+                let changed = store(index).end_list(scope);
+                blocks.take().is_some() || changed
             }
             Event::Apply(object) => {
                 let (key, version) = (key(&object), version(&object));
-                store.apply(key, version, keep(object))
+                store(index).apply(key, version, keep(object))
             }
-            Event::Delete(object) => store.delete(&key(&object), &object.meta().uid.clone().unwrap_or_default()),
-        };
-        drop(index);
+            Event::Delete(object) => store(index).delete(&key(&object), &object.meta().uid.clone().unwrap_or_default()),
+        });
         if changed {
             self.changed.send_replace(());
         }

@@ -1,7 +1,7 @@
-//! Writes a folder as a whole: all of it is new, or nothing has changed.
+//! Atomic replacement of a folder: either all files are new, or nothing has changed.
 //!
-//! The new tree grows in a folder beside the old one and takes its place by renaming. A list of the files written
-//! ([`LIST`]) lies in it, so that the next render knows which files were its own; others are carried over.
+//! The new tree is built in a temporary folder beside the old one, which it then replaces by a rename. The tree contains
+//! a list of the files that were written ([`LIST`]). The next render removes the files on the list and keeps all others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,61 +12,61 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The list of files that a render has written, one path per line.
-pub const LIST: &str = ".snmp-operator";
+/// The file that lists what a render has written, one path per line.
+pub(crate) const LIST: &str = ".snmp-operator";
 
-/// Files by their paths in the folder.
-pub type Files = BTreeMap<PathBuf, Content>;
+/// Files, by their paths relative to the folder.
+pub(crate) type Files = BTreeMap<PathBuf, Content>;
 
-/// What a file holds, and for whom.
-pub enum Content {
-    /// A text for everyone.
-    Open(String),
-    /// A text with secrets in it: its owner's alone.
+/// The content of a file, and who can read it.
+pub(crate) enum Content {
+    /// A text that everyone can read.
+    Public(String),
+    /// A text with secrets, which only the owner of the file can read.
     Secret(String),
 }
 
 impl Content {
     fn text(&self) -> &str {
-        let (Self::Open(text) | Self::Secret(text)) = self;
+        let (Self::Public(text) | Self::Secret(text)) = self;
         text
     }
 
-    /// The permissions of a new file, which the process may be told to narrow.
+    /// Returns the mode of a new file, before the umask is applied.
     fn mode(&self) -> u32 {
         match self {
-            Self::Open(_) => 0o666,
+            Self::Public(_) => 0o666,
             Self::Secret(_) => 0o600,
         }
     }
 }
 
-/// What [`replace`] did.
+/// The result of [`replace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replaced {
-    /// All was written.
+pub(crate) enum Replaced {
+    /// The folder was written.
     Written,
-    /// Nothing: it was so already.
+    /// The folder already had this content.
     Unchanged,
 }
 
-/// Why a folder was not written. It is as it was.
+/// The folder was not written, and is unchanged.
 #[derive(Debug, thiserror::Error)]
-pub enum OutputError {
-    /// A file or folder that cannot be read or written.
+pub(crate) enum OutputError {
+    /// A file or folder cannot be read or written.
     #[error("{}: {source}; nothing was changed", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A folder of someone else's.
-    #[error("{}: is not empty, and no earlier render of snmp-operator; nothing was changed", .0.display())]
-    NotOurs(PathBuf),
-    /// A file of someone else's where one of ours would go.
-    #[error("{}: is not from an earlier render, and in the way; nothing was changed", .0.display())]
-    InTheWay(PathBuf),
+    /// The folder was not written by this program.
+    #[error("{}: is not empty and was not written by an earlier render; choose another folder. Nothing was changed", .0.display())]
+    ForeignFolder(PathBuf),
+    /// A file that this program did not write has the path of one that it would write.
+    #[error("{}: was not written by an earlier render, and is in the way; move it. Nothing was changed", .0.display())]
+    ForeignFile(PathBuf),
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
@@ -74,25 +74,25 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
     move |source| OutputError::Io { path, source }
 }
 
-/// Makes `folder` hold `files`, and what others have put beside the files of an earlier render.
+/// Replaces the files of an earlier render in `folder` by `files`. Files that others have put there are kept.
 ///
 /// # Errors
-/// [`OutputError`]; the folder is as it was.
-pub fn replace(folder: &Path, files: &Files) -> Result<Replaced, OutputError> {
+/// Returns an error if the folder cannot be replaced. It is then unchanged.
+pub(crate) fn replace(folder: &Path, files: &Files) -> Result<Replaced, OutputError> {
     let folder = std::path::absolute(folder).map_err(at(folder))?;
-    // A link is written where it leads.
+    // A symbolic link is resolved, so that its target is replaced and not the link.
     let folder = fs::canonicalize(&folder).unwrap_or(folder);
     let parent = folder.parent().unwrap_or(&folder);
     let others = others(&folder)?;
     let list = files.keys().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join("\n");
-    let list = Content::Open(list);
+    let list = Content::Public(list);
     if holds(&folder.join(LIST), &list) && files.iter().all(|(path, content)| holds(&folder.join(path), content)) {
         return Ok(Replaced::Unchanged);
     }
     fs::create_dir_all(parent).map_err(at(parent))?;
     let prefix = folder.file_name().unwrap_or(OsStr::new("render")).to_string_lossy().into_owned();
     let fresh = tempfile::Builder::new().prefix(&format!(".{prefix}.")).tempdir_in(parent).map_err(at(parent))?;
-    // A temporary folder is its maker's alone; a render is like any other folder.
+    // Temporary folders have mode 0700. A render has the usual mode of a folder.
     fs::set_permissions(fresh.path(), fs::Permissions::from_mode(0o755)).map_err(at(fresh.path()))?;
     for (path, content) in files {
         write(&fresh.path().join(path), content)?;
@@ -105,18 +105,18 @@ pub fn replace(folder: &Path, files: &Files) -> Result<Replaced, OutputError> {
     Ok(Replaced::Written)
 }
 
-/// Whether a file holds this already, and no one reads it who should not.
+/// Returns whether the file already has this content and, if it is secret, its mode.
 fn holds(path: &Path, content: &Content) -> bool {
-    let kept = |path: &Path| match content {
-        Content::Open(_) => true,
+    let has_mode = |path: &Path| match content {
+        Content::Public(_) => true,
         Content::Secret(_) => {
             fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o777 == content.mode())
         }
     };
-    fs::read(path).is_ok_and(|octets| octets == content.text().as_bytes()) && kept(path)
+    fs::read(path).is_ok_and(|octets| octets == content.text().as_bytes()) && has_mode(path)
 }
 
-/// The files in `folder` that are not of an earlier render.
+/// Returns the files in `folder` that an earlier render did not write.
 fn others(folder: &Path) -> Result<BTreeSet<PathBuf>, OutputError> {
     let mut all = BTreeSet::new();
     match collect(folder, Path::new(""), &mut all) {
@@ -128,7 +128,9 @@ fn others(folder: &Path) -> Result<BTreeSet<PathBuf>, OutputError> {
     }
     let path = folder.join(LIST);
     let list = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OutputError::NotOurs(folder.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OutputError::ForeignFolder(folder.to_owned()));
+        }
         list => list.map_err(at(&path))?,
     };
     for ours in list.lines().chain([LIST]) {
@@ -137,7 +139,7 @@ fn others(folder: &Path) -> Result<BTreeSet<PathBuf>, OutputError> {
     Ok(all)
 }
 
-/// All files below `folder`/`below`, as paths in `folder`. Links are files.
+/// Adds all files in `folder`/`below`, at any depth, to `all`, as paths relative to `folder`. Links count as files.
 fn collect(folder: &Path, below: &Path, all: &mut BTreeSet<PathBuf>) -> Result<(), OutputError> {
     let path = folder.join(below);
     for entry in fs::read_dir(&path).map_err(at(&path))? {
@@ -152,27 +154,27 @@ fn collect(folder: &Path, below: &Path, all: &mut BTreeSet<PathBuf>) -> Result<(
     Ok(())
 }
 
-/// Writes a new file, down to the disk.
+/// Writes a new file and syncs it to the disk.
 fn write(path: &Path, content: &Content) -> Result<(), OutputError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(at(folder))?;
-    // From its first octet on, it is no one's who should not have it.
+    // The mode is set when the file is created, so that nobody can open it before.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(content.mode()).open(path).map_err(at(path))?;
     file.write_all(content.text().as_bytes()).and_then(|()| file.sync_all()).map_err(at(path))
 }
 
-/// Gives a file a second name in the new tree; the old tree keeps the first until all is done.
+/// Links a file into the new tree. The old tree keeps its link until it is removed.
 fn carry_over(from: &Path, to: &Path) -> Result<(), OutputError> {
     let folder = to.parent().unwrap_or(to);
     match fs::create_dir_all(folder).and_then(|()| fs::hard_link(from, to)) {
         Err(error) if [io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
-            Err(OutputError::InTheWay(from.to_owned()))
+            Err(OutputError::ForeignFile(from.to_owned()))
         }
         linked => linked.map_err(at(from)),
     }
 }
 
-/// Puts `fresh` in the place of `folder`.
+/// Replaces `folder` by `fresh`.
 fn swap(fresh: &Path, folder: &Path) -> Result<(), OutputError> {
     let old = fresh.with_extension("old");
     match fs::rename(folder, &old) {
@@ -184,16 +186,16 @@ fn swap(fresh: &Path, folder: &Path) -> Result<(), OutputError> {
         fs::rename(&old, folder).map_err(at(folder))?;
         return Err(OutputError::Io { path: folder.to_owned(), source });
     }
-    // The new tree stands; what is left of the old one harms no one.
+    // The new tree is already in use, so an error here has no effect on it.
     let _ = fs::remove_dir_all(&old);
     Ok(())
 }
 
-/// Writes one file, which is whole or as it was.
+/// Replaces one file atomically.
 ///
 /// # Errors
-/// [`OutputError::Io`]; the file is as it was.
-pub fn replace_file(path: &Path, text: &str) -> Result<(), OutputError> {
+/// Returns an error if the file cannot be written. It is then unchanged.
+pub(crate) fn replace_file(path: &Path, text: &str) -> Result<(), OutputError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(at(folder))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;

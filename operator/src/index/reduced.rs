@@ -1,51 +1,51 @@
-//! What is kept of objects: as little as will do, since there may be very many.
+//! Reduced forms of objects. They contain only what the operator needs, because there can be very many.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Namespace, Pod as CorePod, Secret as CoreSecret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::core::PartialObjectMeta;
+use kube::{ResourceExt, core::PartialObjectMeta};
 
-/// The annotation of pods that have a sidecar.
-pub const INJECTED: &str = "snmp-operator.dev/injected";
-/// The annotation of pods that says which configuration they were told of.
-pub const CONFIGURATION: &str = "snmp-operator.dev/configuration";
-/// The label of Secrets and ConfigMaps that sources may name.
-pub const READABLE: &str = "snmp-operator.dev/readable";
-/// The label of who makes an object.
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// The value of [`MANAGED_BY`] on what the operator makes.
-pub const OPERATOR: &str = "snmp-operator";
+/// The annotation of pods with a sidecar.
+pub(crate) const INJECTED: &str = "snmp-operator.dev/injected";
+/// The annotation of pods with the fingerprint of the configuration for which they were last touched.
+pub(crate) const CONFIGURATION: &str = "snmp-operator.dev/configuration";
+/// The label of Secrets and ConfigMaps that sources can refer to.
+pub(crate) const READABLE: &str = "snmp-operator.dev/readable";
+/// The label that names the program that manages an object.
+pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`] on objects of the operator.
+pub(crate) const OPERATOR: &str = "snmp-operator";
 
 /// Labels, sorted by key.
-pub type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
-/// A pod that is not finished.
+/// A pod that has not finished.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pod {
-    /// Its labels, sorted by key.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
-    /// Whether it has a sidecar.
-    pub injected: bool,
-    /// The configuration that it was told of.
-    pub configuration: Option<Box<str>>,
-    /// Whether it is being deleted.
-    pub deleting: bool,
+pub(crate) struct Pod {
+    /// The labels, sorted by key.
+    pub(crate) labels: Box<[(Box<str>, Box<str>)]>,
+    /// Whether the pod has a sidecar.
+    pub(crate) injected: bool,
+    /// The value of the annotation [`CONFIGURATION`].
+    pub(crate) configuration: Option<Box<str>>,
+    /// Whether the pod is being deleted.
+    pub(crate) deleting: bool,
 }
 
 impl Pod {
-    /// The value of a label.
+    /// Returns the value of a label.
     #[must_use]
-    pub fn label(&self, key: &str) -> Option<&str> {
-        let place = self.labels.binary_search_by(|(label, _)| (**label).cmp(key)).ok()?;
-        self.labels.get(place).map(|(_, value)| &**value)
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        let index = self.labels.binary_search_by(|(label, _)| (**label).cmp(key)).ok()?;
+        self.labels.get(index).map(|(_, value)| &**value)
     }
 
-    /// Whether it is the same but for the configuration that it was told of.
+    /// Returns whether the pods are equal, apart from [`Self::configuration`].
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub(crate) fn equals_except_configuration(&self, other: &Self) -> bool {
         let Self { labels, injected, configuration: _, deleting } = self;
         *labels == other.labels && *injected == other.injected && *deleting == other.deleting
     }
@@ -67,34 +67,34 @@ impl From<PartialObjectMeta<CorePod>> for Pod {
 
 /// A namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeptNamespace {
-    /// Its labels.
-    pub labels: Labels,
-    /// Whether it is being deleted: nothing can be made in it any more.
-    pub deleting: bool,
+pub(crate) struct NamespaceInfo {
+    /// The labels.
+    pub(crate) labels: Labels,
+    /// Whether the namespace is being deleted. Nothing can be created in it any more.
+    pub(crate) deleting: bool,
 }
 
-impl From<PartialObjectMeta<Namespace>> for KeptNamespace {
+impl From<PartialObjectMeta<Namespace>> for NamespaceInfo {
     fn from(namespace: PartialObjectMeta<Namespace>) -> Self {
         let ObjectMeta { labels, deletion_timestamp, .. } = namespace.metadata;
         Self { labels: labels.unwrap_or_default(), deleting: deletion_timestamp.is_some() }
     }
 }
 
-/// A Secret or ConfigMap. `Debug` shows names of keys alone.
+/// A Secret or ConfigMap. `Debug` shows only the names of its keys.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Data {
-    /// Its values by their keys.
-    pub data: BTreeMap<String, Vec<u8>>,
-    /// Whether it bears the label that it is the operator's.
-    pub ours: bool,
-    /// Whether it bears the label that sources may name it.
-    pub readable: bool,
-    /// Uids of its owners, sorted.
-    pub owners: Vec<String>,
+pub(crate) struct DataObject {
+    /// The values by key.
+    pub(crate) data: BTreeMap<String, Vec<u8>>,
+    /// Whether its label says that the operator manages it.
+    pub(crate) ours: bool,
+    /// Whether its label says that sources can refer to it.
+    pub(crate) readable: bool,
+    /// The uids of its owners, sorted.
+    pub(crate) owners: Vec<String>,
 }
 
-impl Data {
+impl DataObject {
     fn new(metadata: &ObjectMeta, data: BTreeMap<String, Vec<u8>>) -> Self {
         let label = |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
         let owners = metadata.owner_references.iter().flatten().map(|owner| owner.uid.clone());
@@ -103,32 +103,40 @@ impl Data {
         Self { data, ours: label(MANAGED_BY) == Some(OPERATOR), readable: label(READABLE) == Some("true"), owners }
     }
 
-    /// The text of a key, if it is one.
+    /// Returns the value of a key as text. `None` if the key does not exist or its value is not UTF-8.
     #[must_use]
-    pub fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.data.get(key).and_then(|octets| std::str::from_utf8(octets).ok())
     }
 }
 
-impl fmt::Debug for Data {
+impl fmt::Debug for DataObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Data").field("keys", &self.data.keys()).field("ours", &self.ours).finish_non_exhaustive()
+        f.debug_struct("DataObject").field("keys", &self.data.keys()).field("ours", &self.ours).finish_non_exhaustive()
     }
 }
 
-impl From<CoreSecret> for Data {
+impl From<CoreSecret> for DataObject {
     fn from(secret: CoreSecret) -> Self {
         let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
         Self::new(&secret.metadata, data)
     }
 }
 
-impl From<ConfigMap> for Data {
+impl From<ConfigMap> for DataObject {
     fn from(map: ConfigMap) -> Self {
         let binary = map.binary_data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
         let texts = map.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
         Self::new(&map.metadata, binary.chain(texts).collect())
     }
+}
+
+/// Returns the object without large metadata that the operator does not read.
+pub(crate) fn slim<K: ResourceExt>(mut object: K) -> Arc<K> {
+    object.meta_mut().managed_fields = None;
+    // A copy of the whole object, by kubectl.
+    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    Arc::new(object)
 }
 
 #[cfg(test)]
@@ -141,12 +149,12 @@ mod tests {
     fn debug_shows_no_value_of_a_secret() {
         let data = [("token".to_owned(), ByteString(b"tell-no-one".to_vec()))].into();
         let secret = CoreSecret { data: Some(data), ..CoreSecret::default() };
-        let debug = format!("{:?}", Data::from(secret));
+        let debug = format!("{:?}", DataObject::from(secret));
         assert!(debug.contains("token") && !debug.contains("tell-no-one") && !debug.contains("116, 101"), "{debug}");
     }
 
     #[test]
-    fn a_pods_labels_are_found_by_key() {
+    fn labels_of_a_pod_are_found_by_key() {
         let labels = [("b", "2"), ("a", "1")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         let annotations = [(INJECTED.to_owned(), "0.1.0".to_owned())].into();
         let metadata =

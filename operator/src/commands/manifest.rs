@@ -1,4 +1,4 @@
-//! Manifests: from files to the API's objects. Every byte of them may be anything.
+//! Manifests: reads API objects from files. The content of the files is untrusted.
 
 mod secret;
 
@@ -16,21 +16,21 @@ use serde_json::Value as Json;
 
 use crate::plan::{Kind, ObjectId, Objects};
 
-/// The largest file that is read, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_FILE: usize = 16 << 20;
 
-/// Where an object stands.
+/// The location of an object in the manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Location {
     /// The file; `-` for standard input.
-    pub file: PathBuf,
-    /// Which document of it, from 1; empty ones do not count.
-    pub document: usize,
-    /// Which item of a List, from 1.
-    pub item: Option<usize>,
+    pub(crate) file: PathBuf,
+    /// The number of the YAML document in the file, from 1. Empty documents do not count.
+    pub(crate) document: usize,
+    /// The number of the item in a List, from 1.
+    pub(crate) item: Option<usize>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, document, item } = self;
         write!(f, "{}, document {document}", file.display())?;
@@ -38,67 +38,69 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong with manifests.
+/// A problem in the manifests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// A file or folder that cannot be read.
+pub(crate) enum Problem {
+    /// A file or folder cannot be read.
     #[error("{}: {message}", path.display())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         message: String,
     },
-    /// A document that is not YAML.
-    #[error("{place}: {message}")]
+    /// A document is not valid YAML.
+    #[error("{location}: {message}")]
     Syntax {
-        /// Where it stands.
-        place: Place,
-        /// What is wrong, with line and column.
+        /// The location.
+        location: Location,
+        /// The cause, with line and column.
         message: String,
     },
-    /// An object that is refused.
-    #[error("{place}, {object}: {}{message}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
+    /// An object is refused.
+    #[error("{location}, {object}: {}{message}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
     Object {
-        /// Where it stands.
-        place: Place,
-        /// Its kind and name as far as known.
+        /// The location.
+        location: Location,
+        /// The kind and name, as far as known.
         object: String,
-        /// The field; empty for the object itself.
+        /// The path of the field; empty for the object itself.
         path: String,
-        /// What is wrong with it.
+        /// The cause.
         message: String,
     },
 }
 
 impl Problem {
-    /// The file and, where it got that far, the document: what problems are sorted by.
+    /// Returns a key that sorts problems by file, document and item.
     #[must_use]
-    pub fn place(&self) -> (&Path, usize, Option<usize>) {
+    pub(crate) fn sort_key(&self) -> (&Path, usize, Option<usize>) {
         match self {
             Self::Unreadable { path, .. } => (path, 0, None),
-            Self::Syntax { place, .. } | Self::Object { place, .. } => (&place.file, place.document, place.item),
+            Self::Syntax { location, .. } | Self::Object { location, .. } => {
+                (&location.file, location.document, location.item)
+            }
         }
     }
 }
 
-/// What files hold.
+/// The content of the manifests.
 #[derive(Debug, Default)]
-pub struct Manifests {
+pub(crate) struct Manifests {
     /// The objects, in the order of the files.
-    pub objects: Objects,
-    /// Where each stands.
-    pub places: HashMap<ObjectId, Place>,
-    /// How many documents of other groups were passed by.
-    pub passed_by: usize,
-    /// All that is wrong with them.
-    pub problems: Vec<Problem>,
+    pub(crate) objects: Objects,
+    /// The location of each object.
+    pub(crate) locations: HashMap<ObjectId, Location>,
+    /// The number of skipped documents, which belong to other API groups.
+    pub(crate) skipped: usize,
+    /// All problems.
+    pub(crate) problems: Vec<Problem>,
 }
 
-/// Reads all manifests of `paths`: files, folders and all below them, `-` for standard input. Objects that name no
-/// namespace are in `namespace`.
+/// Reads all manifests in `paths`: files, folders at any depth, and `-` for standard input. Objects without a namespace
+/// are put into `namespace`.
 #[must_use]
-pub fn read(paths: &[PathBuf], namespace: &str) -> Manifests {
+pub(crate) fn read(paths: &[PathBuf], namespace: &str) -> Manifests {
     let mut reader = Reader { admission: Admission::new(), namespace, found: Manifests::default() };
     for path in paths {
         if path.as_os_str() == "-" {
@@ -119,7 +121,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn path(&mut self, path: &Path) {
         match files(path) {
-            Ok(files) if files.is_empty() => self.unreadable(path, "holds no *.yaml, *.yml or *.json"),
+            Ok(files) if files.is_empty() => self.unreadable(path, "contains no *.yaml, *.yml or *.json file"),
             Ok(files) => files.iter().for_each(|file| match File::open(file) {
                 Ok(mut reader) => self.documents(file, &mut reader),
                 Err(error) => self.unreadable(file, &error),
@@ -144,53 +146,53 @@ impl Reader<'_> {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
         };
         for (i, document) in serde_saphyr::read_with_options::<_, Json>(reader, options).enumerate() {
-            let place = Place { file: file.to_owned(), document: i + 1, item: None };
+            let location = Location { file: file.to_owned(), document: i + 1, item: None };
             match document {
-                Ok(document) => self.document(place, document),
+                Ok(document) => self.document(location, document),
                 Err(error) => {
                     let message = error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
-                    self.found.problems.push(Problem::Syntax { place, message });
+                    self.found.problems.push(Problem::Syntax { location, message });
                 }
             }
         }
     }
 
-    fn document(&mut self, place: Place, mut document: Json) {
+    fn document(&mut self, location: Location, mut document: Json) {
         let text = |field: &str| document.get(field).and_then(Json::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
         let ours = group == GROUP;
         if ours && version != VERSION {
-            let message = format!("{api_version} is not known; {GROUP}/{VERSION} is");
-            self.refuse(place, &document, "apiVersion", message);
+            let message = format!("{api_version} is not supported; use {GROUP}/{VERSION}");
+            self.refuse(location, &document, "apiVersion", message);
         } else if ours && self.admission.knows(&kind) {
-            self.object(place, &kind, document);
+            self.object(location, &kind, document);
         } else if ours {
-            self.refuse(place, &document, "kind", format!("{GROUP} has no kind {kind:?}"));
+            self.refuse(location, &document, "kind", format!("{GROUP} has no kind {kind:?}"));
         } else if self.admission.knows(&kind) {
             self.refuse(
-                place,
+                location,
                 &document,
                 "apiVersion",
-                format!("{api_version:?} has no {kind}; {GROUP}/{VERSION} has"),
+                format!("{api_version:?} has no kind {kind}; use {GROUP}/{VERSION}"),
             );
         } else if group.is_empty() && kind == "Namespace" {
             self.namespace(&document);
         } else if api_version == "v1" && kind == "Secret" {
-            self.secret(place, &document);
+            self.secret(location, &document);
         } else if group.is_empty() && kind.ends_with("List") && document.get("items").is_some_and(Json::is_array) {
             let items = document.get_mut("items").map(Json::take);
             for (i, item) in items.as_ref().and_then(Json::as_array).into_iter().flatten().enumerate() {
-                self.document(Place { item: Some(i + 1), ..place.clone() }, item.clone());
+                self.document(Location { item: Some(i + 1), ..location.clone() }, item.clone());
             }
         } else {
-            self.found.passed_by += 1;
+            self.found.skipped += 1;
         }
     }
 
-    fn refuse(&mut self, place: Place, object: &Json, path: &str, message: String) {
+    fn refuse(&mut self, location: Location, object: &Json, path: &str, message: String) {
         let object = describe(object);
-        self.found.problems.push(Problem::Object { place, object, path: path.to_owned(), message });
+        self.found.problems.push(Problem::Object { location, object, path: path.to_owned(), message });
     }
 
     fn namespace(&mut self, namespace: &Json) {
@@ -203,31 +205,31 @@ impl Reader<'_> {
         }
     }
 
-    /// A Secret, which may hold what objects of ours refer to.
-    fn secret(&mut self, place: Place, secret: &Json) {
+    /// Reads a Secret, which SnmpContexts can refer to.
+    fn secret(&mut self, location: Location, secret: &Json) {
         let text = |pointer: &str| secret.pointer(pointer).and_then(Json::as_str);
         let namespace = text("/metadata/namespace").unwrap_or(self.namespace);
         let Some(name) = text("/metadata/name") else {
-            return self.refuse(place, secret, "metadata.name", "is missing".to_owned());
+            return self.refuse(location, secret, "metadata.name", "is missing".to_owned());
         };
         let id = ObjectId { kind: Kind::Secret, namespace: namespace.to_owned(), name: name.to_owned() };
-        if let Some(other) = self.found.places.get(&id) {
-            let message = format!("is in {other} already");
-            return self.refuse(place, secret, "", message);
+        if let Some(other) = self.found.locations.get(&id) {
+            let message = format!("is already defined in {other}");
+            return self.refuse(location, secret, "", message);
         }
         match secret::read(secret) {
             Ok(data) => self.found.objects.secrets.insert(namespace, name, data),
-            Err(faults) => {
-                for (path, message) in faults {
-                    self.refuse(place.clone(), secret, &path, message.to_owned());
+            Err(errors) => {
+                for (path, message) in errors {
+                    self.refuse(location.clone(), secret, &path, message.to_owned());
                 }
             }
         }
-        self.found.places.insert(id, place);
+        self.found.locations.insert(id, location);
     }
 
-    /// An object of ours: what an API server would refuse is refused, defaults are filled in.
-    fn object(&mut self, place: Place, kind: &str, mut object: Json) {
+    /// Reads an object of the group snmp-operator.dev. Applies the same validation and defaults as an API server.
+    fn object(&mut self, location: Location, kind: &str, mut object: Json) {
         let cluster_scoped = kind == "SnmpContext";
         if let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut)
             && !cluster_scoped
@@ -235,24 +237,24 @@ impl Reader<'_> {
             metadata.entry("namespace").or_insert_with(|| self.namespace.into());
         }
         if cluster_scoped && object.pointer("/metadata/namespace").is_some() {
-            let message = "SnmpContexts belong to no namespace".to_owned();
-            self.refuse(place.clone(), &object, "metadata.namespace", message);
+            let message = "SnmpContext is cluster-scoped: remove the namespace".to_owned();
+            self.refuse(location.clone(), &object, "metadata.namespace", message);
         }
         match self.admission.admit(kind, &object, None) {
             Ok(admitted) => match kind {
-                "SnmpSubtree" => self.keep(place, &object, admitted, |objects| &mut objects.subtrees),
-                "SnmpContext" => self.keep(place, &object, admitted, |objects| &mut objects.contexts),
-                _ => self.keep(place, &object, admitted, |objects| &mut objects.trap_targets),
+                "SnmpSubtree" => self.keep(location, &object, admitted, |objects| &mut objects.subtrees),
+                "SnmpContext" => self.keep(location, &object, admitted, |objects| &mut objects.contexts),
+                _ => self.keep(location, &object, admitted, |objects| &mut objects.trap_targets),
             },
-            Err(faults) => {
-                for fault in faults {
-                    self.refuse(place.clone(), &object, &fault.path, fault.message);
+            Err(violations) => {
+                for violation in violations {
+                    self.refuse(location.clone(), &object, &violation.path, violation.message);
                 }
             }
         }
     }
 
-    fn keep<T>(&mut self, place: Place, object: &Json, admitted: Json, list: fn(&mut Objects) -> &mut Vec<Arc<T>>)
+    fn keep<T>(&mut self, location: Location, object: &Json, admitted: Json, list: fn(&mut Objects) -> &mut Vec<Arc<T>>)
     where
         T: serde::de::DeserializeOwned,
         for<'t> ObjectId: From<&'t T>,
@@ -260,20 +262,20 @@ impl Reader<'_> {
         match serde_path_to_error::deserialize::<_, T>(admitted) {
             Ok(read) => {
                 let id = ObjectId::from(&read);
-                if let Some(other) = self.found.places.get(&id) {
-                    let message = format!("is in {other} already");
-                    self.refuse(place, object, "", message);
+                if let Some(other) = self.found.locations.get(&id) {
+                    let message = format!("is already defined in {other}");
+                    self.refuse(location, object, "", message);
                 } else {
-                    self.found.places.insert(id, place);
+                    self.found.locations.insert(id, location);
                     list(&mut self.found.objects).push(Arc::new(read));
                 }
             }
-            Err(error) => self.refuse(place, object, &error.path().to_string(), error.inner().to_string()),
+            Err(error) => self.refuse(location, object, &error.path().to_string(), error.inner().to_string()),
         }
     }
 }
 
-/// An object's kind and name, as far as it has them.
+/// Returns the kind and name of an object, as far as it has them.
 fn describe(object: &Json) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str);
     let kind = text("/kind").unwrap_or("an object");
@@ -283,8 +285,8 @@ fn describe(object: &Json) -> String {
     }
 }
 
-/// The file itself, or all manifests in a folder and below, sorted. What begins with a dot is passed by, and no link
-/// to a folder is followed.
+/// Returns the file itself, or all manifests in the folder, at any depth and sorted. Names that start with a dot are
+/// skipped, and symbolic links to folders are not followed.
 fn files(path: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let at = |path: &Path| {
         let path = path.to_owned();

@@ -1,4 +1,4 @@
-//! Keys and certificates: ECDSA P-256, which every TLS there is takes.
+//! Creation of keys and certificates. The keys are ECDSA P-256, which all TLS implementations support.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,51 +12,51 @@ use super::{
     stored::{Authority, BACKDATED, Served},
 };
 
-/// The last moment that a certificate can name: the end of the year 9999.
+/// The latest time in a certificate: the end of the year 9999.
 const LAST: Seconds = 253_402_300_799;
 
-/// A certificate could not be made.
+/// A certificate cannot be created.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum MakeError {
-    #[error("a certificate cannot be made: {0}")]
+pub(super) enum IssueError {
+    #[error("cannot create a certificate: {0}")]
     Rcgen(#[from] rcgen::Error),
-    #[error("a certificate that was made cannot be read")]
+    #[error("cannot read the created certificate, which is a bug")]
     Unreadable,
 }
 
-/// A CA of its own.
-pub(super) fn authority(now: Seconds, lifetime: Duration) -> Result<Authority, MakeError> {
+/// Creates a self-signed CA.
+pub(super) fn authority(now: Seconds, lifetime: Duration) -> Result<Authority, IssueError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(&format!("snmp-operator CA {now}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    hold(&mut params, now, now.saturating_add(seconds(lifetime)));
+    set_validity(&mut params, now, now.saturating_add(seconds(lifetime)));
     let der = params.self_signed(&key)?.der().clone();
-    let certificate = Certificate::read(der).ok_or(MakeError::Unreadable)?;
+    let certificate = Certificate::read(der).ok_or(IssueError::Unreadable)?;
     Ok(Authority { certificate, key: PrivateKey::new(key.serialize_pem()) })
 }
 
-/// A server's certificate of these names. It ends with the CA's at the latest.
+/// Creates a server's certificate with these names. It does not outlive the CA's.
 pub(super) fn served(
     authority: &Authority,
     bundle: String,
     names: &[String],
     now: Seconds,
     lifetime: Duration,
-) -> Result<Served, MakeError> {
+) -> Result<Served, IssueError> {
     let issuer = Issuer::from_ca_cert_der(authority.certificate.der(), KeyPair::from_pem(authority.key.expose())?)?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::new(names)?;
-    // A common name has 64 characters at most, which a service's name with its namespace may pass; nobody reads it.
+    // The common name is not used for verification. It has at most 64 characters, and a Service's name can be longer.
     params.distinguished_name = common_name("snmp-operator");
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    hold(&mut params, now, now.saturating_add(seconds(lifetime)).min(authority.certificate.not_after));
+    set_validity(&mut params, now, now.saturating_add(seconds(lifetime)).min(authority.certificate.not_after));
     let der = params.signed_by(&key, &issuer)?.der().clone();
-    let leaf = Certificate::read(der.clone()).ok_or(MakeError::Unreadable)?;
+    let leaf = Certificate::read(der.clone()).ok_or(IssueError::Unreadable)?;
     Ok(Served { chain: vec![der], leaf, key: PrivateKey::new(key.serialize_pem()), bundle })
 }
 
@@ -66,7 +66,7 @@ fn common_name(name: &str) -> DistinguishedName {
     distinguished
 }
 
-fn hold(params: &mut CertificateParams, now: Seconds, until: Seconds) {
+fn set_validity(params: &mut CertificateParams, now: Seconds, until: Seconds) {
     params.not_before = time(now.saturating_sub(BACKDATED)).into();
     params.not_after = time(until).into();
 }

@@ -1,21 +1,21 @@
-//! The controllers: from the index to what is written. Level-triggered: each pass looks at everything, works out what there
-//! should be, and writes what is not so. What changes within a moment is one pass; a pass that finds nothing to do asks the
-//! API server for nothing.
+//! The controllers: they write what the plan contains, and the status of every object.
+//!
+//! They are level-triggered: each pass compares the whole index with the desired state and writes the differences. Changes
+//! within a short time are handled by one pass. A pass without differences sends no request to the API server.
 
-pub mod desired;
-pub mod events;
+pub(crate) mod desired;
+pub(crate) mod events;
 mod failures;
-pub mod master;
-pub mod namespace;
-pub mod registrations;
-pub mod shards;
-pub mod status;
-pub mod touch;
-pub mod writer;
+pub(crate) mod master;
+pub(crate) mod namespace;
+pub(crate) mod registrations;
+pub(crate) mod status;
+pub(crate) mod touch;
+pub(crate) mod writer;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -28,95 +28,75 @@ use tokio::{
 };
 
 use crate::{
-    index::{Key, Signature},
+    index::{Key, SharedIndex, Signature, lock},
     leadership::Leadership,
     metrics::Metrics,
-    plan::Kind,
-    watches::SharedIndex,
 };
-use desired::{Desired, Terms};
+use desired::{Desired, Parameters};
 use events::Events;
-pub use failures::Failures;
+use failures::{Failures, Target};
 use status::View;
 use touch::Queue;
 use writer::{WriteError, Writer};
 
-/// A pass begins when nothing has changed for so long,
+/// A pass begins when nothing has changed for this time,
 const QUIET: Duration = Duration::from_millis(30);
-/// or when the first change is so long ago.
-const LONGEST: Duration = Duration::from_millis(300);
-/// How many requests are under way at once.
-const AT_ONCE: usize = 8;
-/// How many statuses are written at a stretch: what has changed meanwhile comes before the rest.
-const STATUSES: usize = 256;
+/// or when this time has passed since the first change.
+const MAX_DELAY: Duration = Duration::from_millis(300);
+/// The maximum number of concurrent requests.
+const CONCURRENT_REQUESTS: usize = 8;
+/// The number of statuses in a batch. After each batch, new changes come before the remaining statuses.
+const STATUS_BATCH: usize = 256;
 
-/// What is written as a whole, and tried again as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
-    /// What is made once.
-    Once,
-    /// The masters' Secrets.
-    Master,
-    /// A namespace's ConfigMap and Secret.
-    Namespace(String),
-    /// An object's status.
-    Status(Kind, Key),
-}
-
-/// Does something with what is locked.
-pub(crate) fn lock<T, R>(mutex: &Mutex<T>, with: impl FnOnce(&mut T) -> R) -> R {
-    with(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// The controllers, put together.
-pub struct Controllers {
-    /// What the operator knows.
-    pub index: SharedIndex,
-    /// Tells of changes in it.
-    pub changed: watch::Receiver<()>,
-    /// Ready once all watches have told their first lists.
-    pub synced: Readiness,
-    /// What to plan by; `ca` is the newest of [`Self::ca`].
-    pub terms: Terms,
-    /// The certificates to publish.
-    pub ca: watch::Receiver<Option<String>>,
+/// The controllers and everything they work with.
+pub(crate) struct Controllers {
+    /// The index.
+    pub(crate) index: SharedIndex,
+    /// Notifies about changes of the index.
+    pub(crate) changed: watch::Receiver<()>,
+    /// Ready when the first lists of all watches are complete.
+    pub(crate) synced: Readiness,
+    /// The parameters of the desired state. Their `ca` is the latest value of [`Self::ca`].
+    pub(crate) parameters: Parameters,
+    /// The CA bundle to publish.
+    pub(crate) ca: watch::Receiver<Option<String>>,
     /// Whether this replica leads.
-    pub leadership: Leadership,
-    /// What the active master says.
-    pub registrations: watch::Receiver<registrations::State>,
-    /// Writes.
-    pub writer: Writer,
-    /// Takes what is to be told.
-    pub events: Events,
-    /// Pods to touch.
-    pub touches: Arc<Mutex<Queue>>,
-    /// Counts.
-    pub metrics: Metrics,
-    /// The last plan; none at first.
-    pub planned: Option<Planned>,
+    pub(crate) leadership: Leadership,
+    /// What is registered at the active master.
+    pub(crate) registrations: watch::Receiver<registrations::State>,
+    /// Writes to the API server.
+    pub(crate) writer: Writer,
+    /// Records Events.
+    pub(crate) events: Events,
+    /// The queue of pods to touch.
+    pub(crate) touches: Arc<Mutex<Queue>>,
+    /// The metrics.
+    pub(crate) metrics: Metrics,
+    /// The last desired state. `None` before the first pass.
+    pub(crate) planned: Option<Planned>,
 }
 
-/// A plan, and what it was made of.
-pub struct Planned {
+/// A desired state, with the inputs and parameters from which it was computed.
+pub(crate) struct Planned {
     signature: Signature,
-    terms: Terms,
+    parameters: Parameters,
     desired: Arc<Desired>,
 }
 
-/// What a pass came to.
+/// The result of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passed {
-    /// All is as it should be, but for what failed.
+enum PassResult {
+    /// Everything is written, except what failed.
     Settled,
-    /// There is more to write.
+    /// Another pass is needed.
     More,
 }
 
 impl Controllers {
-    /// Runs until the drain. What is being written then is written to its end.
-    pub async fn run(mut self, mut drain: Watcher) {
+    /// Runs until the drain. Writes in progress are completed.
+    pub(crate) async fn run(mut self, mut drain: Watcher) {
         let mut failures = Failures::default();
-        let mut led = false;
+        let mut was_leader = false;
         loop {
             let due = failures.due();
             tokio::select! {
@@ -126,20 +106,20 @@ impl Controllers {
                 Ok(()) = self.ca.changed() => {}
                 () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {}
                 () = self.leadership.changed() => {
-                    if self.leadership.holds() == led {
+                    if self.leadership.holds() == was_leader {
                         continue;
                     }
                 }
             }
-            led = self.leadership.holds();
-            if !led || !self.synced.awaited().is_empty() {
+            was_leader = self.leadership.holds();
+            if !was_leader || !self.synced.awaited().is_empty() {
                 continue;
             }
             tokio::select! {
                 () = drain.triggered() => return,
-                () = self.quiet() => {}
+                () = self.wait_for_quiet() => {}
             }
-            while self.pass(&mut failures).await == Passed::More {
+            while self.pass(&mut failures).await == PassResult::More {
                 if !self.leadership.holds() {
                     break;
                 }
@@ -147,101 +127,101 @@ impl Controllers {
         }
     }
 
-    /// Waits until nothing has changed for a moment.
-    async fn quiet(&mut self) {
-        let end = Instant::now() + LONGEST;
+    /// Waits until nothing has changed for [`QUIET`], but no longer than [`MAX_DELAY`].
+    async fn wait_for_quiet(&mut self) {
+        let end = Instant::now() + MAX_DELAY;
         loop {
             let next = end.min(Instant::now() + QUIET);
             if Instant::now() >= end || timeout_at(next, self.changed.changed()).await.is_err() {
                 return;
             }
-            // One who tells of changes without end is waited for no longer than that.
+            // Without this pause, constant changes would keep this loop busy.
             sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Looks at everything, and writes what is not as it should be.
-    async fn pass(&mut self, failures: &mut Failures) -> Passed {
-        let begun = Instant::now();
+    /// Compares everything with the desired state, and writes the differences.
+    async fn pass(&mut self, failures: &mut Failures) -> PassResult {
+        let start = Instant::now();
         self.changed.mark_unchanged();
-        self.terms.ca.clone_from(&self.ca.borrow_and_update());
+        self.parameters.ca.clone_from(&self.ca.borrow_and_update());
         let Some(desired) = self.plan().await else {
             sleep(Duration::from_secs(1)).await;
-            return Passed::Settled;
+            return PassResult::Settled;
         };
         let desired = &*desired;
-        self.once(failures).await;
-        self.masters(desired, failures).await;
-        self.namespaces(desired, failures).await;
-        let passed = match self.all_statuses(desired, failures).await {
-            Passed::Settled if self.is_outdated() => Passed::More,
-            passed => passed,
+        self.create_once(failures).await;
+        self.write_masters(desired, failures).await;
+        self.write_namespaces(desired, failures).await;
+        let result = match self.write_all_statuses(desired, failures).await {
+            PassResult::Settled if self.is_outdated() => PassResult::More,
+            result => result,
         };
         let stale = lock(&self.index, |index| touch::stale(index, desired));
         self.metrics.touches_queued(lock(&self.touches, |queue| {
             queue.set(stale);
             queue.len()
         }));
-        failures.retain_known(desired);
-        self.metrics.took(begun.elapsed());
-        tracing::debug!(took = ?begun.elapsed(), subtrees = desired.subtrees.len(), "reconciled");
-        passed
+        failures.forget_deleted(desired);
+        self.metrics.took(start.elapsed());
+        tracing::debug!(took = ?start.elapsed(), subtrees = desired.subtrees.len(), "reconciled everything");
+        result
     }
 
-    /// What there should be. A plan of what it was made of already stands: what has changed may be a status that the
-    /// operator itself has written, or what it has made.
+    /// Returns the desired state. It is computed only if inputs or parameters have changed: the operator's own writes, for
+    /// example of statuses, change the index but not the inputs.
     async fn plan(&mut self) -> Option<Arc<Desired>> {
         let inputs = lock(&self.index, |index| index.inputs());
         let signature = inputs.signature();
         if let Some(planned) = &self.planned
-            && planned.terms == self.terms
+            && planned.parameters == self.parameters
             && planned.signature == signature
         {
             return Some(Arc::clone(&planned.desired));
         }
-        // Gone before there is another: there may be very much of it.
+        // Free the old state first, because it can be large.
         self.planned = None;
-        let terms = self.terms.clone();
-        // Away from the thread that answers admission requests and probes.
+        let parameters = self.parameters.clone();
+        // Not on this thread, which answers admission requests and probes.
         let planned = tokio::task::spawn_blocking(move || {
-            let desired = Arc::new(desired::desired(&inputs, &terms));
-            Planned { signature, terms, desired }
+            let desired = Arc::new(desired::desired(&inputs, &parameters));
+            Planned { signature, parameters, desired }
         });
         let Ok(planned) = planned.await else {
             self.metrics.reconciled("plan", "failed");
-            tracing::error!("the plan has ended by a panic, which is a defect");
+            tracing::error!("planning panicked, which is a bug; trying again in 1 s");
             return None;
         };
         self.metrics.reconciled("plan", "done");
         Some(Arc::clone(&self.planned.insert(planned).desired))
     }
 
-    async fn once(&self, failures: &mut Failures) {
+    async fn create_once(&self, failures: &mut Failures) {
         if failures.may_try(&Target::Once) {
-            let made = master::make_once(&self.terms, &self.writer, &self.index).await;
-            self.outcome("once", &Target::Once, made, failures);
+            let created = master::create_once(&self.parameters, &self.writer, &self.index).await;
+            self.record_outcome("once", &Target::Once, created, failures);
         }
     }
 
-    async fn masters(&self, desired: &Desired, failures: &mut Failures) {
-        if let Some(fault) = &desired.fault {
-            tracing::error!(fault, "the masters' configuration cannot be written");
+    async fn write_masters(&self, desired: &Desired, failures: &mut Failures) {
+        if let Some(error) = &desired.listener_error {
+            tracing::error!(error, "the listeners of the masters are invalid; not writing the masters' configuration");
             return;
         }
-        let pending = lock(&self.index, |index| master::pending(index, &self.terms, desired));
+        let pending = lock(&self.index, |index| master::pending(index, &self.parameters, desired));
         if pending.texts.is_empty() {
             failures.succeeded(&Target::Master);
         } else if failures.may_try(&Target::Master) {
-            let written = master::write(pending, &self.terms, &self.writer, &self.index).await;
-            self.outcome("master", &Target::Master, written, failures);
+            let written = master::write(pending, &self.parameters, &self.writer, &self.index).await;
+            self.record_outcome("master", &Target::Master, written, failures);
         }
     }
 
-    async fn namespaces(&self, desired: &Desired, failures: &mut Failures) {
+    async fn write_namespaces(&self, desired: &Desired, failures: &mut Failures) {
         let todo = lock(&self.index, |index| {
-            let seen =
+            let existing =
                 index.sidecar_config_maps.iter().chain(index.sidecar_secrets.iter()).map(|(key, _)| &key.namespace);
-            let names: BTreeSet<_> = seen.chain(desired.namespaces.keys()).cloned().collect();
+            let names: BTreeSet<_> = existing.chain(desired.namespaces.keys()).cloned().collect();
             let mut todo = Vec::new();
             for name in names {
                 let wanted = desired.namespaces.get(&name);
@@ -250,7 +230,7 @@ impl Controllers {
                 }
                 let actions = namespace::actions(index, &name, wanted);
                 let idle = |action: &namespace::Action| {
-                    matches!(action, namespace::Action::Nothing | namespace::Action::NotOurs)
+                    matches!(action, namespace::Action::Nothing | namespace::Action::Foreign)
                 };
                 if !(idle(&actions.0) && idle(&actions.1)) {
                     todo.push((name, actions));
@@ -261,55 +241,56 @@ impl Controllers {
         let todo: Vec<_> =
             todo.into_iter().filter(|(name, _)| failures.may_try(&Target::Namespace(name.clone()))).collect();
         let (writer, index) = (&self.writer, &self.index);
-        let mut done = stream::iter(todo.into_iter().map(|(name, actions)| async move {
+        let mut results = stream::iter(todo.into_iter().map(|(name, actions)| async move {
             let written = namespace::reconcile(&name, actions, writer, index).await;
             (name, written)
         }))
-        .buffer_unordered(AT_ONCE);
-        while let Some((name, written)) = done.next().await {
-            self.outcome("namespace", &Target::Namespace(name), written, failures);
+        .buffer_unordered(CONCURRENT_REQUESTS);
+        while let Some((name, written)) = results.next().await {
+            self.record_outcome("namespace", &Target::Namespace(name), written, failures);
         }
     }
 
-    /// Writes statuses until all are as they should be, or something has changed that has to be looked at first. What there is to
-    /// write is worked out once: thousands of statuses take neither a plan nor a look at everything for each stretch.
-    async fn all_statuses(&mut self, desired: &Desired, failures: &mut Failures) -> Passed {
+    /// Writes all statuses that differ, unless something changes that needs another pass first. The differences are computed
+    /// only once, because there can be thousands of statuses.
+    async fn write_all_statuses(&mut self, desired: &Desired, failures: &mut Failures) -> PassResult {
         let mut changes = self.status_changes(desired, failures).into_iter().peekable();
-        let mut told = false;
+        let mut index_changed = false;
         while changes.peek().is_some() {
-            let stretch = changes.by_ref().take(STATUSES).collect();
-            self.write_statuses(stretch, failures).await;
-            // One whose sender has gone changes no more.
+            let batch = changes.by_ref().take(STATUS_BATCH).collect();
+            self.write_statuses(batch, failures).await;
+            // If the sender is gone, there are no more changes.
             if self.changed.has_changed().unwrap_or(false) {
-                // Often by nothing but the statuses that were just written.
-                told = true;
+                // Often these are only the statuses that were just written.
+                index_changed = true;
                 self.changed.mark_unchanged();
                 if self.is_outdated() {
-                    return Passed::More;
+                    return PassResult::More;
                 }
             }
             let news = self.registrations.has_changed().unwrap_or(false) || self.ca.has_changed().unwrap_or(false);
             if news || !self.leadership.holds() {
-                return Passed::More;
+                return PassResult::More;
             }
         }
-        if told { Passed::More } else { Passed::Settled }
+        if index_changed { PassResult::More } else { PassResult::Settled }
     }
 
-    /// Whether there is something else to plan with. What a write was answered may bring it, as a status that was written to
-    /// an object of which somebody has changed the spec meanwhile: then no watch tells of it any more.
+    /// Returns whether the inputs have changed since they were planned. This can also happen by the response to a write: if a
+    /// user changes the spec just before a status is written, the response contains the new spec, and the watch event is no
+    /// longer a change.
     fn is_outdated(&self) -> bool {
         let signature = lock(&self.index, |index| index.inputs().signature());
         self.planned.as_ref().is_none_or(|planned| planned.signature != signature)
     }
 
-    /// The statuses that are not as they should be, and may be tried.
+    /// Returns the statuses that differ, without those that failed and are not due for a retry.
     fn status_changes(&self, desired: &Desired, failures: &Failures) -> Vec<status::Change> {
         let registrations::State { master, served } = self.registrations.borrow().clone();
         let changes = lock(&self.index, |index| {
-            let pending = master::pending(index, &self.terms, desired);
-            let (terms, now) = (&self.terms, Timestamp::now());
-            let view = View { desired, terms, pending: &pending, failures, master, served: &served, now };
+            let pending = master::pending(index, &self.parameters, desired);
+            let now = Timestamp::now();
+            let view = View { desired, pending: &pending, failures, master, served: &served, now };
             status::changes(index, &view)
         });
         changes.into_iter().filter(|change| failures.may_try(&change.target())).collect()
@@ -317,17 +298,17 @@ impl Controllers {
 
     async fn write_statuses(&self, changes: Vec<status::Change>, failures: &mut Failures) {
         let (writer, index, events) = (&self.writer, &self.index, &self.events);
-        let mut done = stream::iter(changes.into_iter().map(|change| async move {
+        let mut results = stream::iter(changes.into_iter().map(|change| async move {
             let target = change.target();
             (target, status::write(change, writer, index, events).await)
         }))
-        .buffer_unordered(AT_ONCE);
-        while let Some((target, written)) = done.next().await {
-            self.outcome("status", &target, written, failures);
+        .buffer_unordered(CONCURRENT_REQUESTS);
+        while let Some((target, written)) = results.next().await {
+            self.record_outcome("status", &target, written, failures);
         }
     }
 
-    fn outcome(
+    fn record_outcome(
         &self,
         controller: &'static str,
         target: &Target,
@@ -344,7 +325,7 @@ impl Controllers {
                 self.metrics.reconciled(controller, "failed");
                 let message = error.to_string();
                 if failures.failed(target.clone(), message) {
-                    tracing::warn!(?target, %error, "cannot be written; goes on trying");
+                    tracing::warn!(?target, %error, "write failed; retrying");
                 }
             }
         }
@@ -375,17 +356,17 @@ mod tests {
         })
     }
 
-    /// Has the spec changed by somebody, generation 2, before any status comes. All else it takes as it is.
+    /// Answers as an API server in which a user changes the spec, to generation 2, just before a status is written.
     async fn serve(request: Request<Body>) -> Result<Response<Body>, std::convert::Infallible> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.expect("the body is there").to_bytes();
+        let body = body.collect().await.expect("the request has no body").to_bytes();
         let mut object: Json = serde_json::from_slice(&body).unwrap_or_default();
         if head.method == Method::PATCH && head.uri.path().ends_with("/snmpsubtrees/one/status") {
             let status = object["status"].take();
             object = subtree(2, "20");
             object["status"] = status;
         } else {
-            object["metadata"]["uid"] = json!("made");
+            object["metadata"]["uid"] = json!("created");
             object["metadata"]["generation"] = json!(1);
             object["metadata"]["resourceVersion"] = json!("30");
         }
@@ -393,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_with_an_answer_is_planned_as_what_a_watch_tells() {
+    async fn a_change_in_the_response_to_a_write_is_planned() {
         let client = kube::Client::new(tower::service_fn(serve), "default");
         let (leadership, metrics) = (Leadership::always(), Metrics::default());
         let writer = Writer::new(client.clone(), leadership.clone(), metrics.clone());
@@ -401,7 +382,7 @@ mod tests {
         let (index, (_sender, registrations)) = (SharedIndex::default(), registrations::channel());
         let (_ca_sender, ca) = watch::channel(None);
         let (_changed_sender, changed) = watch::channel(());
-        let terms = Terms {
+        let parameters = Parameters {
             settings: Settings::default(),
             listeners: master_config::Listeners::default(),
             read_secrets: false,
@@ -415,7 +396,7 @@ mod tests {
             index,
             changed,
             synced,
-            terms,
+            parameters,
             ca,
             leadership,
             registrations,
@@ -426,16 +407,16 @@ mod tests {
             planned,
         };
         let mut failures = Failures::default();
-        let told = |controllers: &Controllers| {
+        let observed_generation = |controllers: &Controllers| {
             lock(&controllers.index, |index| {
-                let (_, subtree) = index.subtrees.iter().next().expect("it is there");
+                let (_, subtree) = index.subtrees.iter().next().expect("the subtree is missing");
                 let conditions = subtree.status.iter().flat_map(|status| &status.conditions);
                 conditions.map(|condition| condition.observed_generation).max().flatten()
             })
         };
-        assert_eq!(controllers.pass(&mut failures).await, Passed::More);
-        assert_eq!(told(&controllers), Some(1), "as it was planned");
-        while controllers.pass(&mut failures).await == Passed::More {}
-        assert_eq!(told(&controllers), Some(2));
+        assert_eq!(controllers.pass(&mut failures).await, PassResult::More);
+        assert_eq!(observed_generation(&controllers), Some(1), "the planned generation");
+        while controllers.pass(&mut failures).await == PassResult::More {}
+        assert_eq!(observed_generation(&controllers), Some(2));
     }
 }

@@ -1,17 +1,17 @@
-//! Pauses between the tries of a watch that fails.
+//! Backoff of failing watches.
 
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
 use kube::runtime::watcher::ExponentialBackoff;
 
-/// The first; each is twice as long as the one before, and up to as much again by chance.
+/// The first delay. Each delay is twice the previous one, plus a random jitter of up to its own length.
 const SHORTEST: Duration = Duration::from_millis(800);
-/// The longest, without chance. kube's own, and client-go's, is 30 s: after an API server was away that is up to a minute in which
-/// nothing that people apply is seen.
+/// The maximum delay, without jitter. The default of kube and client-go is 30 s: after an outage of the API server, changes
+/// could stay unseen for up to a minute.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// From the shortest on; again after each success.
+/// Returns a backoff that starts at the shortest delay, also after each success.
 pub(crate) fn watch_backoff() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(SHORTEST)
@@ -29,13 +29,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_longest_and_never_end() {
+    fn delays_grow_to_the_maximum_and_never_end() {
         let mut backoff = watch_backoff();
-        for (i, pause) in backoff.by_ref().take(1000).enumerate() {
+        for (i, delay) in backoff.by_ref().take(1000).enumerate() {
             let least = SHORTEST.saturating_mul(1 << i.min(10)).min(LONGEST);
-            assert!((least..=least * 2).contains(&pause), "{i}: {pause:?}");
+            assert!((least..=least * 2).contains(&delay), "{i}: {delay:?}");
         }
         backoff.reset();
-        assert!(backoff.next().is_some_and(|pause| pause <= SHORTEST * 2));
+        assert!(backoff.next().is_some_and(|delay| delay <= SHORTEST * 2));
     }
 }
