@@ -1,6 +1,6 @@
-"""A subagent with pyagentx, as its documentation has it: pyagentx_subagent.py SOCKET.
+"""A subagent on pyagentx, written as in its documentation: pyagentx_subagent.py SOCKET.
 
-Below BASE: 1.0 a text, 2.0 a level that can be written, 3.0 a Counter64, 10.1.2.N the squares of 1 to 20.
+Below BASE, 1.0 is a text, 2.0 a writable level, 3.0 a Counter64, and 10.1.2.N are the squares of 1 to 20.
 """
 
 import sys

@@ -1,14 +1,14 @@
 /*
- * A subagent as one writes it with net-snmp's library: subagent SOCKET CONTEXT NAME. It ends with SIGTERM.
+ * A subagent on net-snmp's library: subagent SOCKET CONTEXT NAME. It ends with SIGTERM.
  *
  * Below BASE, in the context CONTEXT:
  *   1.0   NAME                                            DisplayString, read-only
  *   2.0   a level, 0 to 100                               Integer32, read-write
  *   3.0   a remark of 1 to 16 octets                      DisplayString, read-write
  *   4.0   2^64 - 1                                        Counter64, read-only
- *   5.0   what sends a notification when it is written    Integer32, read-write; the notification carries it
- *   6.0   what is not written after all                   Integer32, read-write, but every commit fails
- *   10    a table: its index a string, 2 a number (read-write), 3 a text (read-only); three rows
+ *   5.0   a trigger: each SET sends a notification        Integer32, read-write; the notification contains it
+ *   6.0   an object whose commit always fails             Integer32, read-write
+ *   10    a table of three rows with a string as index: column 2 is a number (read-write), 3 a text (read-only)
  */
 #include <net-snmp/net-snmp-config.h>
 #include <net-snmp/net-snmp-includes.h>
@@ -19,14 +19,14 @@
 #define BASE 1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 70
 #define REMARK_MAX 16
 
-static volatile sig_atomic_t told_to_end;
+static volatile sig_atomic_t terminated;
 static const char *context, *name;
 static long level = 50, former_level, notified, brittle;
 static char remark[REMARK_MAX + 1] = "none", former_remark[REMARK_MAX + 1];
 
 static void on_term(int signal)
 {
-    told_to_end = 1;
+    terminated = 1;
 }
 
 static void notify(void)
@@ -54,7 +54,7 @@ static void show(netsnmp_agent_request_info *info, netsnmp_request_info *request
     }
 }
 
-/* What is wrong with a new value. */
+/* Returns the error of a new value. */
 static int test(const netsnmp_variable_list *value, oid object)
 {
     int is_text = object == 3;
@@ -67,7 +67,7 @@ static int test(const netsnmp_variable_list *value, oid object)
     return SNMP_ERR_NOERROR;
 }
 
-/* Writes; what was there is kept for undo(). */
+/* Writes a value, and keeps the old one for undo(). */
 static int act(const netsnmp_variable_list *value, oid object)
 {
     switch (object) {
@@ -162,12 +162,12 @@ int main(int argc, char **argv)
     netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);
     netsnmp_ds_set_boolean(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_ROLE, 1);
     netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, argv[1]);
-    /* When its master is gone it looks for it again every second. */
+    /* Tries to reconnect every second after the connection to the master is lost. */
     netsnmp_ds_set_int(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, 1);
     init_agent("subagent");
     register_objects();
     init_snmp("subagent");
-    while (!told_to_end)
+    while (!terminated)
         agent_check_and_process(1);
     snmp_shutdown("subagent");
     return 0;

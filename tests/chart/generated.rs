@@ -1,4 +1,4 @@
-//! Generated files are up to date.
+//! Generated files, which must be up to date.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::helm::objects;
 
-/// The YAML files of a folder, by name.
+/// Returns the YAML files of a folder, by name.
 fn texts(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut texts = BTreeMap::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
-            let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
+            let name = path.file_name().and_then(|name| name.to_str()).context("a file name is not UTF-8")?;
             texts.insert(name.to_owned(), fs::read_to_string(&path)?);
         }
     }
@@ -23,11 +23,14 @@ fn texts(folder: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 #[test]
-fn the_copies_of_the_definitions_and_the_list_of_values_are_up_to_date() -> Result<()> {
+fn the_copies_of_the_crds_and_the_list_of_values_are_up_to_date() -> Result<()> {
     let fresh = TempDir::new()?;
     run(Command::new(repository().join("charts/generate")).arg(fresh.path()))?;
     let crds = "charts/snmp-operator/files/crds";
-    assert!(texts(&fresh.path().join(crds))? == texts(&repository().join(crds))?, "{crds}: run `make generate`");
+    assert!(
+        texts(&fresh.path().join(crds))? == texts(&repository().join(crds))?,
+        "{crds} is out of date: run `make generate`"
+    );
     let values = "docs/values.md";
     let read = |root: &Path| fs::read_to_string(root.join(values));
     assert!(read(fresh.path())? == read(repository())?, "{values} is out of date: run `make generate`");
@@ -35,7 +38,7 @@ fn the_copies_of_the_definitions_and_the_list_of_values_are_up_to_date() -> Resu
 }
 
 #[test]
-fn the_definitions_are_rendered_as_they_are_but_for_labels_and_the_policy_to_keep_them() -> Result<()> {
+fn crds_are_rendered_unchanged_except_for_labels_and_the_resource_policy() -> Result<()> {
     for keep in [true, false] {
         let rendered = objects(&[&format!("crds.keep={keep}")])?;
         let mut rendered: BTreeMap<_, _> = rendered
@@ -45,8 +48,8 @@ fn the_definitions_are_rendered_as_they_are_but_for_labels_and_the_policy_to_kee
             .collect();
         for yaml in texts(&repository().join("crds"))?.into_values() {
             let definition: Json = serde_saphyr::from_str(&yaml)?;
-            let name = definition["metadata"]["name"].as_str().context("a name")?;
-            let found = rendered.remove(name).with_context(|| format!("no {name}"))?;
+            let name = definition["metadata"]["name"].as_str().context("a CRD has no name")?;
+            let found = rendered.remove(name).with_context(|| format!("the chart does not render {name}"))?;
             assert_eq!(found["spec"], definition["spec"], "{name}");
             assert_eq!(found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", keep);
             assert_eq!(found["metadata"]["labels"]["app.kubernetes.io/managed-by"], "Helm");

@@ -1,4 +1,4 @@
-//! The guide: its links lead somewhere.
+//! The documentation: its links are valid, and every page can be found.
 
 use std::{
     fs,
@@ -8,28 +8,33 @@ use std::{
 use anyhow::{Context as _, Result};
 use harness::repository;
 
-/// The pages: those of docs/, and those that lead to them.
+/// Folders with pages of the documentation.
+const FOLDERS: [&str; 2] = ["docs", "docs/decisions"];
+
+/// Returns the pages of the documentation, and those that lead to it.
 fn pages() -> Result<Vec<PathBuf>> {
     let root = repository();
     let mut pages = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "charts/snmp-operator/README.md"]
         .map(|page| root.join(page))
         .to_vec();
-    for entry in fs::read_dir(root.join("docs"))? {
-        pages.push(entry?.path());
+    for folder in FOLDERS {
+        for entry in fs::read_dir(root.join(folder))? {
+            pages.push(entry?.path());
+        }
     }
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     Ok(pages)
 }
 
-/// A heading's anchor, as GitHub makes it.
+/// Returns the anchor of a heading, as GitHub derives it.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]
-fn links_lead_somewhere() -> Result<()> {
-    let mut dead = Vec::new();
+fn links_are_valid() -> Result<()> {
+    let mut invalid = Vec::new();
     for page in pages()? {
         let text = fs::read_to_string(&page)?;
         let folder = page.parent().context("a folder")?;
@@ -37,14 +42,14 @@ fn links_lead_somewhere() -> Result<()> {
         for target in targets.filter(|target| !target.contains("://")) {
             let (file, wanted) = target.split_once('#').unwrap_or((target, ""));
             let path = if file.is_empty() { page.clone() } else { folder.join(file) };
-            let is_there = path.exists()
+            let is_valid = path.exists()
                 && (wanted.is_empty() || headings(&path)?.iter().any(|heading| anchor(heading) == wanted));
-            if !is_there {
-                dead.push(format!("{}: {target}", page.display()));
+            if !is_valid {
+                invalid.push(format!("{}: {target}", page.display()));
             }
         }
     }
-    assert!(dead.is_empty(), "{}", dead.join("\n"));
+    assert!(invalid.is_empty(), "{}", invalid.join("\n"));
     Ok(())
 }
 
@@ -53,11 +58,21 @@ fn headings(page: &Path) -> Result<Vec<String>> {
 }
 
 #[test]
-fn the_guide_is_found_from_the_first_page() -> Result<()> {
+fn the_index_of_each_folder_links_to_every_page() -> Result<()> {
     let first = fs::read_to_string(repository().join("README.md"))?;
-    for entry in fs::read_dir(repository().join("docs"))? {
-        let name = entry?.file_name().into_string().ok().context("a name that is no text")?;
-        assert!(first.contains(&format!("(docs/{name})")), "README.md does not lead to docs/{name}");
+    assert!(first.contains("(docs/README.md)"), "README.md does not link to docs/README.md");
+    for folder in FOLDERS {
+        let index = fs::read_to_string(repository().join(folder).join("README.md"))?;
+        for entry in fs::read_dir(repository().join(folder))? {
+            let name = entry?.file_name().into_string().ok().context("a file name that is not UTF-8")?;
+            let is_page =
+                Path::new(&name).extension().is_some_and(|extension| extension == "md") && name != "README.md";
+            assert!(!is_page || index.contains(&format!("({name})")), "{folder}/README.md does not link to {name}");
+        }
     }
+    assert!(
+        fs::read_to_string(repository().join("docs/README.md"))?.contains("(decisions/README.md)"),
+        "docs/README.md does not link to decisions/README.md"
+    );
     Ok(())
 }

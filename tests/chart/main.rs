@@ -1,4 +1,4 @@
-//! The Helm chart: what it renders, what it refuses, and that what is generated of it is up to date. Without a cluster.
+//! Tests of the Helm chart without a cluster: its renderings, its schema of values, its privileges, and its generated files.
 
 mod generated;
 mod guide;

@@ -1,4 +1,4 @@
-//! Rendered objects are what an API server knows: each is read as its type, and nothing of it is lost.
+//! The rendered objects, compared with the types of the Kubernetes API: no field may be unknown.
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::{
@@ -26,7 +26,7 @@ fn through<T: Serialize + DeserializeOwned>(object: &Json) -> Result<Json> {
     Ok(serde_json::to_value(serde_json::from_value::<T>(object.clone())?)?)
 }
 
-/// The object as its type has it. Kinds of other projects are as they are.
+/// Converts an object to its type and back, which drops unknown fields. Kinds of other projects stay unchanged.
 fn typed(object: &Json) -> Result<Json> {
     let text = |field: &str| object[field].as_str().unwrap_or_default();
     match (text("apiVersion"), text("kind")) {
@@ -69,7 +69,7 @@ fn typed(object: &Json) -> Result<Json> {
     "image.pullSecrets={pull}", "operator.priorityClassName=high", "operator.nodeSelector.disk=ssd",
     "operator.tolerations[0].operator=Exists", "certificates.mode=given", "certificates.caBundle=-----BEGIN CERTIFICATE-----",
 ])]
-fn nothing_of_an_object_is_unknown_to_its_type(#[case] values: &[&str]) -> Result<()> {
+fn no_field_of_an_object_is_unknown_to_its_type(#[case] values: &[&str]) -> Result<()> {
     let mut lost = Vec::new();
     for object in objects(values)? {
         let id = id(&object);
@@ -86,7 +86,7 @@ fn nothing_of_an_object_is_unknown_to_its_type(#[case] values: &[&str]) -> Resul
 }
 
 #[test]
-fn an_unknown_field_would_be_found() -> Result<()> {
+fn the_conversion_drops_an_unknown_field() -> Result<()> {
     let object =
         serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"typo": 1}});
     assert!(!leaves(&typed(&object)?).contains_key(".spec.typo"));
@@ -94,7 +94,7 @@ fn an_unknown_field_would_be_found() -> Result<()> {
 }
 
 #[test]
-fn what_belongs_into_a_namespace_names_it() -> Result<()> {
+fn exactly_the_namespaced_objects_have_a_namespace() -> Result<()> {
     let cluster = ["ClusterRole", "CustomResourceDefinition", "ValidatingAdmissionPolicy", "WebhookConfiguration"];
     for object in objects(&["watchNamespaces={acme}"])? {
         let kind = object["kind"].as_str().unwrap_or_default();

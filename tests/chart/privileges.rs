@@ -1,4 +1,4 @@
-//! What programs of the chart may do: no verb to spare, and restricted pods.
+//! The privileges of the chart: its roles, policies and webhooks, and the security contexts of its pods.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ fn texts(json: &Json) -> BTreeSet<&str> {
     json.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
 }
 
-/// Every rule of a role, with the role's name.
+/// Returns every rule of every role, with the role.
 fn rules(objects: &[Json]) -> impl Iterator<Item = (String, &Json)> {
     let roles = objects.iter().filter(|object| ["Role", "ClusterRole"].map(Json::from).contains(&object["kind"]));
     roles.flat_map(|role| role["rules"].as_array().into_iter().flatten().map(move |rule| (id(role), rule)))
 }
 
 #[rstest]
-fn no_role_has_a_wildcard_or_a_way_to_more(#[values(&[], ALL)] values: &[&str]) -> Result<()> {
+fn no_role_has_a_wildcard_or_permits_privilege_escalation(#[values(&[], ALL)] values: &[&str]) -> Result<()> {
     let never = ["*", "escalate", "bind", "impersonate", "deletecollection"];
     let resources =
         ["*", "pods/exec", "serviceaccounts", "serviceaccounts/token", "roles", "clusterroles", "nodes/proxy"];
@@ -34,12 +34,12 @@ fn no_role_has_a_wildcard_or_a_way_to_more(#[values(&[], ALL)] values: &[&str]) 
     Ok(())
 }
 
-/// Verbs on Secrets without a name, by role.
+/// Returns the verbs on all Secrets, by role.
 fn on_all_secrets(objects: &[Json]) -> Vec<(String, String)> {
     on_all(objects, "secrets")
 }
 
-/// Verbs on all of a resource, by role.
+/// Returns the verbs on all objects of a resource, by role.
 fn on_all(objects: &[Json], resource: &str) -> Vec<(String, String)> {
     rules(objects)
         .filter(|(_, rule)| texts(&rule["resources"]).contains(resource) && rule["resourceNames"].is_null())
@@ -51,7 +51,7 @@ fn on_all(objects: &[Json], resource: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn secrets_of_tenants_are_readable_only_while_that_is_on() -> Result<()> {
+fn the_operator_can_read_secrets_of_tenants_only_if_it_is_enabled() -> Result<()> {
     let own =
         ["create", "get", "list", "watch"].map(|verb| ("snmp-system/snmp-operator-system".to_owned(), verb.to_owned()));
     let tenants = |role: &str| ["list", "watch"].map(|verb| (role.to_owned(), verb.to_owned()));
@@ -68,7 +68,7 @@ fn secrets_of_tenants_are_readable_only_while_that_is_on() -> Result<()> {
 }
 
 #[test]
-fn config_maps_of_tenants_are_changed_only_while_that_is_on() -> Result<()> {
+fn the_operator_can_change_config_maps_of_tenants_only_if_it_is_enabled() -> Result<()> {
     let verbs = |values: &[&str]| -> Result<BTreeSet<String>> {
         Ok(on_all(&objects(values)?, "configmaps").into_iter().map(|(_, verb)| verb).collect())
     };
@@ -77,7 +77,7 @@ fn config_maps_of_tenants_are_changed_only_while_that_is_on() -> Result<()> {
     assert_eq!(verbs(&[])?, expected(&["list", "watch"]));
     assert_eq!(verbs(&["writes.enabled=true", "secrets.read=false"])?, expected(&["get", "patch"]));
     assert_eq!(verbs(&["writes.enabled=true"])?, expected(&["get", "list", "patch", "watch"]));
-    // Whoever may patch any is kept by a policy to those that say so.
+    // The role permits patches of all ConfigMaps, and an admission policy restricts them to those with the label.
     let all = objects(&["writes.enabled=true"])?;
     let policy = find(&all, "ValidatingAdmissionPolicy", "snmp-operator-config-maps")?;
     assert_eq!(policy["spec"]["failurePolicy"], "Fail");
@@ -87,7 +87,7 @@ fn config_maps_of_tenants_are_changed_only_while_that_is_on() -> Result<()> {
 }
 
 #[test]
-fn in_some_namespaces_alone_no_cluster_role_reaches_tenants() -> Result<()> {
+fn with_watch_namespaces_no_cluster_role_applies_to_tenants() -> Result<()> {
     let objects = objects(&["watchNamespaces={acme}"])?;
     let role = find(&objects, "ClusterRole", "snmp-operator")?;
     let resources: BTreeSet<_> =
@@ -103,7 +103,7 @@ fn in_some_namespaces_alone_no_cluster_role_reaches_tenants() -> Result<()> {
     Ok(())
 }
 
-/// The pod templates of an object.
+/// Returns the pod templates of all objects.
 fn pods(objects: &[Json]) -> impl Iterator<Item = (String, &Json)> {
     objects.iter().filter_map(|object| {
         let spec = object.pointer(if object["kind"] == "Pod" { "/spec" } else { "/spec/template/spec" })?;
@@ -134,7 +134,7 @@ fn every_pod_is_restricted_and_read_only() -> Result<()> {
             assert!(container["resources"]["limits"]["memory"].is_string(), "{id}");
             assert!(container["ports"].as_array().into_iter().flatten().all(|port| port["hostPort"].is_null()), "{id}");
         }
-        // Such a variable of a Service would be read as a flag of the programs.
+        // The programs would read the environment variables of a Service as flags.
         assert_eq!(spec["enableServiceLinks"], false, "{id}");
     }
     assert_eq!(seen, 3);
@@ -142,7 +142,7 @@ fn every_pod_is_restricted_and_read_only() -> Result<()> {
 }
 
 #[test]
-fn webhooks_keep_no_pod_from_starting_and_leave_the_bundle_to_the_operator() -> Result<()> {
+fn webhooks_do_not_block_pods_and_leave_the_ca_bundle_to_the_operator() -> Result<()> {
     let objects = objects(&[])?;
     let inject = &find(&objects, "MutatingWebhookConfiguration", "snmp-operator")?["webhooks"][0];
     assert_eq!((&inject["failurePolicy"], &inject["timeoutSeconds"]), (&"Ignore".into(), &5.into()));
@@ -153,7 +153,7 @@ fn webhooks_keep_no_pod_from_starting_and_leave_the_bundle_to_the_operator() -> 
     let validate = &find(&objects, "ValidatingWebhookConfiguration", "snmp-operator")?["webhooks"][0];
     assert_eq!(validate["failurePolicy"], "Fail");
     for webhook in [inject, validate] {
-        // With the field, be it empty, an upgrade would take the operator's bundle away.
+        // If the field existed, even empty, an upgrade would remove the operator's bundle.
         assert!(webhook["clientConfig"].get("caBundle").is_none(), "{webhook}");
         assert_eq!(webhook["sideEffects"], "None");
     }

@@ -1,11 +1,11 @@
-//! What the chart renders, under snapshots: whole for the defaults, and what is different for other values.
+//! Snapshots of the rendered chart: the complete rendering of the defaults, and the differences for other values.
 
 use anyhow::Result;
 use rstest::rstest;
 
 use crate::helm::{difference, lint, objects, template};
 
-/// CRDs have tests of their own.
+/// The CRDs are tested in `generated`.
 const NO_CRDS: &str = "crds.enabled=false";
 
 #[test]

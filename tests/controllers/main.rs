@@ -1,10 +1,11 @@
-//! `snmp-operator run` in a real control plane, with the rights that it ships with and no more.
+//! Controller tests: `snmp-operator run` in a real control plane, with the privileges that the chart grants.
 
-#![allow(clippy::indexing_slicing, reason = "what is not in an answer is null")]
+#![allow(clippy::indexing_slicing, reason = "a missing field of JSON is null")]
 
 mod access;
 mod config_maps;
 mod configuration;
-mod faults;
+mod failover;
+mod manifests;
+mod operator_setup;
 mod status;
-mod world;

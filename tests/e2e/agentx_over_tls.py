@@ -1,7 +1,7 @@
-"""Asks a master for AgentX over TLS, with an Open PDU right behind the request, and says what comes back.
+"""Connects to a master by AgentX over TLS, sends an Open PDU directly after the HTTP request, and prints the responses.
 
 Usage: ADDRESS SERVER-NAME CA-FILE TOKEN-FILE [CONTEXT OID]
-With a context and an OID it registers that, too, and prints the error of the Response; 0 is none.
+With a context and an OID, it also registers that subtree and prints the error of the Response; 0 means no error.
 """
 
 import socket
@@ -17,12 +17,12 @@ context = ssl.create_default_context(cafile=authority)
 
 
 def encoded(kind, session, payload, flags=0x10):
-    """A PDU in network byte order, RFC 2741 section 6.1."""
+    """Returns a PDU in network byte order (RFC 2741 section 6.1)."""
     return struct.pack(">4B", 1, kind, flags, 0) + struct.pack(">4I", session, 0, kind, len(payload)) + payload
 
 
 def register(session, context, oid):
-    """A Register of a subtree in a context, RFC 2741 section 6.2.3."""
+    """Returns a Register of a subtree in a context (RFC 2741 section 6.2.3)."""
     octets = context.encode()
     octets = struct.pack(">I", len(octets)) + octets + bytes(-len(octets) % 4)
     arcs = [int(arc) for arc in oid.split(".")]
@@ -30,7 +30,7 @@ def register(session, context, oid):
     return encoded(3, session, octets + struct.pack(">4B", 0, 127, 0, 0) + subtree, flags=0x18)
 
 
-# An Open (RFC 2741 section 6.2.1) in network byte order: no timeout, the null OID, an empty description.
+# An Open PDU (RFC 2741 section 6.2.1) with no timeout, the null OID and an empty description.
 payload = struct.pack(">B3x", 0) + struct.pack(">4B", 0, 0, 0, 0) + struct.pack(">I", 0)
 open_pdu = encoded(1, 0, payload)
 
@@ -38,9 +38,9 @@ head = ["GET /agentx HTTP/1.1", "Host: " + name, "Connection: Upgrade", "Upgrade
 if token:
     head.append("Authorization: Bearer " + token)
 
-# The Response to an Open or a Register without varbinds, RFC 2741 section 6.2.16.
+# The length of a Response without varbinds (RFC 2741 section 6.2.16).
 RESPONSE = 28
-awaited = RESPONSE
+expected = RESPONSE
 received = b""
 with socket.create_connection((address, 7705), timeout=20) as plain:
     with context.wrap_socket(plain, server_hostname=name) as stream:
@@ -49,24 +49,24 @@ with socket.create_connection((address, 7705), timeout=20) as plain:
         try:
             while octets := stream.recv(4096):
                 received += octets
-                _, end, behind = received.partition(b"\r\n\r\n")
-                if not end or not received.startswith(b"HTTP/1.1 101 ") or len(behind) < awaited:
+                _, end, body = received.partition(b"\r\n\r\n")
+                if not end or not received.startswith(b"HTTP/1.1 101 ") or len(body) < expected:
                     continue
-                if not region or awaited > RESPONSE:
+                if not region or expected > RESPONSE:
                     break
-                (session,) = struct.unpack_from(">I", behind, 4)
+                (session,) = struct.unpack_from(">I", body, 4)
                 stream.sendall(register(session, *region))
-                awaited += RESPONSE
+                expected += RESPONSE
         except (TimeoutError, ssl.SSLError, ConnectionError):
             pass
 
-head, _, behind = received.partition(b"\r\n\r\n")
+head, _, body = received.partition(b"\r\n\r\n")
 print(head.split(b"\r\n")[0].decode("ascii", "replace").removeprefix("HTTP/1.1 "))
-if behind[:2] == b"\x01\x12":
+if body[:2] == b"\x01\x12":
     print("agentx: 1 response")
-elif b"\x01\x12" in behind:
-    print("agentx: something", behind)
+elif b"\x01\x12" in body:
+    print("agentx: something", body)
 else:
-    print("agentx: nothing;", behind.decode("utf-8", "replace").strip())
-if region and len(behind) >= 2 * RESPONSE:
-    print("register:", struct.unpack_from(">H", behind, RESPONSE + 24)[0])
+    print("agentx: nothing;", body.decode("utf-8", "replace").strip())
+if region and len(body) >= 2 * RESPONSE:
+    print("register:", struct.unpack_from(">H", body, RESPONSE + 24)[0])

@@ -1,4 +1,4 @@
-//! ConfigMaps: what a source shows of them follows them, in pods that go on running.
+//! ConfigMap sources, whose changes take effect in running pods.
 
 use anyhow::{Result, ensure};
 use harness::Cluster;
@@ -9,7 +9,7 @@ use crate::{
     tenant::{Tenant, new_base, value_at},
 };
 
-/// A text and a number with names, of a ConfigMap.
+/// Two objects of a ConfigMap: a text, and an enumeration.
 const SCALARS: &str = "
   - {name: motd, oid: '1', syntax: DisplayString, value: {source: settings, metric: motd}}
   - name: logLevel
@@ -19,7 +19,7 @@ const SCALARS: &str = "
     value: {source: settings, metric: log_level}";
 
 #[test]
-fn a_config_map_is_seen_as_it_is_now() -> Result<()> {
+fn changes_of_a_config_map_are_published() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "config-map", &base)?;
@@ -39,7 +39,7 @@ fn a_config_map_is_seen_as_it_is_now() -> Result<()> {
         })
     };
     shows("hello", 3)?;
-    let lives = tenant.lives()?;
+    let container_ids = tenant.container_ids()?;
     let edit = |data: &serde_json::Value| {
         let patch = json!({ "data": data }).to_string();
         tenant.namespace.kubectl(&["patch", "configmap", "settings", "--type=merge", "--patch", &patch])
@@ -47,15 +47,15 @@ fn a_config_map_is_seen_as_it_is_now() -> Result<()> {
     edit(&json!({"motd": "good evening", "log_level": "debug"}))?;
     let begun = std::time::Instant::now();
     shows("good evening", 4)?;
-    println!("a changed ConfigMap was seen after {:?}", begun.elapsed());
-    // A key that is taken away is told, and is no value any more.
+    println!("a changed ConfigMap was published after {:?}", begun.elapsed());
+    // A missing key is reported, and its object has no value.
     edit(&json!({"motd": null}))?;
     tenant.wait_for_condition("settings", "ResolvedRefs", "False NoSuchKey")?;
-    tenant.wait_for_walk("the rest alone", &base, |rows| rows.len() == 1)?;
+    tenant.wait_for_walk("only the other object", &base, |rows| rows.len() == 1)?;
     edit(&json!({"motd": "again"}))?;
     shows("again", 4)?;
-    ensure!(tenant.lives()? == lives, "pods or containers were started anew");
+    ensure!(tenant.container_ids()? == container_ids, "pods or containers were restarted");
     let mirrored = tenant.namespace.kubectl(&["get", "configmap", "snmp-sidecar", "--output=yaml"])?;
-    ensure!(!mirrored.contains("tell-no-one"), "what no object shows is mirrored: {mirrored}");
+    ensure!(!mirrored.contains("tell-no-one"), "a key that no object uses was copied: {mirrored}");
     Ok(())
 }

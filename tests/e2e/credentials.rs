@@ -1,4 +1,4 @@
-//! Credentials of sources: a Secret that changes is used in pods that go on running.
+//! Credentials of sources: a changed Secret takes effect in running pods.
 
 use anyhow::{Result, ensure};
 use harness::Cluster;
@@ -8,7 +8,7 @@ use crate::{
     tenant::{Tenant, new_base, value_at},
 };
 
-/// An application that shows the length of the token that it wants, to who brings it: it reads its file for each request.
+/// Returns an application that requires a bearer token and shows its length. It reads the token file for each request.
 fn application(token: &str) -> String {
     format!(
         r#"
@@ -79,7 +79,7 @@ spec:
 }
 
 #[test]
-fn a_token_that_is_rotated_is_used_while_the_walk_goes_on() -> Result<()> {
+fn a_rotated_token_is_used_without_interruption() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "credentials", &base)?;
@@ -94,12 +94,12 @@ fn a_token_that_is_rotated_is_used_while_the_walk_goes_on() -> Result<()> {
     };
     shows(5)?;
     tenant.wait_for_condition("web", "ResolvedRefs", "True")?;
-    let lives = tenant.lives()?;
+    let container_ids = tenant.container_ids()?;
     let walk = ConstantWalk::start(tenant.v2c(), &base, |rows| rows.len() == 1);
     let patch = r#"{"stringData": {"token": "the-second"}}"#;
     tenant.namespace.kubectl(&["patch", "secret", "api-token", "--patch", patch])?;
     shows(10)?;
-    walk.stop().is_all_right()?;
-    ensure!(tenant.lives()? == lives, "pods or containers were started anew");
+    walk.stop().check()?;
+    ensure!(tenant.container_ids()? == container_ids, "pods or containers were restarted");
     Ok(())
 }

@@ -1,16 +1,17 @@
-//! The examples, in the cluster, as they stand but for images and context: it has no registry, and each test a context of its
-//! own.
+//! The examples in the cluster. Only images and contexts are replaced: the cluster has no registry, and each test has its own
+//! context.
 
 use anyhow::{Result, ensure};
 use harness::{Cluster, POSTGRES_IMAGE, PYTHON_IMAGE, Row, TOOLS_IMAGE, example};
 
 use crate::tenant::{Tenant, value_at};
 
-/// A tenant in whose namespace and context the example is applied, with another's first, whose pods it may need.
+/// Creates a tenant and applies these examples in its namespace and context. The last one is the example under test; the
+/// others provide pods for it.
 pub(crate) fn served(cluster: &Cluster, names: &[&str], base: &str, workload: &str) -> Result<Tenant> {
     let name = names.last().copied().unwrap_or_default();
     let tenant = Tenant::of_base(cluster, &format!("example-{name}"), base)?;
-    // Restricted asks more of pods than the examples' own say.
+    // The pods of the examples do not meet Pod Security `restricted`.
     let label = "pod-security.kubernetes.io/enforce=baseline";
     cluster.kubectl(&["label", "--overwrite", "namespace", tenant.name(), label])?;
     for example_name in names {
@@ -23,13 +24,13 @@ pub(crate) fn served(cluster: &Cluster, names: &[&str], base: &str, workload: &s
         tenant.namespace.apply(&manifest)?;
     }
     tenant.wait_for_condition(subtree_of(name), "Accepted", "True")?;
-    // Pods that came before the operator had seen the subtree have no sidecar yet.
+    // Pods that were created before the operator has seen the subtree have no sidecar.
     tenant.namespace.kubectl(&["rollout", "restart", workload])?;
     cluster.wait_for_rollout(tenant.name(), workload)?;
     Ok(tenant)
 }
 
-/// What the subtree of an example is called.
+/// Returns the name of the subtree of an example.
 fn subtree_of(example: &str) -> &str {
     if example == "interfaces" { "own-interfaces" } else { example }
 }
@@ -46,18 +47,18 @@ fn the_example_system_shows_the_machine() -> Result<()> {
     let rows = tenant.wait_for_walk("the machine", base, |rows| number(rows, &format!("{base}.1.0")).is_ok())?;
     let pod = tenant.namespace.kubectl(&["get", "pods", "--output=jsonpath={.items[*].metadata.name}"])?;
     let name = value_at(&rows, &format!("{base}.8.0"))?.text()?;
-    ensure!(pod.split(' ').any(|pod| pod == name), "{name} is none of {pod}");
+    ensure!(pod.split(' ').any(|pod| pod == name), "{name} is not one of the pods {pod}");
     ensure!((1..=100).contains(&number(&rows, &format!("{base}.2.0"))?), "memory in use: {rows:?}");
-    // In KiB; the machine has more than 256 MiB.
+    // The value is in KiB, and the machine has more than 256 MiB.
     ensure!(number(&rows, &format!("{base}.6.0"))? > 256 << 10, "memory: {rows:?}");
     tenant.wait_for_condition("system", "Ready", "True").map(drop)
 }
 
 #[test]
-fn the_example_interfaces_shows_those_of_the_pod() -> Result<()> {
+fn the_example_interfaces_shows_the_interfaces_of_the_pod() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = "1.3.6.1.4.1.8072.9999.9999.8";
-    // The pods are those of the example system, whose own subtree this context does not admit.
+    // The pods are those of the example `system`. This context does not admit the subtree of that example.
     let tenant = served(&cluster, &["system", "interfaces"], base, "deployment/system")?;
     let rows = tenant.wait_for_walk("the interfaces", base, |rows| number(rows, &format!("{base}.1.0")).is_ok())?;
     let names: Vec<&str> = rows
@@ -71,7 +72,7 @@ fn the_example_interfaces_shows_those_of_the_pod() -> Result<()> {
 }
 
 #[test]
-fn the_example_settings_is_set_by_an_nms() -> Result<()> {
+fn the_example_settings_can_be_written_by_an_nms() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = "1.3.6.1.4.1.8072.9999.9999.9";
     let tenant = served(&cluster, &["settings"], base, "deployment/settings")?;
@@ -82,16 +83,16 @@ fn the_example_settings_is_set_by_an_nms() -> Result<()> {
     let rows = nms.get(&[&host, &level, &limit])?;
     ensure!(value_at(&rows, &host)?.text()? == "db-7" && number(&rows, &level)? == 4, "{rows:?}");
     ensure!(number(&rows, &limit)? == 250, "{rows:?}");
-    // The application takes no more than 500: what was written before is put back.
+    // The application refuses more than 500 connections, so the name that was written before is restored.
     let refused = nms.set_all(&[(&host, "s", "db-8"), (&limit, "u", "501")]);
-    let said = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    ensure!(said.contains("commitFailed"), "{said}");
+    let error = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(error.contains("commitFailed"), "the SET must fail with commitFailed: {error}");
     ensure!(value_at(&nms.get(&[&host])?, &host)?.text()? == "db-7");
     Ok(())
 }
 
 #[test]
-fn the_example_http_api_shows_what_its_token_opens() -> Result<()> {
+fn the_example_http_api_shows_the_api_with_its_token() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = "1.3.6.1.4.1.8072.9999.9999.5";
     let tenant = served(&cluster, &["http-api"], base, "deployment/http-api")?;
@@ -113,7 +114,7 @@ fn the_example_postgresql_shows_the_server() -> Result<()> {
     ensure!(version.starts_with("15."), "{version}");
     ensure!(number(&rows, &format!("{base}.4.0"))? == 100, "connections: {rows:?}");
     let commits = number(&rows, &format!("{base}.6.0"))?;
-    // The database `postgres`, by its name.
+    // The index of the database `postgres`.
     let postgres = "8.112.111.115.116.103.114.101.115";
     ensure!(number(&rows, &format!("{base}.10.1.2.{postgres}"))? > 1 << 20, "its size: {rows:?}");
     tenant.wait_for_condition("postgresql", "ResolvedRefs", "True")?;

@@ -1,4 +1,4 @@
-//! What is broken or taken away heals by itself, and the walk goes on meanwhile.
+//! Recovery from killed components and manual changes, while an NMS walks without interruption.
 
 use anyhow::{Result, ensure};
 use harness::{Cluster, Component};
@@ -14,14 +14,14 @@ fn walk(tenant: &Tenant, base: &str) -> ConstantWalk {
     ConstantWalk::start(tenant.v2c(), base, |rows| rows.len() == 4)
 }
 
-/// A change that only an operator at work can bring about.
-fn operator_works(tenant: &Tenant, base: &str, text: &str) -> Result<()> {
+/// Changes a constant of the subtree, and waits until it is published. This needs a working operator.
+fn check_operator_works(tenant: &Tenant, base: &str, text: &str) -> Result<()> {
     let old = format!("constant: {}", tenant.name());
     let manifest = manifests::subtree("web", base, tenant.name()).replace(&old, &format!("constant: {text}"));
-    tenant.cluster.wait_for("the change to be taken", || tenant.apply(&manifest))?;
+    tenant.cluster.wait_for("the change to be accepted", || tenant.apply(&manifest))?;
     let oid = format!("{base}.2");
     let is_new = |rows: &[harness::Row]| matches!(rows, [row] if row.text().is_ok_and(|seen| seen == text));
-    tenant.wait_for_walk("what a working operator brings", &oid, is_new).map(drop)
+    tenant.wait_for_walk("the changed constant", &oid, is_new).map(drop)
 }
 
 fn lease_holder(cluster: &Cluster) -> Result<String> {
@@ -36,29 +36,29 @@ fn lease_holder(cluster: &Cluster) -> Result<String> {
 }
 
 #[test]
-fn the_leading_operator_is_killed_and_the_other_leads() -> Result<()> {
+fn a_killed_leader_is_replaced_by_the_other_operator() -> Result<()> {
     let cluster = Cluster::alone()?;
     let (tenant, base) = Tenant::served(&cluster, "leader", 2)?;
     let walk = walk(&tenant, &base);
     let before = lease_holder(&cluster)?;
     let pods = installation::pods_of(&cluster, "operator")?;
     let leader = pods.iter().find(|pod| before.contains(pod.as_str()));
-    let Some(leader) = leader else { anyhow::bail!("the Lease's holder {before:?} is none of {pods:?}") };
+    let Some(leader) = leader else { anyhow::bail!("the lease holder {before:?} is not one of the pods {pods:?}") };
     cluster.kubectl(&["delete", "pod", leader, "--namespace", SYSTEM, "--grace-period=0", "--force"])?;
-    operator_works(&tenant, &base, "after-the-leader")?;
-    ensure!(lease_holder(&cluster)? != before, "{before} still leads");
-    walk.stop().is_all_right()?;
+    check_operator_works(&tenant, &base, "after-the-leader")?;
+    ensure!(lease_holder(&cluster)? != before, "{before} is still the leader");
+    walk.stop().check()?;
     installation::wait_for_all(&cluster)
 }
 
 #[test]
-fn api_server_and_etcd_are_killed_and_started_again() -> Result<()> {
+fn the_nms_is_served_while_api_server_and_etcd_are_down() -> Result<()> {
     let cluster = Cluster::alone()?;
     let (tenant, base) = Tenant::served(&cluster, "api-server", 2)?;
     let walk = walk(&tenant, &base);
     cluster.kill(Component::ApiServer)?;
     cluster.kill(Component::Etcd)?;
-    // Leases of the operators and of the masters run out meanwhile.
+    // The Leases of the operators and the masters expire meanwhile.
     let client = tenant.v2c();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while std::time::Instant::now() < until {
@@ -67,13 +67,13 @@ fn api_server_and_etcd_are_killed_and_started_again() -> Result<()> {
     }
     cluster.start_component(Component::Etcd)?;
     cluster.start_component(Component::ApiServer)?;
-    operator_works(&tenant, &base, "after-the-api-server")?;
-    walk.stop().is_all_right()?;
+    check_operator_works(&tenant, &base, "after-the-api-server")?;
+    walk.stop().check()?;
     installation::wait_for_all(&cluster)
 }
 
 #[test]
-fn what_is_edited_by_hand_is_put_right() -> Result<()> {
+fn manual_changes_of_generated_objects_are_reverted() -> Result<()> {
     let cluster = Cluster::alone()?;
     let (tenant, base) = Tenant::served(&cluster, "by-hand", 2)?;
     let walk = walk(&tenant, &base);
@@ -94,18 +94,18 @@ fn what_is_edited_by_hand_is_put_right() -> Result<()> {
         r#"{"data":{"ca.crt":"none"}}"#,
     ] {
         tenant.namespace.kubectl(&["patch", "configmap", "snmp-sidecar", "--type=merge", "--patch", patch])?;
-        cluster.wait_for("the ConfigMap to be as it was", || {
+        cluster.wait_for("the ConfigMap to be restored", || {
             let now = document(&cluster)?;
             ensure!(now == before, "{now}");
             Ok(())
         })?;
     }
     tenant.namespace.kubectl(&["delete", "configmap", "snmp-sidecar"])?;
-    cluster.wait_for("the ConfigMap to be there again", || {
+    cluster.wait_for("the ConfigMap to be created again", || {
         ensure!(document(&cluster)? == before);
         Ok(())
     })?;
-    // The masters' own.
+    // The Secrets of the masters.
     let shards = || {
         cluster.kubectl(&[
             "get",
@@ -135,16 +135,16 @@ fn what_is_edited_by_hand_is_put_right() -> Result<()> {
         "--patch",
         r#"{"stringData":{"master.json":"garbage"}}"#,
     ])?;
-    cluster.wait_for("the master's Secret to be as it was", || {
-        ensure!(shards()? == before, "it is not");
+    cluster.wait_for("the master's Secret to be restored", || {
+        ensure!(shards()? == before, "it differs");
         Ok(())
     })?;
-    walk.stop().is_all_right()?;
+    walk.stop().check()?;
     tenant.wait_for_condition("web", "Ready", "True").map(drop)
 }
 
 #[test]
-fn a_definition_that_is_edited_by_hand_harms_nothing_and_is_put_right_by_an_upgrade() -> Result<()> {
+fn a_manual_change_of_a_crd_has_no_effect_and_is_reverted_by_an_upgrade() -> Result<()> {
     let cluster = Cluster::alone()?;
     let (tenant, base) = Tenant::served(&cluster, "definition", 2)?;
     let walk = walk(&tenant, &base);
@@ -162,10 +162,10 @@ fn a_definition_that_is_edited_by_hand_harms_nothing_and_is_put_right_by_an_upgr
         r#"[{"op":"remove","path":"/spec/versions/0/additionalPrinterColumns"}]"#,
     ])?;
     ensure!(columns()?.is_empty());
-    operator_works(&tenant, &base, "after-the-edit")?;
-    // Helm asks before it takes what a person has changed.
+    check_operator_works(&tenant, &base, "after-the-edit")?;
+    // Helm overwrites fields that someone else has changed only with this option.
     installation::helm_upgrade(&cluster, &["--force-conflicts"], installation::TAG)?;
     installation::wait_for_all(&cluster)?;
-    ensure!(columns()? == before, "{before} and then {}", columns()?);
-    walk.stop().is_all_right()
+    ensure!(columns()? == before, "the columns were {before}, and are {}", columns()?);
+    walk.stop().check()
 }

@@ -1,4 +1,4 @@
-//! Sidecars come into pods, and never in a pod's way.
+//! Injection of sidecars, which must never prevent a pod from starting or completing.
 
 use anyhow::{Result, ensure};
 use harness::Cluster;
@@ -43,12 +43,12 @@ spec:
         "--selector=job-name=once",
         "--output=jsonpath={.items[*].status.initContainerStatuses[?(@.name==\"snmp-sidecar\")].state.terminated.exitCode}",
     ])?;
-    ensure!(sidecar == "0", "the sidecar's exit: {sidecar}");
+    ensure!(sidecar == "0", "the sidecar ended with the exit code {sidecar}");
     Ok(())
 }
 
 #[test]
-fn pods_opt_in_and_out_by_label_and_the_sidecar_is_as_restricted_as_can_be() -> Result<()> {
+fn pods_opt_in_and_out_by_label_and_sidecars_are_restricted() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "opt", &base)?;
@@ -56,7 +56,7 @@ fn pods_opt_in_and_out_by_label_and_the_sidecar_is_as_restricted_as_can_be() -> 
     let containers =
         |pod: &str| tenant.namespace.kubectl(&["get", "pod", pod, "--output=jsonpath={.spec.initContainers[*].name}"]);
     let labelled = |name: &str, labels: &str| manifests::lone_pod(name).replace("app: web", labels);
-    // The operator has to have seen the subtree first: whether it has, the first pod tells.
+    // The first pods may be created before the operator has seen the subtree.
     cluster.wait_for("a pod with a sidecar", || {
         tenant.namespace.kubectl(&["delete", "pod", "selected", "--ignore-not-found", "--grace-period=1"])?;
         tenant.apply(&manifests::lone_pod("selected"))?;
@@ -89,14 +89,14 @@ fn pods_opt_in_and_out_by_label_and_the_sidecar_is_as_restricted_as_can_be() -> 
 }
 
 #[test]
-fn a_pod_made_while_the_webhook_was_down_starts_and_is_reported() -> Result<()> {
+fn a_pod_created_while_the_webhook_is_down_starts_and_is_reported() -> Result<()> {
     let cluster = Cluster::alone()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "webhook-down", &base)?;
     tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
-    installation::end_all(&cluster, "operator")?;
+    installation::scale_to_zero(&cluster, "operator")?;
     tenant.run_application(1)?;
-    installation::run_all(&cluster, "operator")?;
+    installation::scale_back(&cluster, "operator")?;
     let ready = tenant.wait_for_condition("web", "Ready", "False PodsNotInjected")?;
     ensure!(ready.contains("kubectl rollout restart"), "{ready}");
     let pods = tenant.namespace.get("snmpsubtree/web", "{.status.pods.matched} {.status.pods.injected}")?;

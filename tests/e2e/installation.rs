@@ -1,4 +1,4 @@
-//! The chart as a user installs it, once for all tests of this process, and the NMS that asks it.
+//! The installation of the chart, which all tests of this process share, and the NMS outside the cluster.
 
 use std::{
     path::Path,
@@ -9,27 +9,27 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use harness::{Client, Cluster, repository};
 
-/// The operator's own namespace.
+/// The namespace of the operator and the masters.
 pub(crate) const SYSTEM: &str = "snmp-system";
-/// The release's name.
+/// The name of the Helm release.
 pub(crate) const RELEASE: &str = "snmp";
-/// Where the NMS asks, on the node.
+/// The node port of the masters' Service.
 const NODE_PORT: u16 = 30161;
-/// Images of this tag are what is tested; `tests/run` loads them.
+/// The tag of the images under test, which `tests/run` loads.
 pub(crate) const TAG: &str = "dev";
 
-/// Whether the chart is installed, as far as this process knows.
+/// Whether the chart is installed and unchanged, as far as this process knows.
 static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 fn installed() -> MutexGuard<'static, bool> {
     INSTALLED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has the chart installed, and waits until all of it is at work.
+/// Installs the chart unless it is installed, and waits until all parts work.
 pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     let mut installed = installed();
     if !*installed {
-        // What an earlier test has changed by hand, and left when it failed, is put right as well.
+        // This also restores what an earlier failed test has changed by hand.
         helm_upgrade(cluster, &["--install", "--create-namespace", "--force-conflicts"], TAG)?;
         wait_for_all(cluster)?;
         *installed = true;
@@ -37,15 +37,15 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Says that the chart is not as [`install`] left it: the next test installs it again.
-pub(crate) fn changed() {
+/// Records that the installation differs from that of [`install`], so that the next test installs it again.
+pub(crate) fn mark_changed() {
     *installed() = false;
 }
 
 /// Runs `helm upgrade` with these options and images of this tag.
 pub(crate) fn helm_upgrade(cluster: &Cluster, options: &[&str], tag: &str) -> Result<()> {
     let chart = repository().join("charts/snmp-operator");
-    let chart = chart.to_str().context("a path that is not UTF-8")?;
+    let chart = chart.to_str().context("the path of the chart is not UTF-8")?;
     let mut arguments: Vec<String> =
         ["upgrade", RELEASE, chart, "--namespace", SYSTEM].iter().map(ToString::to_string).collect();
     arguments.extend(options.iter().map(ToString::to_string));
@@ -56,7 +56,7 @@ pub(crate) fn helm_upgrade(cluster: &Cluster, options: &[&str], tag: &str) -> Re
     cluster.helm(&arguments).map(drop)
 }
 
-/// What the installation in the test cluster sets: images that are there, and a port for the NMS.
+/// Returns the values for the test cluster: images that are loaded, and a node port for the NMS.
 fn values(tag: &str) -> [String; 5] {
     [
         "image.registry=localhost".to_owned(),
@@ -71,7 +71,7 @@ fn values(tag: &str) -> [String; 5] {
 pub(crate) fn wait_for_all(cluster: &Cluster) -> Result<()> {
     cluster.wait_for_rollout(SYSTEM, "deployment/snmp-operator")?;
     cluster.wait_for_rollout(SYSTEM, "statefulset/snmp-master")?;
-    // A rollout is told to be at its end before sidecars have had their time to connect to the last replica.
+    // A rollout ends before the last replica is available, because sidecars get time to connect to it.
     cluster.wait_for("both masters to be available", || {
         let path =
             "--output=jsonpath={.status.availableReplicas} of {.spec.replicas}, {.status.updatedReplicas} updated";
@@ -89,9 +89,9 @@ pub(crate) fn wait_for_all(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// Has all pods of a part of the installation end, `operator` or `master`. The next test finds the chart installed again.
-pub(crate) fn end_all(cluster: &Cluster, component: &str) -> Result<()> {
-    changed();
+/// Scales `operator` or `master` to zero and waits until its pods have ended. The next test installs the chart again.
+pub(crate) fn scale_to_zero(cluster: &Cluster, component: &str) -> Result<()> {
+    mark_changed();
     scale(cluster, component, "0")?;
     cluster.wait_for("the pods to end", || {
         let left = pods_of(cluster, component)?;
@@ -100,8 +100,8 @@ pub(crate) fn end_all(cluster: &Cluster, component: &str) -> Result<()> {
     })
 }
 
-/// Has as many pods of a part run again as are installed.
-pub(crate) fn run_all(cluster: &Cluster, component: &str) -> Result<()> {
+/// Scales `operator` or `master` back to its number of replicas.
+pub(crate) fn scale_back(cluster: &Cluster, component: &str) -> Result<()> {
     scale(cluster, component, "2")
 }
 
@@ -111,7 +111,7 @@ fn scale(cluster: &Cluster, component: &str, replicas: &str) -> Result<()> {
     cluster.kubectl(&["scale", workload, &replicas, "--namespace", SYSTEM]).map(drop)
 }
 
-/// The pod of the master that answers. There is just one.
+/// Returns the pod of the active master. Returns an error unless there is exactly one.
 pub(crate) fn active_master(cluster: &Cluster) -> Result<String> {
     let labels = "app.kubernetes.io/component=master,snmp-operator.dev/role=active";
     let path = "--output=jsonpath={.items[*].metadata.name}";
@@ -120,19 +120,20 @@ pub(crate) fn active_master(cluster: &Cluster) -> Result<String> {
     Ok(names)
 }
 
-/// The NMS outside the cluster with these credentials, as options of net-snmp's tools, and their defaults for patience.
+/// Returns the NMS outside the cluster with these credentials, given as options of net-snmp's tools. Its timeout and its
+/// retries are net-snmp's defaults.
 pub(crate) fn nms(cluster: &Cluster, credentials: &[&str], scratch: &Path) -> Client {
     let address = format!("udp:{}:{NODE_PORT}", cluster.node_address());
-    Client::new(&address, credentials, scratch.to_owned()).outside(cluster).patience(Duration::from_secs(1), 5)
+    Client::new(&address, credentials, scratch.to_owned()).outside(cluster).with_timeout(Duration::from_secs(1), 5)
 }
 
-/// The community of the default context, which the operator makes up.
+/// Returns the community of the default context, which the operator generates.
 pub(crate) fn default_community(cluster: &Cluster) -> Result<String> {
     let path = "--output=go-template={{.data.community | base64decode}}";
     cluster.kubectl(&["get", "secret", "snmp-default", "--namespace", SYSTEM, path])
 }
 
-/// Pods of a part of the installation, `operator` or `master`.
+/// Returns the pods of `operator` or `master`.
 pub(crate) fn pods_of(cluster: &Cluster, component: &str) -> Result<Vec<String>> {
     let labels = format!("app.kubernetes.io/name=snmp-operator,app.kubernetes.io/component={component}");
     let path = "--output=jsonpath={.items[*].metadata.name}";

@@ -1,4 +1,4 @@
-//! What is applied while pods run is served by those very pods.
+//! Changes of subtrees and contexts, which take effect in running pods.
 
 use anyhow::{Result, ensure};
 use harness::Cluster;
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn a_second_subtree_a_change_and_a_deletion_reach_running_pods_without_a_restart() -> Result<()> {
+fn new_changed_and_deleted_subtrees_take_effect_without_a_restart() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "live", &base)?;
@@ -17,7 +17,7 @@ fn a_second_subtree_a_change_and_a_deletion_reach_running_pods_without_a_restart
     tenant.apply(&manifests::subtree("first", &first, tenant.name()))?;
     tenant.run_application(2)?;
     tenant.wait_for_walk("the first subtree", &first, |rows| rows.len() == 4)?;
-    let lives = tenant.lives()?;
+    let container_ids = tenant.container_ids()?;
 
     let text = |expected: &'static str| move |rows: &[harness::Row]| matches!(rows, [row] if row.text().is_ok_and(|text| text == expected));
     tenant.apply(&manifests::constant_subtree("second", &second, tenant.name(), "before"))?;
@@ -28,12 +28,16 @@ fn a_second_subtree_a_change_and_a_deletion_reach_running_pods_without_a_restart
     tenant.namespace.kubectl(&["delete", "snmpsubtree", "second"])?;
     tenant.wait_for_walk("the deletion", &second, <[_]>::is_empty)?;
     tenant.wait_for_walk("the first subtree as before", &first, |rows| rows.len() == 4)?;
-    ensure!(tenant.lives()? == lives, "pods or containers were started anew: {lives} and then {}", tenant.lives()?);
+    ensure!(
+        tenant.container_ids()? == container_ids,
+        "pods or containers were restarted: {container_ids}, then {}",
+        tenant.container_ids()?
+    );
 
-    // With the last subtree all goes that was written for it.
+    // With the last subtree, the operator deletes everything that it has written for the namespace.
     tenant.namespace.kubectl(&["delete", "snmpsubtree", "first"])?;
-    tenant.wait_for_walk("nothing", &base, <[_]>::is_empty)?;
-    cluster.wait_for("the ConfigMap to go", || {
+    tenant.wait_for_walk("an empty walk", &base, <[_]>::is_empty)?;
+    cluster.wait_for("the ConfigMap to be deleted", || {
         let left = tenant.namespace.kubectl(&["get", "configmap,secret", "--output=name"])?;
         ensure!(!left.contains("snmp-sidecar"), "{left}");
         Ok(())
@@ -41,7 +45,7 @@ fn a_second_subtree_a_change_and_a_deletion_reach_running_pods_without_a_restart
 }
 
 #[test]
-fn a_grant_that_is_withdrawn_withdraws_what_was_published() -> Result<()> {
+fn a_withdrawn_grant_removes_the_published_objects() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "withdrawn", &base)?;
@@ -53,9 +57,9 @@ fn a_grant_that_is_withdrawn_withdraws_what_was_published() -> Result<()> {
         cluster.kubectl(&["patch", "snmpcontext", tenant.name(), "--type=merge", "--patch", &patch])
     };
     context(r#"{"from":"None","selector":null}"#)?;
-    tenant.wait_for_walk("what is withdrawn", &base, <[_]>::is_empty)?;
+    tenant.wait_for_walk("the objects to be removed", &base, <[_]>::is_empty)?;
     tenant.wait_for_condition("web", "Accepted", "False NotAllowed")?;
     context(r#"{"from":"All"}"#)?;
-    tenant.wait_for_walk("what is granted again", &base, |rows| rows.len() == 3)?;
+    tenant.wait_for_walk("the objects that are granted again", &base, |rows| rows.len() == 3)?;
     tenant.wait_for_condition("web", "Ready", "True").map(drop)
 }

@@ -1,7 +1,6 @@
-//! Tests in a real Kubernetes of one node, which `tests/run e2e` starts for them.
-#![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
+//! End-to-end tests in a Kubernetes cluster of one node, which `tests/run e2e` starts.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // A panic fails the test, also in helper functions.
 
-mod cluster;
 mod component_faults;
 mod config_maps;
 mod constant_walk;
@@ -20,5 +19,6 @@ mod refusals;
 mod rotation;
 mod tenant;
 mod tenants;
+mod test_cluster;
 mod upgrade;
 mod writes;

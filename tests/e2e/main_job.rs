@@ -1,26 +1,21 @@
-//! The main job: install, apply one manifest, walk.
+//! The main job: install the chart, apply one manifest, and walk.
 
 use anyhow::{Result, ensure};
-use harness::{Cluster, Row, Walk};
+use harness::{Cluster, Walk};
 
 use crate::{
     manifests,
     tenant::{Tenant, new_base, value_at},
 };
 
-/// How many rows a walk of the table with a row for each pod has.
-fn pods_seen(rows: &[Row]) -> usize {
-    rows.len()
-}
-
 #[test]
-fn the_nms_sees_live_values_of_a_deployment_and_a_row_of_each_pod() -> Result<()> {
+fn an_nms_sees_current_values_of_a_deployment_and_a_row_for_each_pod() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "main-job", &base)?;
     tenant.run_application(3)?;
     tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
-    // The pods were there first: they are counted, and how they get sidecars is said.
+    // The pods existed before the subtree. The status counts them, and the condition says how they get sidecars.
     let ready = tenant.wait_for_condition("web", "Ready", "False PodsNotInjected")?;
     ensure!(ready.contains("kubectl rollout restart"), "{ready}");
     tenant.restart_application()?;
@@ -28,7 +23,7 @@ fn the_nms_sees_live_values_of_a_deployment_and_a_row_of_each_pod() -> Result<()
     let rows = tenant.wait_for_walk("the application's values", &base, |rows| rows.len() == 2 + 3)?;
     let first = value_at(&rows, &format!("{base}.1.0"))?.number()?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    ensure!((first - i128::from(now)).abs() < 300, "the application's clock is {first}, ours {now}");
+    ensure!((first - i128::from(now)).abs() < 300, "the application's clock is {first}, and ours is {now}");
     tenant.wait_for_walk("the next value", &format!("{base}.1"), |rows| {
         rows.iter().any(|row| row.number().is_ok_and(|value| value > first))
     })?;
@@ -41,22 +36,21 @@ fn the_nms_sees_live_values_of_a_deployment_and_a_row_of_each_pod() -> Result<()
     let table = format!("{base}.10");
     for replicas in [5, 1, 3] {
         tenant.namespace.kubectl(&["scale", "deployment/web", &format!("--replicas={replicas}")])?;
-        tenant
-            .wait_for_walk(&format!("a row for each of {replicas} pods"), &table, |rows| pods_seen(rows) == replicas)?;
-        // What one of the pods serves for all is there whoever that is.
+        tenant.wait_for_walk(&format!("a row for each of {replicas} pods"), &table, |rows| rows.len() == replicas)?;
+        // The active pod serves the scalars, whichever it is.
         tenant.wait_for_walk("the scalars", &format!("{base}.1"), |rows| rows.len() == 1)?;
     }
     let before: Vec<_> = tenant.v2c().walk(Walk::Bulk(20), &table)?.into_iter().map(|row| row.oid).collect();
     let pod = tenant.pods()?.into_iter().next().unwrap_or_default();
     tenant.namespace.kubectl(&["delete", "pod", &pod])?;
-    tenant.wait_for_walk("the row of another pod in the place of the deleted", &table, |rows| {
-        pods_seen(rows) == 3 && rows.iter().map(|row| &row.oid).ne(before.iter())
+    tenant.wait_for_walk("a row of a new pod instead of the deleted one", &table, |rows| {
+        rows.len() == 3 && rows.iter().map(|row| &row.oid).ne(before.iter())
     })?;
     Ok(())
 }
 
 #[test]
-fn with_the_default_context_one_manifest_is_enough() -> Result<()> {
+fn one_manifest_is_enough_in_the_default_context() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = Tenant::new(&cluster, "default-context")?;

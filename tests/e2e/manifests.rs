@@ -1,12 +1,12 @@
-//! What the tests apply.
+//! The manifests that the tests apply.
 
 use crate::installation::SYSTEM;
 
-/// The passphrases of each tenant's v3 user.
+/// The passphrases of each tenant's SNMPv3 user.
 pub(crate) const AUTH_PASSPHRASE: &str = "tenant-auth-passphrase";
 pub(crate) const PRIV_PASSPHRASE: &str = "tenant-priv-passphrase";
 
-/// A tenant's context with a community that reads and a user that writes too, and their Secrets. All are named after it.
+/// Returns the SnmpContext of a tenant, with a community that reads, a user that also writes, and their Secrets.
 pub(crate) fn context(tenant: &str, base: &str) -> String {
     format!(
         "
@@ -37,7 +37,7 @@ spec:
     )
 }
 
-/// A subtree of the ConfigMap `settings`, with these items of `scalars`.
+/// Returns a subtree with the ConfigMap `settings` as its source, and these scalars.
 pub(crate) fn settings_subtree(base: &str, context: &str, scalars: &str) -> String {
     format!(
         "
@@ -55,7 +55,7 @@ spec:
     )
 }
 
-/// A ConfigMap of this name, which may be shown and written, with this data.
+/// Returns a readable and writable ConfigMap with this data.
 pub(crate) fn writable_config_map(name: &str, data: &str) -> String {
     format!(
         "
@@ -69,7 +69,7 @@ data: {data}
     )
 }
 
-/// The pods' template of the application: a real exporter, without any privilege.
+/// Returns the pod template of the application: node_exporter without any privilege.
 fn pod(containers_name: &str, indent: usize) -> String {
     let template = format!(
         "
@@ -88,7 +88,7 @@ containers:
     template.replace('\n', &format!("\n{}", " ".repeat(indent)))
 }
 
-/// The application: a Deployment of that many pods.
+/// Returns the application: a Deployment with this many replicas.
 pub(crate) fn application(replicas: usize) -> String {
     format!(
         "
@@ -106,7 +106,7 @@ spec:
     )
 }
 
-/// One pod of the application, under another name.
+/// Returns a single pod of the application with this name.
 pub(crate) fn lone_pod(name: &str) -> String {
     format!(
         "
@@ -119,7 +119,7 @@ spec:{}
     )
 }
 
-/// A subtree of the application, with these objects.
+/// Returns a subtree of the application with these objects.
 fn subtree_of(name: &str, base: &str, context: &str, objects: &str) -> String {
     format!(
         "
@@ -137,7 +137,8 @@ spec:
     )
 }
 
-/// A subtree of the application: `1` is its clock, `2` the name of its context, `10` a table with a row for each pod.
+/// Returns a subtree of the application: `1` is its clock, `2` the name of its context, and `10` a table with a row for each
+/// pod.
 pub(crate) fn subtree(name: &str, base: &str, context: &str) -> String {
     let objects = format!(
         "  scalars:
@@ -154,7 +155,7 @@ pub(crate) fn subtree(name: &str, base: &str, context: &str) -> String {
     subtree_of(name, base, context, &objects)
 }
 
-/// A subtree of one text, which tells it from others.
+/// Returns a subtree with one constant text.
 pub(crate) fn constant_subtree(name: &str, base: &str, context: &str, text: &str) -> String {
     let objects =
         format!("  scalars:\n  - {{name: theText, oid: '1', syntax: DisplayString, value: {{constant: {text}}}}}\n");

@@ -1,4 +1,4 @@
-//! Certificates and their authority are rotated again and again, and nobody notices.
+//! Rotation of certificates and their authority without interruption.
 
 use std::{
     collections::BTreeSet,
@@ -18,68 +18,69 @@ use crate::{
     tenant::{Tenant, new_base},
 };
 
-/// The shortest lives that the operator takes with this time to settle: an authority's is nine times as long, its
-/// certificates' six times. In the test cluster the kubelet shows within 8 s what has changed.
+/// The shortest lifetimes that the operator accepts with this settle time: nine times the settle time for an authority, six
+/// times for its certificates. The kubelet of the test cluster publishes changes within 8 s.
 const SETTLE: &str = "operator.extraArgs={--certificate-settle=12s}";
 const SHORT: [&str; 3] = ["certificates.caLifetime=108s", "certificates.certificateLifetime=72s", SETTLE];
-/// How often a pod is made.
-const PODS: Duration = Duration::from_secs(4);
+/// The interval in which pods are created.
+const POD_INTERVAL: Duration = Duration::from_secs(4);
 
 #[test]
-fn authorities_are_rotated_under_a_constant_walk_while_pods_come() -> Result<()> {
+fn authorities_are_rotated_without_interruption_while_pods_are_created() -> Result<()> {
     let cluster = Cluster::alone()?;
     let base = new_base();
     let tenant = Tenant::of_base(&cluster, "rotation", &base)?;
     tenant.apply(&manifests::subtree("web", &base, tenant.name()))?;
     tenant.run_application(2)?;
     let rows = tenant.wait_for_walk("the values", &base, |rows| rows.len() == 4)?;
-    installation::changed();
+    installation::mark_changed();
     let rotated = rotate(&cluster, &tenant, &base, &rows);
-    // In two steps: with the long time to settle, an authority of a short life would end before another is trusted.
+    // First the lifetimes, then the settle time: with the long settle time, an authority with a short lifetime would expire
+    // before sidecars trust another one.
     let restored = restore(&cluster, &tenant);
     rotated.and(restored)?;
     installation::install(&cluster)
 }
 
 fn rotate(cluster: &Cluster, tenant: &Tenant, base: &str, rows: &[Row]) -> Result<()> {
-    let known: Vec<Oid> = rows.iter().map(|row| row.oid.clone()).collect();
-    let all_there = move |rows: &[Row]| known.iter().all(|oid| rows.iter().any(|row| row.oid == *oid));
+    let expected: Vec<Oid> = rows.iter().map(|row| row.oid.clone()).collect();
+    let all_there = move |rows: &[Row]| expected.iter().all(|oid| rows.iter().any(|row| row.oid == *oid));
     let walk = ConstantWalk::start(tenant.v2c(), base, all_there);
     let over = AtomicBool::new(false);
     let began = Instant::now();
-    let made = thread::scope(|scope| {
-        let maker = scope.spawn(|| make_pods(cluster, tenant, &over));
+    let created = thread::scope(|scope| {
+        let creator = scope.spawn(|| create_pods(cluster, tenant, &over));
         let rotated = (|| {
             let first = trusted(tenant)?;
             set(cluster, &SHORT)?;
             let second = wait_for_another(cluster, tenant, &first)?;
-            println!("the first rotation was over after {:?}", began.elapsed());
+            println!("the first rotation was complete after {:?}", began.elapsed());
             wait_for_another(cluster, tenant, &second)?;
-            println!("the second rotation was over after {:?}", began.elapsed());
+            println!("the second rotation was complete after {:?}", began.elapsed());
             Ok(())
         })();
         over.store(true, Ordering::SeqCst);
-        let made = maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        rotated.and(made)
+        let created = creator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        rotated.and(created)
     })?;
-    // Masters that are started anew show what there is now, and sidecars trust it.
+    // Restarted masters use the current certificate, which sidecars must trust.
     cluster.kubectl(&["rollout", "restart", "statefulset/snmp-master", "--namespace", SYSTEM])?;
     installation::wait_for_all(cluster)?;
     tenant.wait_for_condition("web", "Ready", "True")?;
     let seen = walk.stop();
-    println!("{} walks right, longest gap {:?}, {made} pods made", seen.right, seen.longest_gap);
-    seen.is_all_right()?;
-    ensure!(made > 10, "{made} pods");
+    println!("{} right walks, longest gap {:?}, {created} pods created", seen.right, seen.longest_gap);
+    seen.check()?;
+    ensure!(created > 10, "only {created} pods were created");
     Ok(())
 }
 
-/// Makes pods until it is told that all is over, and gives how many. Each must get its sidecar, and become ready.
-fn make_pods(cluster: &Cluster, tenant: &Tenant, over: &AtomicBool) -> Result<usize> {
-    let mut made = 0;
+/// Creates pods until `over` is set, and returns their number. Each pod must get a sidecar and become ready.
+fn create_pods(cluster: &Cluster, tenant: &Tenant, over: &AtomicBool) -> Result<usize> {
+    let mut created = 0;
     while !over.load(Ordering::SeqCst) {
-        let (name, next) = (format!("newcomer-{made}"), Instant::now() + PODS);
+        let (name, next) = (format!("newcomer-{created}"), Instant::now() + POD_INTERVAL);
         tenant.namespace.apply(&manifests::lone_pod(&name))?;
-        // Where the API server does not trust the webhook, a pod comes without.
+        // A pod would have no sidecar if the API server did not trust the webhook.
         let containers = tenant.namespace.kubectl(&[
             "get",
             "pod",
@@ -89,10 +90,10 @@ fn make_pods(cluster: &Cluster, tenant: &Tenant, over: &AtomicBool) -> Result<us
         ensure!(containers.contains("snmp-sidecar"), "{name} has no sidecar: {containers:?}");
         cluster.wait_for_pod(tenant.name(), &name)?;
         tenant.namespace.kubectl(&["delete", "pod", &name, "--wait=false"])?;
-        made += 1;
+        created += 1;
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    Ok(made)
+    Ok(created)
 }
 
 fn set(cluster: &Cluster, values: &[&str]) -> Result<()> {
@@ -101,7 +102,7 @@ fn set(cluster: &Cluster, values: &[&str]) -> Result<()> {
     cluster.wait_for_rollout(SYSTEM, "deployment/snmp-operator")
 }
 
-/// The authorities that a tenant's sidecars trust.
+/// Returns the authorities that a tenant's sidecars trust.
 fn trusted(tenant: &Tenant) -> Result<BTreeSet<String>> {
     let bundle = tenant.namespace.get("configmap/snmp-sidecar", "{.data.ca\\.crt}")?;
     let certificates: BTreeSet<String> =
@@ -111,21 +112,25 @@ fn trusted(tenant: &Tenant) -> Result<BTreeSet<String>> {
     Ok(certificates)
 }
 
-/// Waits until none of these is trusted any more, and one other is.
+/// Waits until exactly one authority is trusted that is not among `before`. Returns it.
 fn wait_for_another(cluster: &Cluster, tenant: &Tenant, before: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     cluster.wait_for("another authority", || {
         let now = trusted(tenant)?;
-        ensure!(now.len() == 1 && now.is_disjoint(before), "{} authorities, or one as before", now.len());
+        ensure!(
+            now.len() == 1 && now.is_disjoint(before),
+            "{} authorities are trusted, or an earlier one is",
+            now.len()
+        );
         Ok(now)
     })
 }
 
-/// Has authorities live for years again, and waits until all that live shortly are gone.
+/// Restores the default lifetimes, and waits until no authority with a short lifetime is trusted.
 fn restore(cluster: &Cluster, tenant: &Tenant) -> Result<()> {
     set(cluster, &[SETTLE])?;
     let openssl = debian("openssl", "openssl")?;
     let folder = harness::Sandbox::new()?;
-    cluster.wait_for("an authority that lives for years", || {
+    cluster.wait_for("an authority that is valid for years", || {
         for pem in trusted(tenant)? {
             let file = folder.write("ca.crt", &pem)?;
             let ends_soon = std::process::Command::new(&openssl)
@@ -133,7 +138,7 @@ fn restore(cluster: &Cluster, tenant: &Tenant) -> Result<()> {
                 .arg(&file)
                 .output()
                 .context("cannot run openssl")?;
-            ensure!(ends_soon.status.success(), "one ends within a day");
+            ensure!(ends_soon.status.success(), "a trusted authority expires within a day");
         }
         Ok(())
     })

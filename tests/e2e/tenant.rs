@@ -1,4 +1,4 @@
-//! A tenant: a namespace with Restricted Pod Security, an SNMP context of its own, and who reads it.
+//! A tenant of the tests: a namespace with Pod Security `restricted`, and an SNMP context with credentials.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +11,7 @@ use crate::{
     manifests,
 };
 
-/// Below it, each subtree of the tests has an arc.
+/// The OID below which each test gets its base OID.
 const BASE: &str = "1.3.6.1.4.1.8072.9999.9999";
 
 /// A tenant of the installation.
@@ -22,12 +22,12 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    /// A tenant that may publish under [`Tenant::base`], with a community that reads its context and a v3 user that also writes.
+    /// Creates a tenant with a new base OID, a community that reads its context, and an SNMPv3 user that also writes.
     pub(crate) fn new(cluster: &Cluster, prefix: &str) -> Result<Self> {
         Self::of_base(cluster, prefix, &new_base())
     }
 
-    /// The same for a base OID that is given: tenants may share one.
+    /// Like [`Self::new`], with this base OID, which several tenants may share.
     pub(crate) fn of_base(cluster: &Cluster, prefix: &str, base: &str) -> Result<Self> {
         installation::install(cluster)?;
         let restricted = ("pod-security.kubernetes.io/enforce", "restricted");
@@ -37,7 +37,7 @@ impl Tenant {
         Ok(tenant)
     }
 
-    /// A tenant whose application runs in that many pods, and is served below a base OID of its own.
+    /// Creates a tenant whose application runs with this many replicas. Returns it and its base OID.
     pub(crate) fn served(cluster: &Cluster, prefix: &str, replicas: usize) -> Result<(Self, String)> {
         let base = new_base();
         let tenant = Self::of_base(cluster, prefix, &base)?;
@@ -45,32 +45,32 @@ impl Tenant {
         Ok((tenant, base))
     }
 
-    /// Has the application run and be served: two scalars, and a row for each pod.
+    /// Runs the application with a subtree, and waits until a walk shows two scalars and a row for each pod.
     pub(crate) fn serve(&self, base: &str, replicas: usize) -> Result<()> {
         self.apply(&manifests::subtree("web", base, self.name()))?;
         self.run_application(replicas)?;
         self.wait_for_walk("the application's values", base, |rows| rows.len() == 2 + replicas).map(drop)
     }
 
-    /// Namespace, SNMP context and community all have this name.
+    /// Returns the name of its namespace, which is also the name of its SNMP context and its community.
     pub(crate) fn name(&self) -> &str {
         self.namespace.name()
     }
 
-    /// Runs the application: that many pods of a real exporter.
+    /// Runs the application with this many replicas.
     pub(crate) fn run_application(&self, replicas: usize) -> Result<()> {
         self.namespace.apply(&manifests::application(replicas))?;
         self.cluster.wait_for_rollout(self.name(), "deployment/web")
     }
 
-    /// Applies a manifest. After a subtree the application's pods get sidecars.
+    /// Applies a manifest. After a subtree, waits until new pods of the application get sidecars.
     pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
         self.namespace.apply(manifest)?;
         if manifest.contains("kind: SnmpSubtree") { self.wait_for_injection() } else { Ok(()) }
     }
 
-    /// Waits until a pod that is made now gets a sidecar: the operator has to have seen the subtree, and the API server has
-    /// to reach the webhook.
+    /// Waits until a new pod gets a sidecar. For that, the operator must have seen the subtree, and the API server must reach
+    /// the webhook.
     fn wait_for_injection(&self) -> Result<()> {
         let output = "--output=jsonpath={.spec.initContainers[*].name}";
         let arguments = ["create", "--dry-run=server", output, "--namespace", self.name(), "--filename=-"];
@@ -81,19 +81,19 @@ impl Tenant {
         })
     }
 
-    /// Has the pods made anew, so that they get sidecars.
+    /// Restarts the pods of the application, so that they get sidecars.
     pub(crate) fn restart_application(&self) -> Result<()> {
         self.wait_for_injection()?;
         self.namespace.kubectl(&["rollout", "restart", "deployment/web"])?;
         self.cluster.wait_for_rollout(self.name(), "deployment/web")
     }
 
-    /// The NMS with the tenant's community.
+    /// Returns the NMS with the tenant's community.
     pub(crate) fn v2c(&self) -> Client {
         installation::nms(&self.cluster, &["-v2c", "-c", self.name()], self.sandbox.path("nms").as_path())
     }
 
-    /// The NMS as the tenant's v3 user, in the context of this name.
+    /// Returns the NMS with the tenant's SNMPv3 user, in this context.
     pub(crate) fn v3(&self, context: &str) -> Client {
         let user = format!("{}-noc", self.name());
         let credentials = [
@@ -116,7 +116,7 @@ impl Tenant {
         installation::nms(&self.cluster, &credentials, self.sandbox.path("nms").as_path())
     }
 
-    /// Walks until what is seen is right, and gives it.
+    /// Walks until `right` returns true, and returns the rows.
     pub(crate) fn wait_for_walk(&self, what: &str, oid: &str, right: impl Fn(&[Row]) -> bool) -> Result<Vec<Row>> {
         let client = self.v2c();
         self.cluster.wait_for(what, || {
@@ -126,7 +126,7 @@ impl Tenant {
         })
     }
 
-    /// The condition of a subtree, as `STATUS REASON MESSAGE`.
+    /// Returns a condition of a subtree as `STATUS REASON MESSAGE`.
     pub(crate) fn condition(&self, subtree: &str, condition: &str) -> Result<String> {
         let path = format!(
             "--output=jsonpath={{range .status.conditions[?(@.type==\"{condition}\")]}}{{.status}} {{.reason}} {{.message}}{{end}}"
@@ -134,7 +134,7 @@ impl Tenant {
         self.namespace.kubectl(&["get", "snmpsubtree", subtree, &path])
     }
 
-    /// Waits until a condition of a subtree begins with these words, and gives it whole.
+    /// Waits until a condition of a subtree begins with `expected`, and returns it as `STATUS REASON MESSAGE`.
     pub(crate) fn wait_for_condition(&self, subtree: &str, condition: &str, expected: &str) -> Result<String> {
         self.cluster.wait_for(&format!("{condition} of {subtree} to be {expected}"), || {
             let seen = self.condition(subtree, condition)?;
@@ -143,14 +143,14 @@ impl Tenant {
         })
     }
 
-    /// The names of the pods that run the application and are to stay.
+    /// Returns the names of the application's pods, except those that are being deleted.
     pub(crate) fn pods(&self) -> Result<Vec<String>> {
         let template = "--output=go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}";
         let names = self.namespace.kubectl(&["get", "pods", "--selector", "app=web", template])?;
         Ok(names.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// Fails unless the one pod of the application is ready.
+    /// Returns an error unless the only pod of the application is ready.
     pub(crate) fn only_pod_is_ready(&self) -> Result<()> {
         let path = "--output=jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}";
         let state = self.namespace.kubectl(&["get", "pods", "--selector=app=web", path])?;
@@ -158,8 +158,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// When each of the pods was started, and how often its containers were since.
-    pub(crate) fn lives(&self) -> Result<String> {
+    /// Returns the ids of the pods and their containers, with restart counts. They change with every restart.
+    pub(crate) fn container_ids(&self) -> Result<String> {
         let template = "--output=go-template={{range .items}}{{.metadata.uid}}{{range .status.initContainerStatuses}} {{.restartCount}} {{.containerID}}{{end}}{{range .status.containerStatuses}} {{.restartCount}} {{.containerID}}{{end}}\n{{end}}";
         self.namespace.kubectl(&["get", "pods", "--selector", "app=web", template])
     }
@@ -181,13 +181,13 @@ impl Drop for Tenant {
     }
 }
 
-/// A base OID that no other test has.
+/// Returns a base OID that no other test uses.
 pub(crate) fn new_base() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(100);
     format!("{BASE}.{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The one value with this name.
+/// Returns the row with this OID.
 pub(crate) fn value_at<'a>(rows: &'a [Row], oid: &str) -> Result<&'a Row> {
     let oid: Oid = oid.parse()?;
     match rows.iter().find(|row| row.oid == oid) {

@@ -1,4 +1,4 @@
-//! Tenants are kept apart: each reads its own values at the same OID, and cannot read the others'.
+//! Isolation of tenants: each reads its own values at the same OID, and cannot read those of others.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn text_at(client: &Client, oid: &str) -> Result<String> {
 }
 
 #[test]
-fn three_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -> Result<()> {
+fn three_tenants_with_the_same_oid_read_only_their_own_values() -> Result<()> {
     let cluster = Cluster::shared()?;
     let base = new_base();
     let tenant = |name: &str| Tenant::of_base(&cluster, name, &base);
@@ -28,14 +28,14 @@ fn three_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -
     for (tenant, other) in [(a, b), (b, c), (c, a)] {
         ensure!(text_at(&tenant.v2c(), &oid)? == tenant.name());
         ensure!(text_at(&tenant.v3(tenant.name()), &oid)? == tenant.name());
-        // In the other's context it is as if there were none.
-        let Err(refused) = tenant.v3(other.name()).patience(Duration::from_secs(2), 1).get(&[&oid]) else {
+        // The context of another tenant looks like an unknown context.
+        let Err(refused) = tenant.v3(other.name()).with_timeout(Duration::from_secs(2), 1).get(&[&oid]) else {
             bail!("a user of {} reads {}", tenant.name(), other.name())
         };
-        let Err(nowhere) = tenant.v3("no-such-context").patience(Duration::from_secs(2), 1).get(&[&oid]) else {
-            bail!("there is a context of any name")
+        let Err(nowhere) = tenant.v3("no-such-context").with_timeout(Duration::from_secs(2), 1).get(&[&oid]) else {
+            bail!("an unknown context can be read")
         };
-        // net-snmp's words for a report of snmpUnknownContexts.
+        // net-snmp's message for a report of snmpUnknownContexts.
         for refused in [refused, nowhere] {
             ensure!(format!("{refused:#}").contains("Bad context specified"), "{refused:#}");
         }
@@ -43,10 +43,10 @@ fn three_tenants_at_one_oid_read_their_own_values_and_cannot_read_the_others() -
     Ok(())
 }
 
-/// Takes away what the example made, also where the test fails.
-struct Example(Cluster);
+/// Deletes the objects of the example `tenants` when this is dropped, also if the test fails.
+struct DeleteExample(Cluster);
 
-impl Drop for Example {
+impl Drop for DeleteExample {
     fn drop(&mut self) {
         let manifests = ["subtree.yaml", "contexts.yaml", "secrets.yaml", "namespaces.yaml"];
         for file in manifests.map(|file| harness::example("tenants").join(file)) {
@@ -59,13 +59,13 @@ impl Drop for Example {
 }
 
 #[test]
-fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
+fn each_tenant_of_the_example_tenants_reads_only_its_own_values() -> Result<()> {
     let cluster = Cluster::shared()?;
     crate::installation::install(&cluster)?;
-    let example = Example(cluster.clone());
+    let example = DeleteExample(cluster.clone());
     for file in ["namespaces.yaml", "contexts.yaml", "secrets.yaml", "subtree.yaml", "deployment.yaml"] {
         let manifest = std::fs::read_to_string(harness::example("tenants").join(file))?;
-        // The cluster of the tests has no registry.
+        // The test cluster has no registry.
         cluster
             .apply(&manifest.replace("quay.io/prometheus/node-exporter:v1.9.1", "localhost/test/node-exporter:dev"))?;
     }
@@ -74,7 +74,7 @@ fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
     let oid = "1.3.6.1.4.1.8072.9999.9999.20.1.0";
     for (i, name) in names.into_iter().enumerate() {
         cluster.kubectl(&["wait", "--for=condition=Accepted", "subtree/web", "--namespace", name, "--timeout=60s"])?;
-        // Pods that came before the operator had seen the subtree have no sidecar yet.
+        // Pods that were created before the operator has seen the subtree have no sidecar.
         cluster.kubectl(&["rollout", "restart", "deployment/web", "--namespace", name])?;
         let community = format!("{name}-public");
         let nms = crate::installation::nms(&cluster, &["-v2c", "-c", &community], &sandbox.path(name));
@@ -89,7 +89,7 @@ fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
             let options =
                 ["-v3", "-l", "authPriv", "-u", &user, "-a", "SHA-256", "-A", &auth, "-x", "AES", "-X", &privacy];
             let options = [&options[..], &["-n", context]].concat();
-            crate::installation::nms(&cluster, &options, &sandbox.path(name)).patience(Duration::from_secs(2), 2)
+            crate::installation::nms(&cluster, &options, &sandbox.path(name)).with_timeout(Duration::from_secs(2), 2)
         };
         ensure!(text_at(&user(name), oid)? == name);
         let other = names[(i + 1) % names.len()];
@@ -100,7 +100,7 @@ fn the_example_of_tenants_is_read_by_each_alone() -> Result<()> {
 }
 
 #[test]
-fn a_changed_community_takes_effect_without_a_restart_and_a_broken_secret_is_said() -> Result<()> {
+fn a_changed_community_takes_effect_without_a_restart_and_a_missing_secret_is_reported() -> Result<()> {
     let cluster = Cluster::shared()?;
     let (tenant, base) = Tenant::served(&cluster, "community", 1)?;
     let secret = format!("{}-ro", tenant.name());
@@ -114,11 +114,11 @@ fn a_changed_community_takes_effect_without_a_restart_and_a_broken_secret_is_sai
         ensure!(manager.walk(Walk::Next, &base)?.len() == 3);
         Ok(())
     })?;
-    let old = tenant.v2c().patience(Duration::from_secs(1), 1);
-    ensure!(old.get(&[&format!("{base}.2.0")]).is_err(), "the old community is still taken");
+    let old = tenant.v2c().with_timeout(Duration::from_secs(1), 1);
+    ensure!(old.get(&[&format!("{base}.2.0")]).is_err(), "the old community is still accepted");
 
     cluster.kubectl(&[&["delete", "secret", &secret][..], &system].concat())?;
-    cluster.wait_for("the missing Secret to be said", || {
+    cluster.wait_for("the missing Secret to be reported", || {
         let path = "--output=jsonpath={.status.conditions[?(@.type==\"ResolvedRefs\")]}";
         let seen = cluster.kubectl(&["get", "snmpcontext", tenant.name(), path])?;
         ensure!(seen.contains("\"status\":\"False\"") && seen.contains(&secret) && !seen.contains(&changed), "{seen}");

@@ -1,4 +1,4 @@
-//! A release is upgraded, rolled back and uninstalled while an NMS walks.
+//! Upgrade, rollback and removal of the Helm release.
 
 use anyhow::{Result, ensure};
 use harness::Cluster;
@@ -10,19 +10,19 @@ use crate::{
     tenant::Tenant,
 };
 
-/// The tag of another version's images: the same programs under another name, so that all is rolled out anew.
+/// The tag of the images of another version. They have the same programs, but the other tag restarts all pods.
 const NEXT: &str = "next";
 
 #[test]
-fn an_upgrade_and_a_rollback_under_a_constant_walk_lose_nothing() -> Result<()> {
+fn an_upgrade_and_a_rollback_do_not_interrupt_a_walk() -> Result<()> {
     let cluster = Cluster::alone()?;
     cluster.load_programs(NEXT, None)?;
     let (tenant, base) = Tenant::served(&cluster, "upgrade", 2)?;
-    let lives = tenant.lives()?;
+    let container_ids = tenant.container_ids()?;
 
-    // net-snmp's defaults: a second, five retries.
+    // The NMS has a timeout of a second and five retries, net-snmp's defaults.
     let walk = ConstantWalk::start(tenant.v2c(), &base, |rows| rows.len() == 4);
-    installation::changed();
+    installation::mark_changed();
     installation::helm_upgrade(&cluster, &[], NEXT)?;
     installation::wait_for_all(&cluster)?;
     let image =
@@ -30,10 +30,10 @@ fn an_upgrade_and_a_rollback_under_a_constant_walk_lose_nothing() -> Result<()> 
     ensure!(image.contains(NEXT), "{image}");
     tenant.wait_for_condition("web", "Ready", "True")?;
     let seen = walk.stop();
-    println!("upgrade: {} walks right, longest gap {:?}", seen.right, seen.longest_gap);
-    seen.is_all_right()?;
-    // Sidecars of the version before go on, and new ones are of the new.
-    ensure!(tenant.lives()? == lives, "sidecars were started anew");
+    println!("upgrade: {} right walks, longest gap {:?}", seen.right, seen.longest_gap);
+    seen.check()?;
+    // Existing sidecars keep running, and new pods get the new version.
+    ensure!(tenant.container_ids()? == container_ids, "sidecars were restarted");
     tenant.apply(&manifests::lone_pod("newcomer"))?;
     let image = tenant.namespace.get("pod/newcomer", "{.spec.initContainers[0].image}")?;
     ensure!(image.ends_with(NEXT), "{image}");
@@ -47,24 +47,24 @@ fn an_upgrade_and_a_rollback_under_a_constant_walk_lose_nothing() -> Result<()> 
         cluster.kubectl(&["get", "deployment/snmp-operator", "--namespace", SYSTEM, "--output=jsonpath={..image}"])?;
     ensure!(image.contains(TAG), "{image}");
     tenant.wait_for_condition("web", "Ready", "True")?;
-    ensure!(tenant.lives()? == lives, "sidecars were started anew");
-    walk.stop().is_all_right()
+    ensure!(tenant.container_ids()? == container_ids, "sidecars were restarted");
+    walk.stop().check()
 }
 
 #[test]
-fn helm_test_walks_the_master() -> Result<()> {
+fn helm_test_succeeds() -> Result<()> {
     let cluster = Cluster::shared()?;
     installation::install(&cluster)?;
-    let said = cluster.helm(&["test", RELEASE, "--namespace", SYSTEM, "--timeout=2m"])?;
-    ensure!(said.contains("Succeeded"), "{said}");
+    let output = cluster.helm(&["test", RELEASE, "--namespace", SYSTEM, "--timeout=2m"])?;
+    ensure!(output.contains("Succeeded"), "{output}");
     Ok(())
 }
 
 #[test]
-fn an_uninstalled_release_leaves_nothing_but_what_is_documented() -> Result<()> {
+fn an_uninstalled_release_leaves_only_the_documented_objects() -> Result<()> {
     let cluster = Cluster::alone()?;
     let (tenant, base) = Tenant::served(&cluster, "uninstall", 1)?;
-    installation::changed();
+    installation::mark_changed();
     cluster.helm(&["uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout=3m"])?;
 
     let kinds = "deployments,statefulsets,services,serviceaccounts,configmaps,secrets,leases,roles,rolebindings,poddisruptionbudgets,networkpolicies,pods";
@@ -72,12 +72,12 @@ fn an_uninstalled_release_leaves_nothing_but_what_is_documented() -> Result<()> 
         let left = cluster.kubectl(&["get", kinds, "--namespace", SYSTEM, "--output=name"])?;
         anyhow::Ok(left.lines().filter(|name| name.contains("/snmp-")).map(str::to_owned).collect::<Vec<_>>())
     };
-    cluster.wait_for("the release to be gone, but for what the operator made", || {
+    cluster.wait_for("the objects of the release to be deleted, except those that the operator has created", || {
         let left = left()?;
         ensure!(left.iter().all(|name| name.starts_with("secret/")), "{left:?}");
         Ok(())
     })?;
-    // As docs/uninstall.md has it.
+    // As docs/uninstall.md says.
     let selector = "app.kubernetes.io/managed-by=snmp-operator";
     cluster.kubectl(&["delete", "secrets", "--namespace", SYSTEM, "--selector", selector])?;
     ensure!(left()?.is_empty(), "{:?}", left()?);
@@ -85,10 +85,10 @@ fn an_uninstalled_release_leaves_nothing_but_what_is_documented() -> Result<()> 
     let left = cluster.kubectl(&["get", kinds, "--output=name"])?;
     let left: Vec<&str> = left.lines().filter(|name| name.contains("snmp")).collect();
     ensure!(left.is_empty(), "{left:?}");
-    // Definitions and objects are kept, and the application is as it was.
+    // The CRDs and their objects stay, and the application is unchanged.
     ensure!(tenant.namespace.kubectl(&["get", "snmpsubtrees", "--output=name"])?.contains("web"));
     tenant.only_pod_is_ready()?;
-    // Installed again, it takes up what it finds.
+    // A new installation serves the existing objects.
     installation::install(&cluster)?;
     tenant.wait_for_walk("the values again", &base, |rows| rows.len() == 3).map(drop)
 }

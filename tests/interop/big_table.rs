@@ -10,12 +10,12 @@ use harness::{
 };
 use rstest::rstest;
 
-use crate::world::{BASE, Manifest, World};
+use crate::sidecar_setup::{BASE, Manifest, SidecarSetup};
 
 const ROWS: usize = 10_000;
 const COLUMNS: usize = 10;
 
-/// The page at its `number`th scrape: every value differs from those of the scrape before.
+/// Returns the page of this scrape. Every value differs from that of the scrape before.
 fn page(number: usize, rows: usize, columns: usize) -> String {
     let mut page = String::new();
     for column in 0..columns {
@@ -28,7 +28,7 @@ fn page(number: usize, rows: usize, columns: usize) -> String {
     page
 }
 
-/// A table of these columns: counters and gauges in turn.
+/// Returns a table with this many columns, which are counters and gauges in turn.
 pub(crate) fn objects(columns: usize) -> String {
     let mut objects = String::from(
         "  tables:
@@ -48,43 +48,45 @@ pub(crate) fn objects(columns: usize) -> String {
     objects
 }
 
-/// A table of constant values.
-pub(crate) fn still(rows: usize, columns: usize) -> Result<Exporter> {
+/// Starts an application whose table has constant values.
+pub(crate) fn constant(rows: usize, columns: usize) -> Result<Exporter> {
     Exporter::with_page(&page(0, rows, columns))
 }
 
 #[rstest]
-fn a_big_table_is_walked_whole_while_its_values_change(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn a_walk_of_a_big_table_is_complete_while_its_values_change(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
     let exporter = Exporter::start(Reply::made(|number| page(number, ROWS, COLUMNS)))?;
     let objects = objects(COLUMNS);
     let endpoint = "interval: 4s, scrapeTimeout: 4s";
     let manifest = Manifest { objects: &objects, endpoint, stale_after: "5m", ..Manifest::default() };
-    let world = World::serve(master, exporter, manifest)?;
-    let whole = Sidecar::walk_once(&world.config, &["--timeout", "60"])?;
+    let setup = SidecarSetup::serve(master, exporter, manifest)?;
+    let whole = Sidecar::walk_once(&setup.config, &["--timeout", "60"])?;
     assert_eq!(whole.len(), ROWS * COLUMNS);
-    let client = world.agent.v2c();
+    let client = setup.agent.v2c();
     let last = whole.last().map(|row| row.oid.to_string()).unwrap_or_default();
-    world.sandbox.wait_for("the first values", || {
+    setup.sandbox.wait_for("the first values", || {
         let seen = client.get(&[&last])?;
         ensure!(seen.iter().all(|row| row.number().is_ok()), "{seen:?}");
         Ok(())
     })?;
     for how in [Walk::Bulk(50), Walk::Next] {
-        world.sandbox.wait_for("a walk with a scrape in its middle", || {
-            let scrapes_before = world.exporter.scrapes();
+        setup.sandbox.wait_for("a walk during which a scrape happens", || {
+            let scrapes_before = setup.exporter.scrapes();
             let rows = client.walk(how, BASE)?;
-            // Compared by hand: 100,000 rows would drown the message.
+            // Not with assert_eq!, whose message would have 100,000 rows.
             let same = oids_and_types(&rows) == oids_and_types(&whole);
             assert!(same, "{how:?}: {} rows, not the {} of snmp-sidecar walk", rows.len(), whole.len());
-            ensure!(world.exporter.scrapes() > scrapes_before, "a walk between two scrapes");
+            ensure!(setup.exporter.scrapes() > scrapes_before, "no scrape happened during the walk");
             Ok(())
         })?;
     }
-    // Now they stand still.
-    world.exporter.set(Reply::Page(page(1_000_000, ROWS, COLUMNS)));
-    let whole = Sidecar::walk_once(&world.config, &["--timeout", "60"])?;
-    world.sandbox.wait_for("the last values", || {
-        ensure!(client.get(&[&last])?.last() == whole.last(), "old ones");
+    // From now on, the values are constant.
+    setup.exporter.set(Reply::Page(page(1_000_000, ROWS, COLUMNS)));
+    let whole = Sidecar::walk_once(&setup.config, &["--timeout", "60"])?;
+    setup.sandbox.wait_for("the last values", || {
+        ensure!(client.get(&[&last])?.last() == whole.last(), "the last row has an old value");
         Ok(())
     })?;
     for how in [Walk::Bulk(50), Walk::Next] {

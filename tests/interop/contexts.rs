@@ -1,4 +1,4 @@
-//! Tenants: the same OID in several contexts.
+//! Tenants: the same OID in several SNMP contexts.
 
 use anyhow::Result;
 use harness::{
@@ -8,30 +8,30 @@ use harness::{
 };
 use rstest::rstest;
 
-use crate::world::{BASE, Manifest, PAGE, WALK, World, context, render_in, rows_under};
+use crate::sidecar_setup::{BASE, Manifest, PAGE, SidecarSetup, WALK, context, render_in, rows_under};
 
 #[rstest]
-fn a_context_is_read_by_v3_and_by_its_community_and_from_nowhere_else(
+fn a_context_is_read_only_by_its_community_and_by_snmpv3_with_its_name(
     #[values(NetSnmp, Ours)] master: MasterKind,
 ) -> Result<()> {
     let manifest = Manifest { contexts: &["acme"], ..Manifest::default() };
-    let world = World::serve(master, Exporter::with_page(PAGE)?, manifest)?;
+    let setup = SidecarSetup::serve(master, Exporter::with_page(PAGE)?, manifest)?;
     let expected = rows_under(BASE, WALK);
-    for client in [world.agent.v3("acme"), world.agent.client(&["-v2c", "-c", CONTEXT_COMMUNITY])] {
+    for client in [setup.agent.v3("acme"), setup.agent.client(&["-v2c", "-c", CONTEXT_COMMUNITY])] {
         assert_eq!(client.walk(Walk::Next, BASE)?, expected);
         assert_eq!(client.walk(Walk::Bulk(50), BASE)?, expected);
     }
-    for client in [world.agent.v2c(), world.agent.v3("")] {
+    for client in [setup.agent.v2c(), setup.agent.v3("")] {
         assert_eq!(client.walk(Walk::Bulk(50), BASE)?, []);
     }
-    assert_eq!(world.sidecar.walk("acme")?, expected);
-    let refused = world.sidecar.walk("").expect_err("nothing is served there").to_string();
+    assert_eq!(setup.sidecar.walk("acme")?, expected);
+    let refused = setup.sidecar.walk("").expect_err("the context has no subtree").to_string();
     assert!(refused.contains("404"), "{refused}");
     Ok(())
 }
 
 #[rstest]
-fn one_oid_shows_other_values_in_another_context(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn an_oid_has_different_values_in_different_contexts(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let (ours, theirs) = (Exporter::with_page("requests_total 1\n")?, Exporter::with_page("requests_total 2\n")?);
     let objects =
@@ -52,8 +52,8 @@ fn one_oid_shows_other_values_in_another_context(#[values(NetSnmp, Ours)] master
 #[rstest]
 fn a_subtree_is_served_in_each_of_its_contexts(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let manifest = Manifest { contexts: &["default", "acme"], ..Manifest::default() };
-    let world = World::serve(master, Exporter::with_page(PAGE)?, manifest)?;
-    for client in [world.agent.v2c(), world.agent.v3("acme")] {
+    let setup = SidecarSetup::serve(master, Exporter::with_page(PAGE)?, manifest)?;
+    for client in [setup.agent.v2c(), setup.agent.v3("acme")] {
         assert_eq!(client.walk(Walk::Bulk(50), BASE)?, rows_under(BASE, WALK));
     }
     Ok(())

@@ -1,20 +1,20 @@
-//! The examples, each on the real thing that it is for.
+//! The examples, each with the real application that it is for.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use agentx::Value;
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Agent, Application,
+    Application,
     MasterKind::{self, NetSnmp, Ours},
-    Row, Sandbox, Sidecar, Walk, debian, example, http, render, run,
+    Row, Sandbox, Sidecar, SnmpAgent, Walk, debian, example, http, render, run,
 };
 use rstest::rstest;
 
-/// An example that is served.
+/// A running example.
 struct Served {
     _sidecar: Sidecar,
-    agent: Box<dyn Agent>,
+    agent: Box<dyn SnmpAgent>,
     base: String,
     application: Application,
     config: PathBuf,
@@ -22,7 +22,7 @@ struct Served {
 }
 
 impl Served {
-    /// Serves the example `name`, whose OID ends in `number`, on its application.
+    /// Starts the example `name`, whose base OID ends in `number`, with its application.
     fn start(
         master: MasterKind,
         name: &str,
@@ -32,7 +32,7 @@ impl Served {
         Self::start_with(master, name, number, &[], start)
     }
 
-    /// The same with these files beside its configuration, as a Secret has them in a cluster.
+    /// Like [`Self::start`], with these files in its configuration folder, as a Secret has them in a cluster.
     fn start_with(
         master: MasterKind,
         name: &str,
@@ -52,7 +52,7 @@ impl Served {
         Ok(Self { _sidecar: sidecar, agent, base, application, config, sandbox })
     }
 
-    /// Walks it both ways and gives the values by their arcs below the base.
+    /// Walks it by GetNext and GetBulk. Returns the values by their arcs below the base OID.
     fn walk(&self) -> Result<BTreeMap<String, Value>> {
         let client = self.agent.v2c();
         let rows = client.walk(Walk::Bulk(50), &self.base)?;
@@ -68,11 +68,11 @@ impl Served {
 fn text(value: Option<&Value>) -> Result<String> {
     match value {
         Some(Value::OctetString(text)) => Ok(String::from_utf8(text.clone())?),
-        other => anyhow::bail!("{other:?} is no text"),
+        other => anyhow::bail!("{other:?} is not a text"),
     }
 }
 
-/// The values of a column by their index.
+/// Returns the values of a column by their index.
 fn column<'a>(walk: &'a BTreeMap<String, Value>, entry_and_column: &str) -> BTreeMap<&'a str, &'a Value> {
     let prefix = format!("{entry_and_column}.");
     walk.iter().filter_map(|(arcs, value)| Some((arcs.strip_prefix(&prefix)?, value))).collect()
@@ -102,16 +102,17 @@ fn host_shows_this_machine(#[values(NetSnmp, Ours)] master: MasterKind) -> Resul
 }
 
 #[rstest]
-fn host_has_a_name_for_every_object(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn the_mib_module_of_host_names_every_object(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let served = Served::start(master, "host", 1, Application::node_exporter)?;
     let numbered = served.walk()?;
-    let by_name = served.agent.v2c().walk_by_name(&example("host"), "EXAMPLE-HOST-MIB", "exampleHost")?;
+    let by_name =
+        served.agent.v2c().print_by_name("snmpwalk", &[], &example("host"), "EXAMPLE-HOST-MIB", "exampleHost")?;
     let names: Vec<&str> = by_name.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
     assert_eq!(names.len(), numbered.len(), "{by_name}");
     for name in &names {
-        let (module, object) = name.split_once("::").context("no module")?;
+        let (module, object) = name.split_once("::").context("a name has no module")?;
         assert_eq!(module, "EXAMPLE-HOST-MIB");
-        assert!(object.starts_with("host"), "{name} has no name of its own");
+        assert!(object.starts_with("host"), "the MIB module has no name for {name}");
     }
     assert!(names.contains(&"EXAMPLE-HOST-MIB::hostFilesystemSize.\"/\""), "{by_name}");
     assert!(by_name.contains("EXAMPLE-HOST-MIB::hostExporterUp.0 = INTEGER: true(1)"), "{by_name}");
@@ -146,8 +147,8 @@ fn web_app_counts_its_requests(#[values(NetSnmp, Ours)] master: MasterKind) -> R
         http::get(port, "/")?;
     }
     http::get(port, "/cart")?;
-    http::get(port, "/nowhere").expect_err("no such page");
-    let walk = served.sandbox.wait_for("the requests to show", || {
+    http::get(port, "/nowhere").expect_err("the page does not exist");
+    let walk = served.sandbox.wait_for("the requests to be counted", || {
         let walk = served.walk()?;
         ensure!(walk.get("3.0") == Some(&Value::Counter64(5)), "{walk:?}");
         Ok(walk)
@@ -178,27 +179,27 @@ fn database_shows_a_postgresql_server(#[values(NetSnmp, Ours)] master: MasterKin
 const TOKEN: &str = "secret.http-api.token";
 
 #[rstest]
-fn http_api_shows_what_its_json_says(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn http_api_shows_the_values_in_its_json(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let served = Served::start_with(master, "http-api", 5, &[(TOKEN, "change-me")], Application::http_api)?;
     let port = served.application.port;
     for _ in 0..2 {
         http::post(port, "/login")?;
     }
-    let walk = served.sandbox.wait_for("two users to show", || {
+    let walk = served.sandbox.wait_for("two users to be counted", || {
         let walk = served.walk()?;
         ensure!(walk.get("3.0") == Some(&Value::Gauge32(2)), "{walk:?}");
         Ok(walk)
     })?;
     assert_eq!(text(walk.get("1.0"))?, "2.3.0");
     assert_eq!(walk.get("2.0"), Some(&Value::Integer(1)), "up");
-    assert_eq!(walk.get("4.0"), Some(&Value::Counter64(2)), "requests, which it has in quotes");
+    assert_eq!(walk.get("4.0"), Some(&Value::Counter64(2)), "requests, which are a string in JSON");
     assert_eq!(walk.get("5.0"), Some(&Value::Counter64(0)), "errors");
     assert_eq!(text(walk.get("6.0"))?, "none");
-    assert_eq!(walk.get("7.0"), Some(&Value::Integer(1)), "it answers");
+    assert_eq!(walk.get("7.0"), Some(&Value::Integer(1)), "the API replies");
     assert_eq!(walk.get("10.1.2.109.97.105.108"), Some(&Value::Gauge32(4)), "depth of mail");
     assert_eq!(walk.get("10.1.3.114.101.112.111.114.116.115"), Some(&Value::Integer(1)), "reports are paused");
-    http::post(port, "/nowhere").expect_err("no such page");
-    served.sandbox.wait_for("the error to show", || {
+    http::post(port, "/nowhere").expect_err("the page does not exist");
+    served.sandbox.wait_for("the error to be counted", || {
         let walk = served.walk()?;
         ensure!(
             walk.get("2.0") == Some(&Value::Integer(2)) && walk.get("5.0") == Some(&Value::Counter64(1)),
@@ -209,7 +210,7 @@ fn http_api_shows_what_its_json_says(#[values(NetSnmp, Ours)] master: MasterKind
 }
 
 #[rstest]
-fn http_api_that_fails_goes_on_being_shown_as_it_was(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn http_api_keeps_its_last_values_when_it_fails(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let served = Served::start_with(master, "http-api", 5, &[(TOKEN, "change-me")], Application::http_api)?;
     let port = served.application.port;
     let shows = |users: u32, up: i32| {
@@ -219,15 +220,15 @@ fn http_api_that_fails_goes_on_being_shown_as_it_was(#[values(NetSnmp, Ours)] ma
         Ok(())
     };
     http::post(port, "/login")?;
-    served.sandbox.wait_for("a user to show", || shows(1, 1))?;
+    served.sandbox.wait_for("a user to be counted", || shows(1, 1))?;
     http::post(port, "/fail")?;
     http::post(port, "/login")?;
-    served.sandbox.wait_for("the failure to show beside the last values", || shows(1, 2))?;
-    // A new token, at the API first: what has the old one is refused, as what has none.
+    served.sandbox.wait_for("the failure beside the last values", || shows(1, 2))?;
+    // The API gets a new token first, and refuses the old one.
     let token = served.sandbox.path("token");
     fs::write(&token, "another")?;
     http::post(port, "/recover")?;
-    served.sandbox.wait_for("the values to stand while the token is the old one", || shows(1, 2))?;
+    served.sandbox.wait_for("the last values while the sidecar has the old token", || shows(1, 2))?;
     fs::write(served.config.join(TOKEN), "another")?;
     served.sandbox.wait_for("the new token to be used", || shows(2, 1))
 }
@@ -235,7 +236,7 @@ fn http_api_that_fails_goes_on_being_shown_as_it_was(#[values(NetSnmp, Ours)] ma
 #[rstest]
 fn system_shows_this_machine(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let served = Served::start(master, "system", 7, Application::system)?;
-    let walk = served.sandbox.wait_for("how busy the processors are", || {
+    let walk = served.sandbox.wait_for("the load of the processors", || {
         let walk = served.walk()?;
         ensure!(matches!(walk.get("1.0"), Some(Value::Gauge32(0..=100))), "{walk:?}");
         Ok(walk)
@@ -260,7 +261,7 @@ fn system_shows_this_machine(#[values(NetSnmp, Ours)] master: MasterKind) -> Res
 }
 
 #[rstest]
-fn interfaces_are_walked_whole_and_by_column(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn interfaces_shows_every_interface_in_every_column(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let served = Served::start(master, "interfaces", 8, Application::system)?;
     let walk = served.walk()?;
     let mut interfaces: Vec<String> = fs::read_dir("/sys/class/net")?
@@ -286,11 +287,11 @@ fn interfaces_are_walked_whole_and_by_column(#[values(NetSnmp, Ours)] master: Ma
 }
 
 #[rstest]
-fn postgresql_is_asked_directly(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn postgresql_shows_the_results_of_its_queries(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let served = Served::start(master, "postgresql", 6, Application::postgresql)?;
-    // What a cluster's Secret has, once the operator has copied it.
+    // In a cluster, the operator copies this file from a Secret.
     fs::write(served.config.join("secret.postgresql-monitor.dsn"), Application::dsn(&served.sandbox))?;
-    let walk = served.sandbox.wait_for("PostgreSQL to show", || {
+    let walk = served.sandbox.wait_for("the values of PostgreSQL", || {
         let walk = served.walk()?;
         ensure!(walk.get("1.0") == Some(&Value::Integer(1)), "{walk:?}");
         Ok(walk)
@@ -305,7 +306,7 @@ fn postgresql_is_asked_directly(#[values(NetSnmp, Ours)] master: MasterKind) -> 
         column(&walk, &format!("10.1.{arc}")).get(name).with_context(|| format!("no column {arc}: {walk:?}"))?;
     }
     assert!(matches!(column(&walk, "10.1.2").get(name), Some(Value::Counter64(1_000_000..))), "size");
-    // "active": the sidecar's own connection.
+    // The state "active" has one connection, that of the sidecar.
     assert_eq!(walk.get("11.1.2.97.99.116.105.118.101"), Some(&Value::Gauge32(1)));
     Ok(())
 }

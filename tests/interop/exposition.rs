@@ -1,4 +1,4 @@
-//! The exposition parser beside the Prometheus project's own client library for Python: what either reads and writes.
+//! The exposition parser beside `prometheus_client`, the Python library of the Prometheus project.
 
 mod differences;
 mod generated;
@@ -13,14 +13,14 @@ use proptest::{
 };
 use sidecar::source::{
     NameFilter,
-    prometheus::{Format, Parser},
+    exposition::{Format, Parser},
 };
 
 use peer::{Peer, Sample};
 
 const FORMATS: [Format; 2] = [Format::Text, Format::OpenMetrics];
 
-/// The samples as our parser reads them, or what it says.
+/// Parses a page with our parser.
 fn read(format: Format, page: &str) -> Result<Vec<Sample>> {
     let filter = NameFilter::all();
     let mut parser = Parser::new(format, &filter, 1_000_000);
@@ -36,7 +36,7 @@ fn read(format: Format, page: &str) -> Result<Vec<Sample>> {
 }
 
 #[test]
-fn a_generated_page_is_read_as_prometheus_client_reads_it() -> Result<()> {
+fn both_parsers_read_the_same_samples_from_generated_pages() -> Result<()> {
     let peer = RefCell::new(Peer::start()?);
     for format in FORMATS {
         let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
@@ -53,18 +53,18 @@ fn a_generated_page_is_read_as_prometheus_client_reads_it() -> Result<()> {
 }
 
 #[test]
-fn a_page_that_prometheus_client_writes_is_read_as_it_was_meant() -> Result<()> {
+fn pages_that_prometheus_client_writes_are_read_correctly() -> Result<()> {
     let mut peer = Peer::start()?;
     for seed in 0..200 {
         let written = peer.write(seed)?;
         for (format, page) in [(Format::Text, &written.text), (Format::OpenMetrics, &written.openmetrics)] {
-            // The text format has some families at another place.
+            // The text format orders some families differently.
             let sorted = |samples: Vec<Sample>| -> BTreeMap<_, _> {
                 samples.into_iter().map(|sample| ((sample.name.clone(), sample.labels.clone()), sample)).collect()
             };
-            let (ours, meant) = (sorted(read(format, page)?), sorted(written.samples.clone()));
-            ensure!(meant.len() == written.samples.len(), "seed {seed}: samples that are alike");
-            ensure!(ours == meant, "seed {seed}: {ours:#?}\nof\n{page}\ninstead of {meant:#?}");
+            let (ours, expected) = (sorted(read(format, page)?), sorted(written.samples.clone()));
+            ensure!(expected.len() == written.samples.len(), "seed {seed}: two samples have the same name and labels");
+            ensure!(ours == expected, "seed {seed}: {ours:#?}\nof\n{page}\ninstead of {expected:#?}");
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! The sidecar as an AgentX subagent under net-snmp's snmpd and under our master, read by net-snmp's tools; and its exposition parser beside
-//! another one.
-#![allow(clippy::expect_used, clippy::indexing_slicing)] // Also in the tests' own functions, where a panic fails the test.
+//! Interop tests: snmp-sidecar under net-snmp's snmpd and under snmp-master, snmp-master with third-party subagents and
+//! SNMP libraries, and the exposition parser beside that of Prometheus. net-snmp's tools play the NMS.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // A panic fails the test, also in helper functions.
 
 mod abuse;
 mod agentx_over_tls;
@@ -9,19 +9,19 @@ mod contexts;
 mod examples;
 mod exposition;
 mod floods;
-mod foreign_subagents;
 mod master;
-mod masters;
 mod page;
 mod pods;
 mod reload;
 mod requests;
 mod restarts;
 mod sets;
-mod slow_answers;
+mod several_masters;
+mod sidecar_setup;
+mod slow_responses;
 mod soak;
 mod sources;
 mod sql;
 mod system;
-mod tls_world;
-mod world;
+mod third_party_subagents;
+mod tls_setup;

@@ -1,4 +1,4 @@
-//! Every sample of node_exporter's page, against the Prometheus project's own parser.
+//! Every sample of node_exporter's page through sidecar and master, compared with the parser of the Prometheus project.
 
 use std::{
     cmp::Reverse,
@@ -16,15 +16,15 @@ use harness::{
 };
 use rstest::rstest;
 
-use crate::world::{Manifest, render_in};
+use crate::sidecar_setup::{Manifest, render_in};
 
-/// What the API allows in one subtree.
+/// The limits of the API on one subtree.
 const SCALARS: usize = 256;
 const TABLES: usize = 32;
 const INDEX_OBJECTS: usize = 8;
 const BASE: &str = "1.3.6.1.4.1.8072.9999.9999.80";
 
-/// A sample as the independent parser reads it.
+/// A sample, as the parser of the Prometheus project reads it.
 #[derive(Debug, Clone)]
 struct Sample {
     name: String,
@@ -32,13 +32,13 @@ struct Sample {
     value: f64,
 }
 
-/// The samples of a page.
+/// Parses a page with the parser of the Prometheus project.
 fn read_page(sandbox: &Sandbox, page: &str) -> Result<Vec<Sample>> {
     let page = sandbox.write("page.txt", page)?;
     let script = repository().join("tests/python/samples.py");
     let samples: Vec<serde_json::Value> =
         serde_json::from_slice(&run(Command::new(python()?).arg(script).arg(page))?.stdout)?;
-    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned).context("not a text");
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned).context("expected a string");
     let read = |sample: &serde_json::Value| {
         let labels = sample["labels"].as_object().context("no labels")?;
         let mut labels: BTreeMap<String, String> =
@@ -50,8 +50,8 @@ fn read_page(sandbox: &Sandbox, page: &str) -> Result<Vec<Sample>> {
     samples.iter().map(read).collect()
 }
 
-/// How the samples of one name are shown: with a syntax that holds all of their values, and a scale that keeps what
-/// is behind the point.
+/// How the samples of one metric are published: a syntax that can hold all their values, and a scale that keeps three
+/// decimal places.
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     syntax: &'static str,
@@ -80,7 +80,7 @@ impl Shown {
         format!("{{{}, scale: {scale:?}, round: {round}}}", object.samples())
     }
 
-    /// The value that an NMS must see, if any.
+    /// Returns the value that an NMS must see, if any.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Whole numbers within the type's range.
     fn expected(self, value: f64) -> Option<Value> {
         let scaled = value * self.scale;
@@ -98,28 +98,28 @@ impl Shown {
     }
 }
 
-/// How a table's index is made, in turn.
+/// The encodings of indexes, which tables use in turn.
 const ENCODINGS: [&str; 3] = ["String", "Hash", "Assigned"];
 const ROUNDINGS: [&str; 3] = ["Nearest", "Floor", "Ceil"];
 
-/// One object of the generated subtrees with the samples that it shows, by their labels' values.
+/// A scalar or table of the generated subtrees, with its samples.
 #[derive(Debug)]
 struct Object {
     name: String,
     shown: Shown,
     encoding: &'static str,
     labels: Vec<String>,
-    /// Which of the labels tell the rows from each other.
+    /// The labels that form the index.
     index: Vec<String>,
-    /// Labels that only other samples of the name have.
+    /// The labels that only other samples of the metric have.
     others: Vec<String>,
     samples: Vec<Sample>,
-    /// The OID of the scalar or of the table's entry.
+    /// The OID of the scalar or of the entry of the table.
     oid: String,
 }
 
 impl Object {
-    /// Which samples it shows, as fields of a value.
+    /// Returns the fields of a value that select its samples.
     fn samples(&self) -> String {
         let without = self.others.iter().map(|label| format!("{{key: {label}, operator: DoesNotExist}}"));
         let without = without.collect::<Vec<_>>().join(", ");
@@ -127,7 +127,7 @@ impl Object {
     }
 }
 
-/// An object per name and set of label names.
+/// Returns an object for each metric name with each set of label names.
 fn objects(samples: &[Sample]) -> Vec<Object> {
     let mut groups: BTreeMap<(&str, Vec<&String>), Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
@@ -153,7 +153,7 @@ fn objects(samples: &[Sample]) -> Vec<Object> {
     objects
 }
 
-/// The labels with the most different values, as many as an index can have.
+/// Returns the labels with the most different values, as many as an index may have.
 fn index(labels: &[&String], samples: &[&Sample]) -> Vec<String> {
     let values = |label: &&String| samples.iter().map(|sample| &sample.labels[*label]).collect::<BTreeSet<_>>().len();
     let mut index: Vec<&String> = labels.to_vec();
@@ -162,7 +162,7 @@ fn index(labels: &[&String], samples: &[&Sample]) -> Vec<String> {
     index.into_iter().cloned().collect()
 }
 
-/// The encodings in turn, but a hash where the labels' text is too long for an OID.
+/// Returns the encodings in turn, but a hash if the labels are too long for an OID.
 fn encoding(number: usize, samples: &[&Sample]) -> &'static str {
     let longest = samples.iter().map(|sample| sample.labels.values().map(|text| text.len() + 1).sum::<usize>()).max();
     match ENCODINGS[number % ENCODINGS.len()] {
@@ -171,7 +171,7 @@ fn encoding(number: usize, samples: &[&Sample]) -> &'static str {
     }
 }
 
-/// The subtrees' manifests, within the limits of the API; fills in where each object lies.
+/// Returns the manifests of the subtrees, within the limits of the API, and sets the OID of each object.
 fn manifests(objects: &mut [Object], port: u16) -> Vec<String> {
     let (mut scalars, mut tables): (Vec<_>, Vec<_>) = objects.iter_mut().partition(|object| object.labels.is_empty());
     let mut manifests = Vec::new();
@@ -201,7 +201,7 @@ fn manifests(objects: &mut [Object], port: u16) -> Vec<String> {
     manifests
 }
 
-/// A table whose index objects have the arcs 1 to n, whose column 100 is the value, and whose columns from 101 show
+/// Returns a table in YAML. Its index objects have the arcs from 1, column 100 is the value, and the columns from 101 are
 /// the labels.
 fn table(object: &Object, arc: usize) -> String {
     let Object { encoding, shown, labels, index, .. } = object;
@@ -218,7 +218,7 @@ fn table(object: &Object, arc: usize) -> String {
     yaml
 }
 
-/// What an object's rows show: the labels' values, and the value.
+/// Returns the rows that an object shows: the values of the labels, with the value of the sample.
 fn shown_rows(object: &Object, rows: &BTreeMap<String, &Value>) -> Result<BTreeMap<Vec<String>, Value>> {
     if object.labels.is_empty() {
         let value = rows.get(&format!("{}.0", object.oid));
@@ -234,26 +234,26 @@ fn shown_rows(object: &Object, rows: &BTreeMap<String, &Value>) -> Result<BTreeM
     for (index, value) in cells(100) {
         let text = |cells: &BTreeMap<&str, &Value>| match cells.get(index) {
             Some(Value::OctetString(text)) => Ok(String::from_utf8(text.clone())?),
-            other => Err(anyhow::anyhow!("{}: row {index} has the label {other:?}", object.name)),
+            other => Err(anyhow::anyhow!("{}: the row {index} has {other:?} as a label", object.name)),
         };
         let labels = labels.iter().map(text).collect::<Result<Vec<_>>>()?;
         if object.encoding == "String" {
             let values = object.labels.iter().zip(&labels).collect::<BTreeMap<_, _>>();
             let texts = object.index.iter().map(|label| values[label].as_str());
-            ensure!(index == string_index(texts), "{}: row {labels:?} is at {index}", object.name);
+            ensure!(index == string_index(texts), "{}: the row {labels:?} has the index {index}", object.name);
         }
         shown.insert(labels, value.clone());
     }
     Ok(shown)
 }
 
-/// The texts as index objects of a variable length (RFC 2578 section 7.7).
+/// Encodes texts as an index of strings of variable length (RFC 2578 section 7.7).
 fn string_index<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let arcs = texts.flat_map(|text| std::iter::once(text.len()).chain(text.bytes().map(usize::from)));
     arcs.map(|arc| arc.to_string()).collect::<Vec<_>>().join(".")
 }
 
-/// Serves `page` and compares everything that a walk shows with what the independent parser reads.
+/// Serves `page` and compares a walk with what the parser of the Prometheus project reads. Returns the number of samples.
 fn check_page(master: MasterKind, page: &str) -> Result<usize> {
     let sandbox = Sandbox::new()?;
     let samples = read_page(&sandbox, page)?;
@@ -279,10 +279,13 @@ fn check_page(master: MasterKind, page: &str) -> Result<usize> {
                 .collect();
             let shown = shown_rows(object, &rows)?;
             if shown != expected {
-                wrong.push(format!("{} ({:?}): {shown:?}, not {expected:?}", object.name, object.shown));
+                wrong.push(format!(
+                    "{} ({:?}): expected {expected:?}, but the walk shows {shown:?}",
+                    object.name, object.shown
+                ));
             }
         }
-        ensure!(wrong.is_empty(), "{} of {} names are wrong:\n{}", wrong.len(), names.len(), wrong.join("\n"));
+        ensure!(wrong.is_empty(), "{} of {} metrics are wrong:\n{}", wrong.len(), names.len(), wrong.join("\n"));
         Ok(())
     };
     sandbox.wait_for("every sample of the page", || compare(&client.walk(Walk::Bulk(50), BASE)?))?;
@@ -291,9 +294,7 @@ fn check_page(master: MasterKind, page: &str) -> Result<usize> {
 }
 
 #[rstest]
-fn every_metric_of_node_exporter_has_the_value_that_its_page_says(
-    #[values(NetSnmp, Ours)] master: MasterKind,
-) -> Result<()> {
+fn every_metric_of_node_exporter_has_the_value_on_its_page(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let page = {
         let sandbox = Sandbox::new()?;
         let node_exporter = Application::node_exporter(&sandbox)?;
@@ -305,7 +306,7 @@ fn every_metric_of_node_exporter_has_the_value_that_its_page_says(
 }
 
 #[rstest]
-fn awkward_text_reaches_the_nms_as_it_is(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn labels_with_special_characters_reach_the_nms_unchanged(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let page = r#"# TYPE m gauge
 m{p="a} 42 "} 1
 m{p="x,tenant=evil"} 2

@@ -1,24 +1,24 @@
-//! Several pods with one subtree: one serves and the others stand by, or each serves its own rows.
+//! Several pods with the same subtree: one is active and the others are on standby, or each serves its own rows.
 
 use anyhow::{Result, ensure};
 use harness::{
-    Agent, Exporter,
+    Exporter,
     MasterKind::{self, NetSnmp, Ours},
-    Sandbox, Sidecar, SidecarOptions, Walk, pod_labels,
+    Sandbox, Sidecar, SidecarOptions, SnmpAgent, Walk, pod_labels,
 };
 use rstest::rstest;
 
-use crate::world::{BASE, Manifest, render_in, rows_under, wait_for_value};
+use crate::sidecar_setup::{BASE, Manifest, render_in, rows_under, wait_for_value};
 
 const SCALAR: &str = "
   scalars:
   - {name: requests, oid: '1', syntax: Gauge32, value: {source: app, metric: requests}}
 ";
 
-/// The sidecar of pod `number`, whose own page is `page`.
+/// Starts the sidecar of pod `number`, whose application has this page.
 fn start_pod(
     sandbox: &Sandbox,
-    agent: &dyn Agent,
+    agent: &dyn SnmpAgent,
     number: usize,
     page: &str,
     objects: &str,
@@ -35,8 +35,8 @@ fn start_pod(
     Ok((Sidecar::start_unready(sandbox, options)?, exporter))
 }
 
-fn wait_for_stand_by(sandbox: &Sandbox, sidecar: &Sidecar) -> Result<()> {
-    sandbox.wait_for("the pod to stand by", || {
+fn wait_for_standby(sandbox: &Sandbox, sidecar: &Sidecar) -> Result<()> {
+    sandbox.wait_for("the pod to be on standby", || {
         let status = sidecar.status()?.to_string();
         ensure!(status.to_lowercase().contains("standing"), "{status}");
         Ok(())
@@ -44,21 +44,21 @@ fn wait_for_stand_by(sandbox: &Sandbox, sidecar: &Sidecar) -> Result<()> {
 }
 
 #[rstest]
-fn a_second_pod_stands_by_and_takes_over(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn a_second_pod_is_on_standby_and_takes_over(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let agent = master.start(&sandbox)?;
     let client = agent.v2c();
     let (mut first, _exporter) = start_pod(&sandbox, &*agent, 0, "requests 1\n", SCALAR)?;
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 1")?;
     let (mut second, _exporter) = start_pod(&sandbox, &*agent, 1, "requests 2\n", SCALAR)?;
-    wait_for_stand_by(&sandbox, &second)?;
+    wait_for_standby(&sandbox, &second)?;
     assert_eq!(client.walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Gauge32: 1"]));
 
     first.kill()?;
     wait_for_value(&sandbox, &client, "1.0 = Gauge32: 2")?;
-    // Back again, the first one waits for its turn.
+    // The first pod is now on standby.
     first.start_again()?;
-    wait_for_stand_by(&sandbox, &first)?;
+    wait_for_standby(&sandbox, &first)?;
     assert_eq!(client.walk(Walk::Next, BASE)?, rows_under(BASE, &["1.0 = Gauge32: 2"]));
 
     second.stop()?;
@@ -118,7 +118,7 @@ fn pods_that_share_a_table_serve_their_own_rows(#[values(NetSnmp, Ours)] master:
     )?;
     second.kill()?;
     wait_for_walk(
-        "the rows of the two that are left",
+        "the rows of the two remaining pods",
         &[
             "1.0 = Gauge32: 5",
             "10.1.3.1.97 = Gauge32: 11",
@@ -132,7 +132,7 @@ fn pods_that_share_a_table_serve_their_own_rows(#[values(NetSnmp, Ours)] master:
 }
 
 #[rstest]
-fn a_sidecar_serves_only_what_selects_its_pod(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn a_sidecar_serves_only_subtrees_that_select_its_pod(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let agent = master.start(&sandbox)?;
     let exporter = Exporter::with_page("requests 1\n")?;

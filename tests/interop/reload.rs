@@ -1,4 +1,4 @@
-//! Configuration that changes under a running sidecar.
+//! Configuration changes of a running sidecar.
 
 use std::{
     fs,
@@ -14,17 +14,17 @@ use harness::{
 };
 use rstest::rstest;
 
-use crate::world::{BASE, Manifest, OTHER, WALK, render_in, rows_under, under_a_constant_walk, wait_for_value};
+use crate::sidecar_setup::{BASE, Manifest, OTHER, WALK, render_in, rows_under, under_a_constant_walk, wait_for_value};
 
 const ONE: &str =
     "  scalars:\n  - {name: requests, oid: '1', syntax: Counter64, value: {source: app, metric: requests_total}}\n";
 const MOVED: &str =
     "  scalars:\n  - {name: requests, oid: '2', syntax: Counter32, value: {source: app, metric: requests_total}}\n";
 
-/// Adds, changes and removes a subtree beside another; `apply` makes the rendered folder what the sidecar sees.
+/// Adds, changes and removes a subtree beside another one. `apply` publishes the rendered folder to the sidecar.
 fn add_change_remove(master: MasterKind, apply: impl Fn(&Path, &Path, &str) -> Result<()>) -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let exporter = Exporter::with_page(crate::world::PAGE)?;
+    let exporter = Exporter::with_page(crate::sidecar_setup::PAGE)?;
     let port = exporter.port();
     let other = Manifest { name: "other", oid: OTHER, port, ..Manifest::default() }.yaml();
     let config = sandbox.folder("mounted")?;
@@ -56,7 +56,7 @@ fn add_change_remove(master: MasterKind, apply: impl Fn(&Path, &Path, &str) -> R
     })
 }
 
-/// Replaces the folder's files one by one, as a person would.
+/// Replaces the files of a folder one by one, as a person does.
 fn copy(rendered: &Path, folder: &Path, _version: &str) -> Result<()> {
     let names = |folder: &Path| -> Result<Vec<PathBuf>> {
         Ok(fs::read_dir(folder)?.map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect::<std::io::Result<_>>()?)
@@ -72,21 +72,21 @@ fn copy(rendered: &Path, folder: &Path, _version: &str) -> Result<()> {
 }
 
 #[rstest]
-fn files_that_come_change_and_go_disturb_no_other_subtree(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn changes_of_files_do_not_affect_other_subtrees(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     add_change_remove(master, copy)
 }
 
 #[rstest]
-fn a_mounted_config_map_that_changes_disturbs_no_other_subtree(
+fn changes_of_a_mounted_config_map_do_not_affect_other_subtrees(
     #[values(NetSnmp, Ours)] master: MasterKind,
 ) -> Result<()> {
     add_change_remove(master, mount)
 }
 
 #[rstest]
-fn a_file_that_is_broken_changes_nothing(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn an_invalid_document_changes_nothing(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let exporter = Exporter::with_page(crate::world::PAGE)?;
+    let exporter = Exporter::with_page(crate::sidecar_setup::PAGE)?;
     let render = |objects| {
         let manifest = Manifest { port: exporter.port(), objects, ..Manifest::default() };
         render_in(&sandbox, "config", &[manifest.yaml()])
@@ -109,7 +109,7 @@ fn a_file_that_is_broken_changes_nothing(#[values(NetSnmp, Ours)] master: Master
     ];
     for content in contents {
         fs::write(&file, content)?;
-        sandbox.wait_for("the sidecar to see the broken file", || {
+        sandbox.wait_for("the status to name the invalid document", || {
             let status = sidecar.status()?.to_string();
             ensure!(status.contains("subtree.app.json"), "{status}");
             Ok(())
@@ -121,16 +121,16 @@ fn a_file_that_is_broken_changes_nothing(#[values(NetSnmp, Ours)] master: Master
 }
 
 #[test]
-fn check_names_the_file_and_the_field_that_is_wrong() -> Result<()> {
+fn check_names_the_file_and_the_invalid_field() -> Result<()> {
     let sandbox = Sandbox::new()?;
     let config = render_in(&sandbox, "config", &[Manifest { port: 9100, ..Manifest::default() }.yaml()])?;
     let check = || run(Command::new(built("snmp-sidecar")?).arg("check").arg(&config));
     check()?;
     let file = config.join("subtree.app.json");
     fs::write(&file, fs::read_to_string(&file)?.replace("Counter64", "Counter65"))?;
-    let error = check().expect_err("no such syntax").to_string();
+    let error = check().expect_err("the syntax does not exist").to_string();
     for expected in ["subtree.app.json", "syntax", "Counter65"] {
-        ensure!(error.contains(expected), "nothing of {expected}: {error}");
+        ensure!(error.contains(expected), "the error does not name {expected}: {error}");
     }
     Ok(())
 }

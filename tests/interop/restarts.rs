@@ -1,4 +1,4 @@
-//! Sidecar and master are killed in the middle of a walk.
+//! Restarts of the sidecar and the master, also in the middle of a walk.
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ use harness::{
 use rstest::rstest;
 
 use crate::{
-    big_table::{objects, still},
-    world::{BASE, Manifest, World, render_in, rows_under, wait_for_value},
+    big_table::{constant, objects},
+    sidecar_setup::{BASE, Manifest, SidecarSetup, render_in, rows_under, wait_for_value},
 };
 
 const ROWS: usize = 6_000;
 const COLUMNS: usize = 8;
 
-fn world(master: MasterKind) -> Result<World> {
+fn setup(master: MasterKind) -> Result<SidecarSetup> {
     let objects = objects(COLUMNS);
-    World::serve(
+    SidecarSetup::serve(
         master,
-        still(ROWS, COLUMNS)?,
+        constant(ROWS, COLUMNS)?,
         Manifest { objects: &objects, endpoint: "interval: 10s", ..Manifest::default() },
     )
 }
 
-/// A walk of the whole table, well begun.
-fn begin_walk(world: &World) -> Result<Process> {
-    let mut command = world.agent.v2c().patience(Duration::from_secs(2), 10).command("snmpwalk", &[])?;
-    let mut walk = world.sandbox.start("walk", command.arg(BASE))?;
-    world.sandbox.wait_for("the walk to be under way", || {
-        let rows = world.sandbox.log("walk").lines().count();
+/// Starts a walk of the whole table and waits until it has shown some rows.
+fn begin_walk(setup: &SidecarSetup) -> Result<Process> {
+    let mut command = setup.agent.v2c().with_timeout(Duration::from_secs(2), 10).command("snmpwalk", &[])?;
+    let mut walk = setup.sandbox.start("walk", command.arg(BASE))?;
+    setup.sandbox.wait_for("the walk to show some rows", || {
+        let rows = setup.sandbox.log("walk").lines().count();
         ensure!(rows > 100, "{rows} rows");
         Ok(())
     })?;
@@ -40,13 +40,13 @@ fn begin_walk(world: &World) -> Result<Process> {
     Ok(walk)
 }
 
-/// Waits for the walk's end, and checks that it showed the beginning of the table, right and in order; the whole of it
-/// where the restart was quicker than the walk's patience.
-fn check_interrupted(world: &World, mut walk: Process, whole: &[Row]) -> Result<()> {
-    world.sandbox.wait_for_end(&mut walk)?;
-    let log = world.sandbox.log("walk");
+/// Waits until the walk ends, and checks that it shows the beginning of the table. It shows the whole table if the restart
+/// was faster than the timeout of the walk.
+fn check_interrupted(setup: &SidecarSetup, mut walk: Process, whole: &[Row]) -> Result<()> {
+    setup.sandbox.wait_for_end(&mut walk)?;
+    let log = setup.sandbox.log("walk");
     let prefix = format!(".{BASE}.");
-    // Behind its rows a walk may say why it ended; the last row may be that of another subtree.
+    // After the rows, the output may say why the walk ended. The last row may be of another subtree.
     let lines: Vec<&str> = log.lines().filter(|line| line.starts_with(&prefix)).collect();
     let rows = parse_rows(&lines.join("\n"))?;
     let rows: Vec<Row> = rows.into_iter().filter(|row| !matches!(row.value, agentx::Value::NoSuchObject)).collect();
@@ -54,67 +54,69 @@ fn check_interrupted(world: &World, mut walk: Process, whole: &[Row]) -> Result<
     Ok(())
 }
 
-/// Begins a walk, runs `kill`, and then `restart`; afterwards the walk must be whole again.
-fn is_whole_again(
+/// Starts a walk, runs `kill` and then `restart`. Afterwards, a walk must show the same rows as before.
+fn check_recovery(
     master: MasterKind,
-    kill: impl FnOnce(&mut World) -> Result<()>,
-    restart: impl FnOnce(&mut World) -> Result<()>,
+    kill: impl FnOnce(&mut SidecarSetup) -> Result<()>,
+    restart: impl FnOnce(&mut SidecarSetup) -> Result<()>,
 ) -> Result<()> {
-    let mut world = world(master)?;
-    let whole = world.wait_for_whole_walk()?;
-    let walk = begin_walk(&world)?;
-    kill(&mut world)?;
-    check_interrupted(&world, walk, &whole)?;
-    restart(&mut world)?;
-    ensure!(world.wait_for_whole_walk()? == whole, "other values");
+    let mut setup = setup(master)?;
+    let whole = setup.wait_for_complete_walk()?;
+    let walk = begin_walk(&setup)?;
+    kill(&mut setup)?;
+    check_interrupted(&setup, walk, &whole)?;
+    restart(&mut setup)?;
+    ensure!(setup.wait_for_complete_walk()? == whole, "the walk after the restart shows other values");
     Ok(())
 }
 
 #[rstest]
-fn a_killed_sidecar_is_whole_again_after_its_restart(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
-    let kill = |world: &mut World| world.sidecar.kill();
-    is_whole_again(master, kill, |world| {
-        let left = world.agent.v2c().walk(Walk::Bulk(50), BASE)?;
-        ensure!(left.is_empty(), "the master still has rows of a sidecar that is dead");
-        world.sidecar.start_again()
+fn a_killed_sidecar_serves_all_rows_again_after_its_restart(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let kill = |setup: &mut SidecarSetup| setup.sidecar.kill();
+    check_recovery(master, kill, |setup| {
+        let left = setup.agent.v2c().walk(Walk::Bulk(50), BASE)?;
+        ensure!(left.is_empty(), "the master still shows rows of a killed sidecar");
+        setup.sidecar.start_again()
     })
 }
 
 #[rstest]
-fn a_killed_master_gets_everything_registered_again(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
-    let restart = |world: &mut World| {
-        world.agent.kill()?;
-        world.agent.start_again()
-    };
-    // The walk goes on with its retries, so it ends only once the master is back.
-    is_whole_again(master, restart, |_| Ok(()))
-}
-
-#[rstest]
-fn a_sidecar_that_is_told_to_end_takes_its_objects_along_within_a_second(
+fn the_sidecar_registers_everything_again_with_a_restarted_master(
     #[values(NetSnmp, Ours)] master: MasterKind,
 ) -> Result<()> {
-    let mut world = World::start(master)?;
-    let (ended, took) = world.sidecar.stop()?;
-    assert!(ended.success(), "{ended}");
-    assert!(took.as_millis() < 1_000, "{took:?}");
-    assert_eq!(world.agent.v2c().walk(Walk::Bulk(50), BASE)?, []);
+    let restart = |setup: &mut SidecarSetup| {
+        setup.agent.kill()?;
+        setup.agent.start_again()
+    };
+    // The walk retries its requests, so it ends after the restart of the master.
+    check_recovery(master, restart, |_| Ok(()))
+}
+
+#[rstest]
+fn a_sidecar_unregisters_its_objects_and_exits_within_a_second(
+    #[values(NetSnmp, Ours)] master: MasterKind,
+) -> Result<()> {
+    let mut setup = SidecarSetup::start(master)?;
+    let (status, took) = setup.sidecar.stop()?;
+    assert!(status.success(), "the sidecar ended with {status}");
+    assert!(took.as_millis() < 1_000, "the sidecar took {took:?} to end");
+    assert_eq!(setup.agent.v2c().walk(Walk::Bulk(50), BASE)?, []);
     Ok(())
 }
 
 #[rstest]
-fn a_sidecar_waits_for_a_master_that_is_not_there_yet(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
-    let mut world = World::start(master)?;
-    world.agent.stop()?;
-    world.sidecar.kill()?;
-    world.sidecar.start_again()?;
-    world.agent.start_again()?;
-    world.wait_for_whole_walk()?;
+fn a_sidecar_waits_for_a_master_that_starts_later(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+    let mut setup = SidecarSetup::start(master)?;
+    setup.agent.stop()?;
+    setup.sidecar.kill()?;
+    setup.sidecar.start_again()?;
+    setup.agent.start_again()?;
+    setup.wait_for_complete_walk()?;
     Ok(())
 }
 
 #[rstest]
-fn numbers_of_rows_survive_a_restart_of_the_sidecar(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
+fn assigned_indexes_survive_a_restart_of_the_sidecar(#[values(NetSnmp, Ours)] master: MasterKind) -> Result<()> {
     let objects = "
   tables:
   - name: queueTable

@@ -1,4 +1,4 @@
-//! A short soak: `make soak` runs the long one.
+//! A short soak test. `make soak` runs a long one.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use harness::{
 use rstest::rstest;
 
 #[rstest]
-fn under_random_faults_memory_stays_and_unaffected_answers_are_right(
+fn random_faults_neither_grow_memory_nor_affect_healthy_subtrees(
     #[values(NetSnmp, Ours)] master: MasterKind,
 ) -> Result<()> {
-    // Each run has other faults; the seed is told in the output and in what fails.
+    // Each run has other faults. The output and the errors contain the seed.
     let seed = u64::from(std::process::id());
-    let mut told = Vec::new();
-    let ended = run(Options { duration: Duration::from_secs(80), seed, master }, &mut told);
-    print!("{}", String::from_utf8_lossy(&told));
-    let summary = ended?;
+    let mut progress = Vec::new();
+    let result = run(Options { duration: Duration::from_secs(80), seed, master }, &mut progress);
+    print!("{}", String::from_utf8_lossy(&progress));
+    let summary = result?;
     println!("{summary}");
     summary.check()
 }

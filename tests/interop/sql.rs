@@ -1,15 +1,17 @@
-//! SQL sources, on a real PostgreSQL.
+//! SQL sources with a real PostgreSQL.
 
 use std::{collections::BTreeMap, fs, io::Read as _, path::PathBuf, process::Command, thread};
 
 use anyhow::{Context, Result, ensure};
-use harness::{Agent as _, Application, Authority, Sandbox, Sidecar, SidecarOptions, Snmpd, debian, run};
+use harness::{
+    Application, CertificateAuthority, Sandbox, Sidecar, SidecarOptions, SnmpAgent as _, Snmpd, debian, run,
+};
 use serde_json::{Value as Json, json};
 
 const BASE: &str = "1.3.6.1.4.1.8072.9999.9999.77";
 
-/// A server, and a sidecar that asks it.
-struct World {
+/// A PostgreSQL server, and a sidecar with an SQL source under snmpd.
+struct SqlSetup {
     sidecar: Sidecar,
     snmpd: Snmpd,
     config: PathBuf,
@@ -17,8 +19,8 @@ struct World {
     sandbox: Sandbox,
 }
 
-impl World {
-    /// Of this query, of which each value is a scalar, in the order of their names.
+impl SqlSetup {
+    /// Starts a setup with one query. Each of its values is published as a scalar, from arc 2 on in this order.
     fn start(query: &str, values: &[(&str, &str)]) -> Result<Self> {
         let sandbox = Sandbox::new()?;
         let application = Application::postgresql(&sandbox)?;
@@ -46,7 +48,7 @@ impl World {
         Ok(String::from_utf8(run(&mut command)?.stdout)?.trim().to_owned())
     }
 
-    /// The scalars by their arcs, as text.
+    /// Walks the scalars and returns their values as text, by their arcs.
     fn walk(&self) -> Result<BTreeMap<String, String>> {
         let rows = self.snmpd.v2c().walk(harness::Walk::Bulk(20), BASE)?;
         let below = |row: harness::Row| {
@@ -59,8 +61,8 @@ impl World {
         Ok(rows.into_iter().filter_map(below).collect())
     }
 
-    /// Waits until the scalar at `arc` shows this.
-    fn shows(&self, arc: &str, expected: &str) -> Result<()> {
+    /// Waits until the scalar at `arc` has this value.
+    fn wait_for_value(&self, arc: &str, expected: &str) -> Result<()> {
         self.sandbox.wait_for(&format!("{arc} to show {expected:?}"), || {
             let walk = self.walk()?;
             ensure!(walk.get(arc).map(String::as_str) == Some(expected), "{walk:?}\n{}", self.status()?);
@@ -72,8 +74,8 @@ impl World {
         Ok(self.sidecar.status()?.to_string())
     }
 
-    /// Waits until the last error says this.
-    fn fails_with(&self, expected: &str) -> Result<String> {
+    /// Waits until the status contains this error, and returns the status.
+    fn wait_for_error(&self, expected: &str) -> Result<String> {
         self.sandbox.wait_for(&format!("the error {expected:?}"), || {
             let status = self.status()?;
             ensure!(status.contains(expected), "{status}");
@@ -105,7 +107,7 @@ fn document(query: &str, values: &[(&str, &str)]) -> Json {
 }
 
 #[test]
-fn numbers_are_exact_and_null_is_no_instance() -> Result<()> {
+fn numbers_are_exact_and_null_has_no_instance() -> Result<()> {
     let query = "select 9223372036854775807::int8 as a, 18446744073709551615::numeric as b, 12.5::numeric(6,2) as c, \
         null::int as d, true as e, 'text'::varchar as f, timestamptz '2000-01-01 00:00:01Z' as g, \
         interval '1 hour' as h, '42'::text as i";
@@ -121,8 +123,8 @@ fn numbers_are_exact_and_null_is_no_instance() -> Result<()> {
         ("h", gauge),
         ("i", gauge),
     ];
-    let world = World::start(query, &values)?;
-    world.shows("1.0", "1")?;
+    let setup = SqlSetup::start(query, &values)?;
+    setup.wait_for_value("1.0", "1")?;
     let expected = [
         ("1.0", "1"),
         ("10.0", "42"),
@@ -134,34 +136,34 @@ fn numbers_are_exact_and_null_is_no_instance() -> Result<()> {
         ("8.0", "946684801"),
         ("9.0", "3600"),
     ];
-    assert_eq!(world.walk()?, expected.map(|(arc, shown)| (arc.to_owned(), shown.to_owned())).into());
+    assert_eq!(setup.walk()?, expected.map(|(arc, shown)| (arc.to_owned(), shown.to_owned())).into());
     Ok(())
 }
 
 #[test]
-fn a_server_that_ends_the_connection_is_asked_again() -> Result<()> {
-    let world =
-        World::start("select pg_backend_pid() as pid, n from numbers", &[("n", "Gauge32"), ("pid", "Gauge32")])?;
-    world.fails_with("the query q: relation \\\"numbers\\\" does not exist (SQLSTATE 42P01), at character 40")?;
-    world.psql("create table numbers (n int); insert into numbers values (1)")?;
-    world.shows("2.0", "1")?;
-    let kept = world.walk()?.get("3.0").context("no pid")?.clone();
-    world.psql("update numbers set n = 2")?;
-    world.shows("2.0", "2")?;
-    assert_eq!(world.walk()?.get("3.0"), Some(&kept), "the connection is kept");
-    world.psql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'snmp-sidecar'")?;
-    world.psql("update numbers set n = 3")?;
-    world.shows("2.0", "3")?;
-    assert_ne!(world.walk()?.get("3.0"), Some(&kept), "another connection");
+fn the_sidecar_keeps_its_connection_and_reconnects_when_the_server_ends_it() -> Result<()> {
+    let setup =
+        SqlSetup::start("select pg_backend_pid() as pid, n from numbers", &[("n", "Gauge32"), ("pid", "Gauge32")])?;
+    setup.wait_for_error("the query q: relation \\\"numbers\\\" does not exist (SQLSTATE 42P01), at character 40")?;
+    setup.psql("create table numbers (n int); insert into numbers values (1)")?;
+    setup.wait_for_value("2.0", "1")?;
+    let kept = setup.walk()?.get("3.0").context("no pid")?.clone();
+    setup.psql("update numbers set n = 2")?;
+    setup.wait_for_value("2.0", "2")?;
+    assert_eq!(setup.walk()?.get("3.0"), Some(&kept), "the sidecar must keep its connection");
+    setup.psql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'snmp-sidecar'")?;
+    setup.psql("update numbers set n = 3")?;
+    setup.wait_for_value("2.0", "3")?;
+    assert_ne!(setup.walk()?.get("3.0"), Some(&kept), "the sidecar must have another connection");
     Ok(())
 }
 
 #[test]
-fn nothing_is_written_and_nothing_takes_longer_than_it_may() -> Result<()> {
-    let world = World::start("insert into log values (1) returning 1 as a", &[("a", "Gauge32")])?;
-    world.psql("create table log (n int)")?;
-    world.fails_with("cannot execute INSERT in a read-only transaction (SQLSTATE 25006)")?;
-    // A query that would end the transaction is not run, and so none runs outside of it.
+fn queries_can_neither_write_nor_exceed_their_timeout() -> Result<()> {
+    let setup = SqlSetup::start("insert into log values (1) returning 1 as a", &[("a", "Gauge32")])?;
+    setup.psql("create table log (n int)")?;
+    setup.wait_for_error("cannot execute INSERT in a read-only transaction (SQLSTATE 25006)")?;
+    // A query that would end the read-only transaction is not run, so no query runs outside it.
     let document = |query: &str| document(query, &[("a", "Gauge32")]);
     let mut two = document("commit");
     two["sources"][0]["sql"]["queries"] = json!([
@@ -172,53 +174,53 @@ fn nothing_is_written_and_nothing_takes_longer_than_it_may() -> Result<()> {
     two["scalars"].as_array_mut().context("no scalars")?.push(json!({
         "name": "q", "oid": "9", "syntax": "Gauge32", "value": {"source": "db", "metric": "q_a"},
     }));
-    fs::write(world.config.join("subtree.sql.json"), two.to_string())?;
-    world.fails_with("the query end: it has no column a")?;
-    fs::write(world.config.join("subtree.sql.json"), document("select 1 as a; select 2 as a").to_string())?;
-    world.fails_with("cannot insert multiple commands into a prepared statement (SQLSTATE 42601)")?;
-    assert_eq!(world.psql("select count(*) from log")?, "0");
-    fs::write(world.config.join("subtree.sql.json"), document("select 1 as a from pg_sleep(60)").to_string())?;
-    world.fails_with("not done within 400ms, while waiting for query 1 of 1")?;
-    world.sandbox.wait_for("no query to be left at the server", || {
-        let asleep = world
+    fs::write(setup.config.join("subtree.sql.json"), two.to_string())?;
+    setup.wait_for_error("the query end: it has no column a")?;
+    fs::write(setup.config.join("subtree.sql.json"), document("select 1 as a; select 2 as a").to_string())?;
+    setup.wait_for_error("cannot insert multiple commands into a prepared statement (SQLSTATE 42601)")?;
+    assert_eq!(setup.psql("select count(*) from log")?, "0");
+    fs::write(setup.config.join("subtree.sql.json"), document("select 1 as a from pg_sleep(60)").to_string())?;
+    setup.wait_for_error("timed out after 400ms while waiting for query 1 of 1")?;
+    setup.sandbox.wait_for("the server to cancel the query", || {
+        let asleep = setup
             .psql("select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active'")?;
         let asleep: u32 = asleep.parse()?;
-        ensure!(asleep <= 2, "{asleep} of them");
+        ensure!(asleep <= 2, "{asleep} queries are active");
         Ok(())
     })?;
-    fs::write(world.config.join("subtree.sql.json"), document("select 7 as a").to_string())?;
-    world.shows("2.0", "7")
+    fs::write(setup.config.join("subtree.sql.json"), document("select 7 as a").to_string())?;
+    setup.wait_for_value("2.0", "7")
 }
 
 #[test]
-fn a_query_that_waits_for_a_lock_does_not_wait_longer_than_the_sidecar() -> Result<()> {
-    let world = World::start("select count(*) as a from numbers", &[("a", "Gauge32")])?;
-    world.psql("create table numbers (n int)")?;
-    world.shows("2.0", "0")?;
+fn the_server_cancels_a_query_that_waits_for_a_lock_too_long() -> Result<()> {
+    let setup = SqlSetup::start("select count(*) as a from numbers", &[("a", "Gauge32")])?;
+    setup.psql("create table numbers (n int)")?;
+    setup.wait_for_value("2.0", "0")?;
     let mut locker = Command::new(debian("psql", "postgresql-client-15")?);
-    locker.args(["-X", "-U", "postgres", "-h"]).arg(world.sandbox.path("postgres"));
+    locker.args(["-X", "-U", "postgres", "-h"]).arg(setup.sandbox.path("postgres"));
     locker.args(["-c", "begin; lock table numbers; select pg_sleep(600)"]);
-    let _locker = world.sandbox.start("locker", &locker)?;
+    let _locker = setup.sandbox.start("locker", &locker)?;
     let waiting = "select coalesce(string_agg(pid::text, ' '), '') from pg_stat_activity \
         where application_name = 'snmp-sidecar' and wait_event_type = 'Lock'";
-    // The first asks what is prepared, and the second, over a connection of its own, prepares.
+    // The first backend waits to execute the prepared query. The second belongs to a new connection, and waits to prepare it.
     let mut seen = std::collections::BTreeSet::new();
-    world.sandbox.wait_for("two backends to wait for the lock", || {
-        seen.extend(world.psql(waiting)?.split(' ').filter(|pid| !pid.is_empty()).map(ToOwned::to_owned));
-        ensure!(seen.len() >= 2, "{seen:?}\n{}", world.status()?);
+    setup.sandbox.wait_for("two backends to wait for the lock", || {
+        seen.extend(setup.psql(waiting)?.split(' ').filter(|pid| !pid.is_empty()).map(ToOwned::to_owned));
+        ensure!(seen.len() >= 2, "{seen:?}\n{}", setup.status()?);
         Ok(())
     })?;
-    world.sandbox.wait_for("them to be gone", || {
-        let waits = world.psql(waiting)?;
-        ensure!(!waits.split(' ').any(|pid| seen.contains(pid)), "{waits} of {seen:?}");
+    setup.sandbox.wait_for("both backends to stop waiting", || {
+        let waits = setup.psql(waiting)?;
+        ensure!(!waits.split(' ').any(|pid| seen.contains(pid)), "the backends {waits} wait, of {seen:?}");
         Ok(())
     })
 }
 
 #[test]
-fn tls_is_used_and_the_certificate_verified_as_the_settings_say() -> Result<()> {
+fn tls_and_the_verification_of_the_certificate_follow_the_settings() -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let (authority, other) = (Authority::new("theirs")?, Authority::new("another")?);
+    let (authority, other) = (CertificateAuthority::new("theirs")?, CertificateAuthority::new("another")?);
     let application = Application::postgresql_over_tls(&sandbox, &authority.certify(&["db.example"])?)?;
     let port = application.port;
     let dsn =
@@ -230,94 +232,94 @@ fn tls_is_used_and_the_certificate_verified_as_the_settings_say() -> Result<()> 
         document["sources"][0]["sql"]["tls"] = tls;
         document.to_string()
     };
-    let world = World::with(sandbox, application, &dsn("postgres", "disable"), &plain)?;
-    let write = |name: &str, content: &str| fs::write(world.config.join(name), content);
-    // true(1), false(2).
-    world.shows("2.0", "2")?;
+    let setup = SqlSetup::with(sandbox, application, &dsn("postgres", "disable"), &plain)?;
+    let write = |name: &str, content: &str| fs::write(setup.config.join(name), content);
+    // The values are true(1) and false(2).
+    setup.wait_for_value("2.0", "2")?;
     write("dsn", &dsn("postgres", "require"))?;
-    world.shows("2.0", "1")?;
+    setup.wait_for_value("2.0", "1")?;
     write("dsn", &dsn("postgres", "prefer"))?;
-    world.shows("2.0", "1")?;
-    // Settings ask for TLS, whatever the connection string says.
+    setup.wait_for_value("2.0", "1")?;
+    // The field `tls` of the source requires TLS, whatever the connection string says.
     write("dsn", &dsn("postgres", "disable"))?;
-    world.shows("2.0", "2")?;
+    setup.wait_for_value("2.0", "2")?;
     write("ca", &other.pem())?;
     let settings = json!({"caFile": "ca", "serverName": "db.example"});
     write("subtree.sql.json", &with_tls(settings))?;
-    world.fails_with("TLS: invalid peer certificate: UnknownIssuer")?;
+    setup.wait_for_error("TLS error: invalid peer certificate: UnknownIssuer")?;
     write("ca", &authority.pem())?;
-    world.shows("2.0", "1")?;
+    setup.wait_for_value("2.0", "1")?;
     write("subtree.sql.json", &with_tls(json!({"caFile": "ca"})))?;
-    world.fails_with("TLS: invalid peer certificate: certificate not valid for name")?;
+    setup.wait_for_error("TLS error: invalid peer certificate: certificate not valid for name")?;
     write("dsn", &dsn("nowhere", "require"))?;
     write("subtree.sql.json", &plain.to_string())?;
-    let status = world.fails_with("database \\\"nowhere\\\" does not exist (SQLSTATE 3D000)")?;
-    let log = world.sandbox.log("sidecar.errors");
+    let status = setup.wait_for_error("database \\\"nowhere\\\" does not exist (SQLSTATE 3D000)")?;
+    let log = setup.sandbox.log("sidecar.errors");
     assert!(log.contains("UnknownIssuer") && !log.contains("s3cret") && !status.contains("s3cret"), "{status}\n{log}");
     Ok(())
 }
 
 #[test]
-fn another_connection_string_is_used_at_once_and_no_password_is_told() -> Result<()> {
-    let world = World::start("select current_user::text as a", &[("a", "DisplayString")])?;
-    world.shows("2.0", "postgres")?;
-    world.psql("create role monitor login password 's3cret-right' in role pg_monitor")?;
-    let socket = world.sandbox.path("postgres");
+fn a_new_connection_string_is_used_immediately_and_passwords_stay_secret() -> Result<()> {
+    let setup = SqlSetup::start("select current_user::text as a", &[("a", "DisplayString")])?;
+    setup.wait_for_value("2.0", "postgres")?;
+    setup.psql("create role monitor login password 's3cret-right' in role pg_monitor")?;
+    let socket = setup.sandbox.path("postgres");
     let hba = socket.join("pg_hba.conf");
     fs::write(&hba, format!("local all monitor scram-sha-256\n{}", fs::read_to_string(&hba)?))?;
-    world.psql("select pg_reload_conf()")?;
+    setup.psql("select pg_reload_conf()")?;
     let dsn = |password: &str| format!("host={} user=monitor password={password} dbname=postgres", socket.display());
-    fs::write(world.config.join("dsn"), dsn("s3cret-wrong"))?;
-    let status = world.fails_with("password authentication failed for user \\\"monitor\\\" (SQLSTATE 28P01)")?;
+    fs::write(setup.config.join("dsn"), dsn("s3cret-wrong"))?;
+    let status = setup.wait_for_error("password authentication failed for user \\\"monitor\\\" (SQLSTATE 28P01)")?;
     assert!(!status.contains("s3cret"), "{status}");
-    fs::write(world.config.join("dsn"), "postgres://monitor:s3cret@[")?;
-    let status = world.fails_with("is not a connection string")?;
+    fs::write(setup.config.join("dsn"), "postgres://monitor:s3cret@[")?;
+    let status = setup.wait_for_error("is not a connection string")?;
     assert!(!status.contains("s3cret"), "{status}");
-    fs::write(world.config.join("dsn"), dsn("s3cret-right"))?;
-    world.shows("2.0", "monitor")?;
-    let log = world.sandbox.log("sidecar.errors");
+    fs::write(setup.config.join("dsn"), dsn("s3cret-right"))?;
+    setup.wait_for_value("2.0", "monitor")?;
+    let log = setup.sandbox.log("sidecar.errors");
     assert!(log.contains("password authentication failed") && !log.contains("s3cret"), "{log}");
     Ok(())
 }
 
 #[test]
-fn a_server_that_lies_harms_neither_memory_nor_others() -> Result<()> {
-    let world = World::start("select 7 as a", &[("a", "Gauge32")])?;
-    world.shows("2.0", "7")?;
+fn a_malicious_server_affects_neither_memory_nor_other_sources() -> Result<()> {
+    let setup = SqlSetup::start("select 7 as a", &[("a", "Gauge32")])?;
+    setup.wait_for_value("2.0", "7")?;
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
-    // It takes whatever is asked for, and sends messages of authentication that announce 1 GiB, and octets without end.
+    // The server reads the first message, announces an authentication message of 1 GiB, and sends octets without end.
     thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             thread::spawn(move || {
-                let mut asked = [0; 64];
-                // Whoever goes away has seen enough.
-                let _ = stream.read(&mut asked);
+                let mut request = [0; 64];
+                // The sidecar may disconnect at any time.
+                let _ = stream.read(&mut request);
                 let _ = std::io::Write::write_all(&mut stream, &[b'R', 0x40, 0, 0, 0]);
                 while std::io::Write::write_all(&mut stream, &[0; 16_384]).is_ok() {}
             });
         }
     });
-    let mut lying = document("select 7 as a", &[("a", "Gauge32")]);
-    lying["name"] = json!("lies");
-    lying["oid"] = json!("1.3.6.1.4.1.8072.9999.9999.78");
-    lying["sources"][0]["sql"]["dsnFile"] = json!("lies");
-    fs::write(world.config.join("lies"), format!("postgres://u@127.0.0.1:{port}/d?sslmode=disable"))?;
-    fs::write(world.config.join("subtree.lies.json"), lying.to_string())?;
-    let status = world.fails_with(&format!("postgresql://127.0.0.1:{port}/d"))?;
+    let mut malicious = document("select 7 as a", &[("a", "Gauge32")]);
+    malicious["name"] = json!("lies");
+    malicious["oid"] = json!("1.3.6.1.4.1.8072.9999.9999.78");
+    malicious["sources"][0]["sql"]["dsnFile"] = json!("lies");
+    fs::write(setup.config.join("lies"), format!("postgres://u@127.0.0.1:{port}/d?sslmode=disable"))?;
+    fs::write(setup.config.join("subtree.lies.json"), malicious.to_string())?;
+    let status = setup.wait_for_error(&format!("postgresql://127.0.0.1:{port}/d"))?;
     assert!(
-        status.contains("the server sends more than 8388608 bytes") || status.contains("not done within"),
+        status.contains("the server sent more than 8388608 bytes") || status.contains("timed out after"),
         "{status}"
     );
-    world.psql("create table numbers (n int)")?;
+    setup.psql("create table numbers (n int)")?;
     let other = document("select count(*) as a from numbers", &[("a", "Gauge32")]);
-    fs::write(world.config.join("subtree.sql.json"), other.to_string())?;
-    world.shows("2.0", "0")?;
-    world.psql("insert into numbers values (1)")?;
-    world.shows("2.0", "1")?;
-    let memory = world.sidecar.memory()?.peak;
+    fs::write(setup.config.join("subtree.sql.json"), other.to_string())?;
+    setup.wait_for_value("2.0", "0")?;
+    setup.psql("insert into numbers values (1)")?;
+    setup.wait_for_value("2.0", "1")?;
+    let memory = setup.sidecar.memory()?.peak;
     ensure!(memory < 64 << 20, "{memory} bytes at the most");
-    drop(world.application);
+    drop(setup.application);
     Ok(())
 }

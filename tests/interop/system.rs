@@ -1,16 +1,16 @@
-//! System sources beside node_exporter, on this machine.
+//! System sources compared with node_exporter on this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use harness::{Application, Sandbox, http};
 use serde_json::json;
-use sidecar::source::{NameFilter, Place, Task};
+use sidecar::source::{NameFilter, SourceSettings, Task};
 
-/// Numbers by name and labels, as `name{label="text",…}`; a label without a text is none.
+/// Samples by series, written as `name{label="value",…}`. A label with an empty value is left out.
 type Series = BTreeMap<String, f64>;
 
-/// Names that both have, whatever the machine.
+/// The metrics that both have on every machine.
 const NAMES: [&str; 24] = [
     "node_boot_time_seconds",
     "node_context_switches_total",
@@ -38,7 +38,7 @@ const NAMES: [&str; 24] = [
     "node_vmstat_pgfault",
 ];
 
-/// What goes up and down: for it, one reading between two others may be outside of both.
+/// The beginnings of metrics that rise and fall. A sample of them may be outside the range of the samples before and after.
 const MOVING: [&str; 11] = [
     "node_memory_",
     "node_load",
@@ -57,12 +57,12 @@ fn name(series: &str) -> &str {
     series.split('{').next().unwrap_or_default()
 }
 
-/// node_exporter's page, of which the labels are sorted as ours are.
+/// Reads the page of node_exporter, whose labels are sorted as ours are.
 fn page(port: u16) -> Result<Series> {
     let page = http::get(port, "/metrics")?;
     let lines = page.lines().filter(|line| line.starts_with("node_"));
     let series = |line: &str| {
-        let (series, number) = line.rsplit_once(' ').context("a line without a number")?;
+        let (series, number) = line.rsplit_once(' ').context("a line has no value")?;
         let series = match series.split_once('{') {
             None => format!("{series}{{}}"),
             Some((name, labels)) => {
@@ -77,9 +77,9 @@ fn page(port: u16) -> Result<Series> {
     lines.map(series).collect()
 }
 
-/// All that the machine tells.
+/// Reads all samples of the system source.
 async fn read(task: &mut Task) -> Result<Series> {
-    let samples = task.scrape().await.outcome?;
+    let samples = task.collect().await.outcome?;
     let series = samples.iter().map(|sample| {
         let labels = sample.labels.iter().filter(|(_, text)| !text.is_empty());
         let labels = labels.map(|(label, text)| format!("{label}=\"{}\"", text.replace('\\', "\\\\")));
@@ -89,27 +89,27 @@ async fn read(task: &mut Task) -> Result<Series> {
 }
 
 #[test]
-fn the_machine_is_as_node_exporter_sees_it() -> Result<()> {
+fn a_system_source_has_the_samples_of_node_exporter() -> Result<()> {
     let sandbox = Sandbox::new()?;
     let exporter = Application::node_exporter(&sandbox)?;
     let source =
         json!({"name": "host", "intervalMs": 15_000, "timeoutMs": 15_000, "staleAfterMs": 60_000, "system": {}});
-    let mut task = Task::new(serde_json::from_value(source)?, NameFilter::all(), Place::default());
+    let mut task = Task::new(serde_json::from_value(source)?, NameFilter::all(), SourceSettings::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Devices come and go where other tests make some: until none did.
+    // Other tests create and remove devices, so this waits until there was no change.
     sandbox.wait_for("the same devices before and after", || {
         let before = page(exporter.port)?;
         let ours = runtime.block_on(read(&mut task))?;
         let after = page(exporter.port)?;
-        let ours = as_known_to(&before, ours);
+        let ours = without_unknown_labels(&before, ours);
         let names = |series: &Series| series.keys().cloned().collect::<BTreeSet<_>>();
         ensure!(names(&before) == names(&after), "{:?}", names(&before).symmetric_difference(&names(&after)));
         agree(&ours, &before, &after)
     })
 }
 
-/// Without the label adminstate, unless theirs have it: Debian's node_exporter may be older.
-fn as_known_to(theirs: &Series, ours: Series) -> Series {
+/// Removes the label adminstate if node_exporter does not have it: Debian's version may be older.
+fn without_unknown_labels(theirs: &Series, ours: Series) -> Series {
     if theirs.keys().any(|series| series.contains("adminstate=\"")) {
         return ours;
     }
@@ -119,47 +119,46 @@ fn as_known_to(theirs: &Series, ours: Series) -> Series {
         .collect()
 }
 
-/// How far one reading may be from another. The kernel takes back idle time and waiting for disks, and each keeps the
-/// highest that it has seen.
+/// Returns the tolerance of a comparison. The kernel may decrease the times in idle and iowait, and both programs keep the
+/// highest value that they have seen.
 fn tolerance(series: &str, number: f64) -> f64 {
-    let taken_back = ["idle", "iowait"].iter().any(|mode| series.contains(&format!("mode=\"{mode}\"")));
-    if taken_back { 3.0 } else { number.abs() * 1e-9 }
+    let may_decrease = ["idle", "iowait"].iter().any(|mode| series.contains(&format!("mode=\"{mode}\"")));
+    if may_decrease { 3.0 } else { number.abs() * 1e-9 }
 }
 
 fn agree(ours: &Series, before: &Series, after: &Series) -> Result<()> {
     for required in NAMES {
-        ensure!(ours.keys().any(|series| name(series) == required), "no {required}");
+        ensure!(ours.keys().any(|series| name(series) == required), "our samples have no {required}");
     }
-    // Of protocols and memory events node_exporter shows some alone. It asks the kernel for multicasts in another way,
-    // which leaves out devices that have none.
-    // Debian's passes over lo, and over more mount points than others do.
-    let some = |series: &str| {
+    // node_exporter shows only some statistics of protocols and memory events. It reads multicasts in another way, which
+    // leaves out devices without any. Debian's version leaves out lo and more mount points.
+    let may_be_missing = |series: &str| {
         let names = ["node_vmstat_", "node_netstat_", "node_network_receive_multicast_total"];
         let points = ["/run", "/mnt", "/media"].map(|point| format!("mountpoint=\"{point}"));
-        names.iter().any(|some| series.starts_with(some))
+        names.iter().any(|name| series.starts_with(name))
             || points.iter().any(|point| series.contains(point))
             || series.contains("{device=\"lo\"}")
     };
     let names: BTreeSet<_> = ours.keys().map(|series| name(series)).collect();
     for theirs in before.keys().filter(|series| names.contains(name(series))) {
-        ensure!(ours.contains_key(theirs), "{theirs} is theirs alone");
+        ensure!(ours.contains_key(theirs), "only node_exporter has {theirs}");
     }
     let mut compared = 0;
     for (series, number) in ours.iter().filter(|(series, _)| series.starts_with("node_")) {
         let Some((before, after)) = before.get(series).zip(after.get(series)) else {
-            ensure!(some(series), "{series} is ours alone");
+            ensure!(may_be_missing(series), "node_exporter does not have {series}");
             continue;
         };
         let (least, most) = (before.min(*after), before.max(*after));
         let holds = if MOVING.iter().any(|moving| series.starts_with(moving)) {
-            // Only so far that another unit would be seen.
+            // This range is narrow enough to notice another unit.
             *number >= least / 2.0 - 1e8 && *number <= most * 2.0 + 1e8
         } else {
             *number >= least - tolerance(series, least) && *number <= most + tolerance(series, most)
         };
-        ensure!(holds, "{series} is {number}, not between {before} and {after}");
+        ensure!(holds, "{series} is {number}, but must be between {before} and {after}");
         compared += 1;
     }
-    ensure!(compared > 150, "only {compared} series are the same");
+    ensure!(compared > 150, "only {compared} series were compared");
     Ok(())
 }

@@ -1,9 +1,9 @@
-"""Reads and writes exposition pages with the Prometheus project's own client library.
+"""Reads and writes exposition pages with prometheus_client, the library of the Prometheus project.
 
-Each line of the input is a request, and each line of the output its answer, both JSON:
+Each line of the input is a request, and each line of the output its response, both in JSON:
 
-* {"read": page, "format": "text" or "openmetrics"}: the page's samples, or what is wrong with it
-* {"write": seed}: a page in each format, of families of every type that the seed chooses, and their samples
+* {"read": page, "format": "text" or "openmetrics"}: returns the samples of the page, or an error
+* {"write": seed}: returns a page in each format with random families of every type, and their samples
 
 A sample is [name, labels, the bits of its value as a double in hexadecimal digits].
 """
@@ -35,12 +35,12 @@ def samples(families):
 def read(page, kind):
     try:
         return {"samples": samples(PARSERS[kind].text_string_to_metric_families(page))}
-    except Exception as error:  # Not only ValueError: what it says of a bad page depends on where it stumbles.
+    except Exception as error:  # The library raises many kinds of exceptions for invalid pages, not only ValueError.
         return {"error": repr(error)}
 
 
 class Families:
-    """Families that are given to the library as they are to be shown, as exporters do."""
+    """A collector that returns given families, as exporters do."""
 
     def __init__(self, families):
         self.families = families
@@ -50,8 +50,8 @@ class Families:
 
 
 def families(chosen):
-    """Two families of each type."""
-    made = []
+    """Returns two families of each type."""
+    created = []
     for number in range(2):
         names = chosen.sample(["a", "b1", "label.with.dots", "\u00e9", 'quo"ted'], chosen.randrange(4))
         rows = [[chosen.choice(LABEL_TEXTS) for _ in names] + [str(row)] for row in range(1 + chosen.randrange(3))]
@@ -79,12 +79,12 @@ def families(chosen):
             gauge_histogram.add_metric(row, buckets, chosen.choice(VALUES))
             info.add_metric(row, {"version": chosen.choice(LABEL_TEXTS)})
             states.add_metric(row, {"on": True, "o f f": False})
-        made += [counter, gauge, unknown, summary, histogram, gauge_histogram, info, states]
-    return made
+        created += [counter, gauge, unknown, summary, histogram, gauge_histogram, info, states]
+    return created
 
 
 def instruments(chosen, registry):
-    """One instrument of each class, as applications have them."""
+    """Registers one instrument of each class, as applications do."""
     requests = Counter("requests", "Help.", ["path"], registry=registry)
     requests.labels(chosen.choice(LABEL_TEXTS)).inc(chosen.choice(VALUES), exemplar={"trace": "x # {y} 1"})
     Gauge("heat_celsius", "Help.", unit="celsius", registry=registry).set(chosen.choice(ANY_VALUES))

@@ -1,8 +1,8 @@
-"""An NMS that stands on pysnmp: pysnmp_nms.py PORT BASE LEVEL.
+"""An NMS built on pysnmp: pysnmp_nms.py PORT BASE LEVEL.
 
-As each of a few askers it reads, walks and bulk walks what lies under BASE, and writes LEVEL, an object there, with
-numbers of its own. For each asker it prints a line of JSON: {"asker", "get", "next", "bulk", "refused"}; get, next and
-bulk are lists of [name, type, value].
+With each of several credentials it walks BASE by GetNext and GetBulk, and writes and reads the object LEVEL below it. For
+each of them it prints a line of JSON: {"credentials", "get", "next", "bulk", "refused"}. The fields get, next and bulk are
+lists of [OID, type, value], and refused is the error of a SET with a wrong value.
 """
 
 import json
@@ -33,7 +33,7 @@ def user(name, auth, privacy):
     return UsmUserData(name, "authentication", "privacy-too", authProtocol=auth, privProtocol=privacy)
 
 
-ASKERS = {
+CREDENTIALS = {
     "v1": CommunityData("public", mpModel=0),
     "v2c": CommunityData("public", mpModel=1),
     "sha-1-aes": user("sha-1-aes", usmHMACSHAAuthProtocol, usmAesCfb128Protocol),
@@ -43,39 +43,39 @@ ASKERS = {
 }
 
 
-def plain(variables):
-    return [[str(name), type(value).__name__, value.prettyPrint()] for name, value in variables]
+def plain(varbinds):
+    return [[str(name), type(value).__name__, value.prettyPrint()] for name, value in varbinds]
 
 
-def answer(command, *arguments, **options):
-    """One answer, as (error, variables)."""
-    error, status, _, variables = next(command(*arguments, lookupMib=False, **options))
-    return str(error or (status.prettyPrint() if status else "")), plain(variables)
+def request(command, *arguments, **options):
+    """Sends a request and returns (error, varbinds)."""
+    error, status, _, varbinds = next(command(*arguments, lookupMib=False, **options))
+    return str(error or (status.prettyPrint() if status else "")), plain(varbinds)
 
 
 def walk(command, *arguments):
     found = []
-    for error, status, _, variables in command(*arguments, lookupMib=False, lexicographicMode=False):
+    for error, status, _, varbinds in command(*arguments, lookupMib=False, lexicographicMode=False):
         if error or status:
             raise RuntimeError(f"{error} {status}")
-        found += plain(variables)
+        found += plain(varbinds)
     return found
 
 
-def ask(asker, credentials, number):
+def test(name, credentials, number):
     engine = SnmpEngine()
-    who = (engine, credentials, UdpTransportTarget(("127.0.0.1", PORT), timeout=15, retries=1), ContextData())
+    target = (engine, credentials, UdpTransportTarget(("127.0.0.1", PORT), timeout=15, retries=1), ContextData())
     base, level = ObjectType(ObjectIdentity(BASE)), ObjectIdentity(LEVEL)
-    error, _ = answer(setCmd, *who, ObjectType(level, Integer32(number)))
+    error, _ = request(setCmd, *target, ObjectType(level, Integer32(number)))
     if error:
         raise RuntimeError(error)
-    _, read = answer(getCmd, *who, ObjectType(level))
-    refused, _ = answer(setCmd, *who, ObjectType(level, Integer32(101)))
-    by_next = walk(nextCmd, *who, base)
-    by_bulk = by_next if asker == "v1" else walk(bulkCmd, *who, 0, 5, base)
+    _, read = request(getCmd, *target, ObjectType(level))
+    refused, _ = request(setCmd, *target, ObjectType(level, Integer32(101)))
+    by_next = walk(nextCmd, *target, base)
+    by_bulk = by_next if name == "v1" else walk(bulkCmd, *target, 0, 5, base)
     engine.transportDispatcher.closeDispatcher()
-    print(json.dumps({"asker": asker, "get": read, "next": by_next, "bulk": by_bulk, "refused": refused}))
+    print(json.dumps({"credentials": name, "get": read, "next": by_next, "bulk": by_bulk, "refused": refused}))
 
 
-for number, (asker, credentials) in enumerate(ASKERS.items(), 1):
-    ask(asker, credentials, number)
+for number, (name, credentials) in enumerate(CREDENTIALS.items(), 1):
+    test(name, credentials, number)

@@ -1,4 +1,4 @@
-"""Prints the samples of an exposition page as JSON, read by the Prometheus project's own parser."""
+"""Parses an exposition page with prometheus_client, and prints its samples as JSON."""
 
 import json
 import sys

@@ -1,69 +1,63 @@
-//! What the tests across processes and the demo stand on: real programs, started on loopback with ports and folders of
-//! their own, waited for with deadlines, and gone when the test is over, however it ends.
-#![allow(clippy::missing_errors_doc)] // Each function has one way to fail: what it is for did not happen; the error says why.
+//! The harness of the tests across processes and of the demo. It starts real programs on loopback, with free ports and
+//! temporary folders, waits for them with deadlines, and ends them with the test, also when the test fails.
+//!
+//! | Type | What it stands for |
+//! |---|---|
+//! | [`Sandbox`] | the temporary folder of one test, with the logs of its programs |
+//! | [`Process`] | a program that ends with the test |
+//! | [`Sidecar`] | the program `snmp-sidecar` |
+//! | [`MasterProgram`] | the program `snmp-master` |
+//! | [`Snmpd`] | net-snmp's `snmpd`, another AgentX master |
+//! | [`SnmpAgent`] | either of these two masters, for tests that must pass under both |
+//! | [`ScriptedMaster`] | an AgentX master whose PDUs the test chooses |
+//! | [`ScriptedSubagent`] | an AgentX subagent whose PDUs the test chooses |
+//! | [`Client`] | net-snmp's command-line tools, in the role of the NMS |
+//! | [`Exporter`] | an application with a metrics endpoint whose replies the test chooses |
+//! | [`Application`] | the application of an example |
+//! | [`Cluster`] | a Kubernetes cluster on this machine |
+#![allow(clippy::missing_errors_doc)] // Each function returns an error if it cannot do what its name says.
 
-mod agent;
-mod application;
-mod authority;
-mod client;
+mod agents;
 pub mod cluster;
-mod exporter;
-mod foreign_subagent;
 pub mod http;
-mod labels;
-mod master;
-mod master_fault;
-mod memory;
-mod mib;
-mod operator;
-mod pod_token;
-mod port;
-mod postgres;
+mod nms;
 mod process;
-mod program;
-mod random;
 mod relay;
-mod row;
-mod sandbox;
-mod sidecar;
-mod snmp_master;
-mod snmpd;
+mod scripted;
+mod services;
 pub mod soak;
-mod source_fault;
-mod subagent;
-mod subagent_fault;
-mod token_reviewer;
 
-pub use agent::{
-    AUTH_PASSPHRASE, Agent, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, MasterKind, PRIV_PASSPHRASE, USER, USER_NAME,
+pub use agents::master_program::MasterProgram;
+pub use agents::render::{mount, render};
+pub use agents::sidecar::{Sidecar, SidecarOptions};
+pub use agents::snmp_agent::{
+    AUTH_PASSPHRASE, AgentProcess, COMMUNITY, CONTEXT_COMMUNITY, MasterKind, PRIV_PASSPHRASE, SnmpAgent, USER,
+    USER_NAME,
 };
-pub use application::{Application, example};
-pub use authority::{Authority, Certified};
-pub use client::{Client, Walk};
+pub use agents::snmpd::{Snmpd, SnmpdOptions};
+pub use agents::third_party_subagents::{start_bgpd, start_c_subagent, start_python_subagent};
 pub use cluster::{
     Cluster, Component, Image, Kind as ClusterKind, Namespace, POSTGRES_IMAGE, PYTHON_IMAGE, TOOLS_IMAGE,
 };
-pub use exporter::{Exporter, Reply};
-pub use foreign_subagent::{start_bgpd, start_c_subagent, start_python_subagent};
-pub use labels::pod_labels;
-pub use master::{Master, MasterSocket};
-pub use master_fault::MasterFault;
-pub use memory::Memory;
-pub use mib::Mib;
-pub use operator::{mount, render};
-pub use pod_token::PodToken;
-pub use port::free_port;
+pub use nms::client::{Client, Walk};
+pub use nms::row::{Row, oids_and_types, parse_rows};
 pub use process::Process;
-pub use program::{built, compile, debian, python, repository, run};
-pub use random::Random;
+pub use process::memory::Memory;
+pub use process::port::free_port;
+pub use process::program::{built, compile, debian, python, repository, run};
+pub use process::sandbox::{DEADLINE, Sandbox};
 pub use relay::Relay;
-pub use row::{Row, oids_and_types, parse_rows};
 pub use rustix::process::Signal;
-pub use sandbox::{DEADLINE, Sandbox};
-pub use sidecar::{Sidecar, SidecarOptions};
-pub use snmp_master::SnmpMaster;
-pub use snmpd::{Snmpd, SnmpdOptions};
-pub use source_fault::SourceFault;
-pub use subagent::{ServedSubagent, Subagent};
-pub use subagent_fault::SubagentFault;
-pub use token_reviewer::TokenReviewer;
+pub use scripted::master_fault::MasterFault;
+pub use scripted::mib::Mib;
+pub use scripted::random::Random;
+pub use scripted::scripted_master::{ScriptedMaster, ScriptedMasterListener};
+pub use scripted::scripted_subagent::{BackgroundSubagent, ScriptedSubagent};
+pub use scripted::source_fault::SourceFault;
+pub use scripted::subagent_fault::SubagentFault;
+pub use services::application::{Application, example};
+pub use services::certificate_authority::{CertificateAuthority, ServerCertificate};
+pub use services::exporter::{Exporter, Reply};
+pub use services::labels::pod_labels;
+pub use services::pod_token::PodToken;
+pub use services::token_reviewer::TokenReviewer;

@@ -1,5 +1,10 @@
 //! Processes that end with the test that started them.
 
+pub(crate) mod memory;
+pub(crate) mod port;
+pub(crate) mod program;
+pub(crate) mod sandbox;
+
 use std::{
     fs::OpenOptions,
     os::unix::process::CommandExt,
@@ -12,14 +17,14 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
-use crate::program::debian;
+use crate::process::program::debian;
 
-/// How long a process may take to end by itself.
+/// How long a process may take to end after the stop signal.
 const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 
-/// A running program, alone in its process group. It ends when this is dropped, and the kernel kills it should the
-/// test's process be killed. Only the thread that started it keeps it alive, so start and drop it in one thread.
+/// A running program in its own process group. Dropping this ends it, and the kernel kills it if the test's process is
+/// killed. The kernel also kills it when the thread that started it ends, so start and drop it in one thread.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -28,7 +33,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`. What it writes is appended to files, its errors to `errors`.
+    /// Starts `command`. Its standard output is appended to the file `output`, its standard error to `errors`.
     pub fn start(name: &str, command: &Command, output: PathBuf, errors: PathBuf) -> Result<Self> {
         let open = |file: PathBuf| OpenOptions::new().create(true).append(true).open(file);
         let mut with_parent = Command::new(debian("setpriv", "util-linux")?);
@@ -52,7 +57,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, stop_signal: Signal::TERM })
     }
 
-    /// Sets the signal that asks it to end; SIGTERM unless said otherwise.
+    /// Sets the signal that shuts it down. The default is SIGTERM.
     #[must_use]
     pub fn stopped_by(mut self, stop_signal: Signal) -> Self {
         self.stop_signal = stop_signal;
@@ -63,12 +68,12 @@ impl Process {
         Pid::from_raw(i32::try_from(self.child.id())?).context("process 0")
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Fails where it has ended.
+    /// Returns an error if it has ended.
     pub fn running(&mut self) -> Result<()> {
         let ended = self.child.try_wait()?;
         ensure!(ended.is_none(), "{} has ended: {}", self.name, ended.unwrap_or_default());
@@ -80,23 +85,24 @@ impl Process {
         Ok(kill_process(self.pid()?, signal)?)
     }
 
-    /// Kills it as `kill -9` does, and its whole group.
+    /// Kills its process group with SIGKILL.
     pub fn kill(mut self) -> Result<()> {
         self.kill_group()
     }
 
-    /// Asks it to end and gives how it did, and how long that took. One that does not is killed, and an error.
+    /// Shuts it down. Returns its exit status and how long the shutdown took. If it does not end in time, it is killed and
+    /// an error is returned.
     pub fn stop(mut self) -> Result<(ExitStatus, Duration)> {
-        let asked_at = Instant::now();
-        let ended = self.ask_to_end();
-        let took = asked_at.elapsed();
-        let ended =
-            ended?.with_context(|| format!("{} did not end within {GRACE:?} of {:?}", self.name, self.stop_signal))?;
+        let began = Instant::now();
+        let ended = self.send_stop_signal_and_wait();
+        let took = began.elapsed();
+        let ended = ended?
+            .with_context(|| format!("{} did not end within {GRACE:?} after {:?}", self.name, self.stop_signal))?;
         ensure!(test_kill_process_group(self.pid()?).is_err(), "{} left a process behind", self.name);
         Ok((ended, took))
     }
 
-    fn ask_to_end(&mut self) -> Result<Option<ExitStatus>> {
+    fn send_stop_signal_and_wait(&mut self) -> Result<Option<ExitStatus>> {
         if let Some(ended) = self.child.try_wait()? {
             return Ok(Some(ended));
         }
@@ -113,7 +119,7 @@ impl Process {
     }
 
     fn kill_group(&mut self) -> Result<()> {
-        // The group outlives its leader while any member of it lives; an empty group is what is wanted.
+        // A process group exists as long as any of its members. If all of them have ended, this error is ignored.
         kill_process_group(self.pid()?, Signal::KILL).ok();
         self.child.wait()?;
         Ok(())
@@ -122,7 +128,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let ended = self.ask_to_end().and_then(|_| self.kill_group());
+        let ended = self.send_stop_signal_and_wait().and_then(|_| self.kill_group());
         if let Err(error) = ended {
             eprintln!("{} (process {}) could not be ended: {error:#}", self.name, self.child.id());
         }
@@ -139,7 +145,7 @@ mod tests {
         Process::start("script", &command, folder.join("script.log"), folder.join("errors.log")).unwrap()
     }
 
-    /// Waits until the script has written something: its traps and children are there.
+    /// Waits until the script has written something. It has then set its traps and started its children.
     fn wait_for_output(folder: &std::path::Path) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while std::fs::read_to_string(folder.join("script.log")).unwrap().is_empty() {
@@ -157,22 +163,22 @@ mod tests {
         drop(process);
         let deadline = Instant::now() + Duration::from_secs(30);
         while test_kill_process_group(group).is_ok() {
-            assert!(Instant::now() < deadline, "the child runs on");
+            assert!(Instant::now() < deadline, "the child is still running");
             thread::sleep(POLL);
         }
     }
 
     #[test]
-    fn one_that_left_a_child_behind_is_an_error() {
+    fn stop_returns_an_error_if_a_child_is_left_behind() {
         let folder = tempfile::tempdir().unwrap();
         let process = start("sleep 1000 & trap 'exit 0' TERM; echo ready; wait", folder.path());
         wait_for_output(folder.path());
-        let error = process.stop().expect_err("its child runs on").to_string();
+        let error = process.stop().expect_err("its child is still running").to_string();
         assert!(error.contains("left a process behind"), "{error}");
     }
 
     #[test]
-    fn how_one_ended_is_told() {
+    fn stop_returns_the_exit_status() {
         let folder = tempfile::tempdir().unwrap();
         let process = start("trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done", folder.path());
         wait_for_output(folder.path());

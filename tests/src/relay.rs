@@ -1,4 +1,4 @@
-//! A relay of datagrams between a client and an agent, which keeps what it saw.
+//! A UDP relay between a client and an agent, which records the requests.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -12,10 +12,10 @@ use std::{
 
 use anyhow::Result;
 
-/// How long the relay waits for a datagram before it looks whether it is to end.
+/// How long the relay waits for a datagram before it checks whether it must stop.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A running relay on a port of its own. A client asks it as it would ask the agent.
+/// A running relay on a free port of 127.0.0.1, to which a client sends the requests for the agent.
 #[derive(Debug)]
 pub struct Relay {
     port: u16,
@@ -25,7 +25,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts one to the agent at this port of 127.0.0.1.
+    /// Starts a relay to the agent on this port of 127.0.0.1.
     pub fn start(agent: u16) -> Result<Self> {
         let (to_client, to_agent) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
         to_agent.connect(("127.0.0.1", agent))?;
@@ -37,10 +37,10 @@ impl Relay {
             let (requests, stopped) = (Arc::clone(&requests), Arc::clone(&stopped));
             move || {
                 while !stopped.load(Ordering::SeqCst) {
-                    // An agent that is away is the client's to notice.
+                    // If the agent is down, the client notices it by a timeout.
                     let Some((request, client)) = receive(&to_client) else { continue };
                     to_agent.send(&request).ok();
-                    keep(&requests).push(request);
+                    lock(&requests).push(request);
                     if let Some((answer, _)) = receive(&to_agent) {
                         to_client.send_to(&answer, client).ok();
                     }
@@ -50,14 +50,14 @@ impl Relay {
         Ok(Self { port, requests, stopped, relaying: Some(relaying) })
     }
 
-    /// Where the client asks.
+    /// Returns the port to which the client sends requests.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub fn requests(&self) -> Vec<Vec<u8>> {
-        keep(&self.requests).clone()
+        lock(&self.requests).clone()
     }
 }
 
@@ -70,7 +70,7 @@ impl Drop for Relay {
     }
 }
 
-fn keep(requests: &Mutex<Vec<Vec<u8>>>) -> MutexGuard<'_, Vec<Vec<u8>>> {
+fn lock(requests: &Mutex<Vec<Vec<u8>>>) -> MutexGuard<'_, Vec<Vec<u8>>> {
     requests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,4 @@
-/* The objects inside snmpd itself: a module that snmpd.conf's `dlmod inside FILE` loads. */
+/* The objects in a module of snmpd, which `dlmod inside FILE` in snmpd.conf loads. */
 #include "objects.h"
 
 void init_inside(void);

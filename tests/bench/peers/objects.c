@@ -1,6 +1,6 @@
 /*
- * The table and the scalars, as one writes them for net-snmp: the table a netsnmp_tdata, the scalars one group.
- * All values stand still. Names, types and values are those of tests/bench/src/objects.rs.
+ * The table and the scalars, written as in net-snmp's documentation: the table is a netsnmp_tdata, the scalars are one group.
+ * All values are constant. OIDs, syntaxes and values are those of tests/bench/src/objects.rs.
  */
 #include <net-snmp/net-snmp-config.h>
 #include <net-snmp/net-snmp-includes.h>
@@ -10,7 +10,7 @@
 #include "objects.h"
 
 #define BASE 1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 77
-/* The first accessible column: the one before it is the index. */
+/* The first accessible column. The column before it is the index. */
 #define FIRST_COLUMN 2
 
 static int show_cell(netsnmp_mib_handler *handler, netsnmp_handler_registration *registration,
@@ -20,12 +20,12 @@ static int show_cell(netsnmp_mib_handler *handler, netsnmp_handler_registration 
         if (request->processed)
             continue;
         const uint64_t *cells = netsnmp_tdata_extract_entry(request);
-        const netsnmp_table_request_info *place = netsnmp_extract_table_info(request);
-        if (!cells || !place) {
+        const netsnmp_table_request_info *position = netsnmp_extract_table_info(request);
+        if (!cells || !position) {
             netsnmp_set_request_error(info, request, SNMP_NOSUCHINSTANCE);
             continue;
         }
-        unsigned column = place->colnum - FIRST_COLUMN;
+        unsigned column = position->colnum - FIRST_COLUMN;
         uint64_t value = cells[column];
         if (column % 2 == 0) {
             struct counter64 counter = { .high = value >> 32, .low = value & 0xffffffff };

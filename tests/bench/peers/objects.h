@@ -1,4 +1,4 @@
-/* The objects that every contestant serves, and where. See README.md. */
+/* The objects that all compared programs serve, and their base OID. See README.md. */
 #ifndef OBJECTS_H
 #define OBJECTS_H
 

@@ -1,4 +1,7 @@
-//! A test cluster of the bench's own, which goes with it.
+//! The test cluster of the bench, which is removed with it.
+
+pub mod installation;
+pub mod operator;
 
 use std::{
     ops::Deref,
@@ -9,9 +12,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use harness::{Cluster, ClusterKind};
 
-use crate::contestants::Bench;
+use crate::peers::contestants::Bench;
 
-/// A running cluster. It is taken down when this is dropped, and also when the bench is killed.
+/// A running cluster. It is removed when this is dropped, and also when the bench is killed.
 #[derive(Debug)]
 pub struct Running {
     cluster: Cluster,
@@ -19,13 +22,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a cluster, on both processors: all of it is servers.
+    /// Starts a cluster on both processors, because all its processes are servers.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// Returns an error if it does not start.
     pub fn start(bench: &Bench, name: &str, kind: ClusterKind) -> Result<Self> {
         bench.cores.use_both()?;
-        // There is none, unless the machine went down in the middle of it.
+        // Removes what is left of an earlier run if the machine was shut down during it.
         Cluster::remove(name, false)?;
         let end = End::of(bench, name)?;
         Ok(Self { cluster: Cluster::start(name, kind)?, _end: end })
@@ -40,7 +43,7 @@ impl Deref for Running {
     }
 }
 
-/// Takes a cluster down once this is gone, however that comes about: a process of its own waits for it.
+/// A process that waits until this is dropped or the bench ends, and then removes the cluster.
 #[derive(Debug)]
 struct End {
     name: String,
@@ -50,7 +53,7 @@ struct End {
 impl End {
     fn of(bench: &Bench, name: &str) -> Result<Self> {
         let mut command = Command::new(&bench.programs.part);
-        // What ends the bench at a terminal is not to end this.
+        // Signals of the terminal end the bench, but must not end this process.
         command.args(["take-down", name]).stdin(Stdio::piped()).process_group(0);
         Ok(Self { name: name.to_owned(), waiting: command.spawn().context("cannot start bench-part")? })
     }
@@ -58,7 +61,7 @@ impl End {
     fn take_down(&mut self) -> Result<()> {
         drop(self.waiting.stdin.take());
         let ended = self.waiting.wait()?;
-        ensure!(ended.success(), "the cluster {} could not be taken down: {ended}", self.name);
+        ensure!(ended.success(), "the cluster {} could not be removed: {ended}", self.name);
         Ok(())
     }
 }

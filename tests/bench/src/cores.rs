@@ -1,9 +1,9 @@
-//! Which processor a process runs on.
+//! The processors on which processes run.
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The two processors that are measured on: servers have the one, clients the other.
+/// The two processors of the measurements, one for servers and one for clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Cores {
     server: usize,
@@ -11,10 +11,10 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The first two that this process may use.
+    /// Returns the first two processors that this process may use.
     ///
     /// # Errors
-    /// With one processor alone nothing can be measured: client and server would wait for each other.
+    /// Returns an error if there is only one processor, because client and server would wait for each other.
     pub fn find() -> Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -22,10 +22,10 @@ impl Cores {
         Ok(Self { server, client })
     }
 
-    /// Starts something on the servers' processor: what `start` starts, be it threads or processes, stays there.
+    /// Runs `start` on the processor of the servers. The threads and processes that it starts stay there.
     ///
     /// # Errors
-    /// Where the processor may not be used, or `start` fails.
+    /// Returns an error if the processor cannot be used, or `start` fails.
     pub fn on_server<T>(self, start: impl FnOnce() -> Result<T>) -> Result<T> {
         pin(self.server)?;
         let started = start();
@@ -33,18 +33,18 @@ impl Cores {
         started
     }
 
-    /// Lets this thread, and all that it starts from now on, run on the clients' processor alone.
+    /// Restricts this thread, and everything that it starts from now on, to the processor of the clients.
     ///
     /// # Errors
-    /// Where the processor may not be used.
+    /// Returns an error if the processor cannot be used.
     pub fn stay_on_client(self) -> Result<()> {
         pin(self.client)
     }
 
-    /// Lets this thread, and what it starts from now on, run on both.
+    /// Permits this thread, and everything that it starts from now on, both processors.
     ///
     /// # Errors
-    /// Where a processor may not be used.
+    /// Returns an error if a processor cannot be used.
     pub fn use_both(self) -> Result<()> {
         let mut both = CpuSet::new();
         both.set(self.server);

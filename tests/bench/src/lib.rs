@@ -1,31 +1,16 @@
-//! How fast and how small our programs are, beside their peers, in one run: `make bench`.
+//! `make bench`: speed and memory of our programs compared with those of peers, in one run.
 //!
-//! A [group](groups) of rows is a module; each gives [rows](row) that know their target. The [report] is made of them.
+//! Each [group](groups) of measurements is a module that returns [rows](report::row) with their targets, of which the [report] is
+//! made.
 
-pub mod bare;
 pub mod cluster;
-pub mod contestants;
 pub mod cores;
-pub mod crowd;
-pub mod encoding;
-pub mod floor;
-pub mod get_next;
 pub mod groups;
-pub mod installation;
-pub mod link;
-pub mod machine;
-pub mod objects;
-pub mod operator;
 pub mod part;
+pub mod peers;
 pub mod programs;
-pub mod questions;
 pub mod report;
-pub mod row;
-pub mod snmp;
-pub mod statistics;
-pub mod tenants;
-pub mod turns;
-pub mod v3;
+pub mod requests;
 
 use std::{fs, process::ExitCode, time::Instant};
 
@@ -33,28 +18,28 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 
 use crate::{
-    contestants::Bench,
     cores::Cores,
     groups::{GROUPS, Group},
+    peers::contestants::Bench,
     programs::{Programs, output_folder, say},
 };
 
-/// Measures our programs beside their peers, and writes report.md and report.json
+/// Measures our programs and their peers, and writes report.md and report.json
 ///
-/// The exit status is 1 if a row could not be measured. A target that is not met is no error.
+/// The exit status is 1 if a row could not be measured. A missed target is not an error.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Measure these groups of rows alone
+    /// Measure only these groups of rows
     groups: Vec<String>,
-    /// Print the groups and end
+    /// Print the groups and exit
     #[arg(long)]
     list: bool,
 }
 
-/// Measures what was asked for, and writes the report.
+/// Measures the groups on the command line and writes the report.
 ///
 /// # Errors
-/// Where nothing can be measured at all.
+/// Returns an error if nothing can be measured.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.list {
         for group in GROUPS {
@@ -64,8 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let groups = chosen(&arguments.groups)?;
     let started = Instant::now();
-    // Before the bench is a load itself.
-    let machine = machine::describe()?;
+    // The machine is described before the bench puts load on it.
+    let machine = report::machine::describe()?;
     let bench = Bench { programs: Programs::build()?, cores: Cores::find()? };
     let mut outcomes = Vec::new();
     for group in groups {
@@ -88,8 +73,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Group>> {
     for name in names {
-        let known = GROUPS.iter().any(|group| group.name == name);
-        ensure!(known, "there is no group {name}; `bench --list` names them");
+        let exists = GROUPS.iter().any(|group| group.name == name);
+        ensure!(exists, "unknown group {name}; `bench --list` prints all groups");
     }
     let is_chosen = |group: &&Group| names.is_empty() || names.iter().any(|name| name == group.name);
     Ok(GROUPS.iter().filter(is_chosen).collect())

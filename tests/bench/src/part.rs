@@ -1,4 +1,4 @@
-//! Parts of the bench that are processes of their own: they have a processor, a priority or an allocator of their own.
+//! Parts of the bench that run as separate processes, because they need their own processor, priority or allocator.
 
 use std::{
     io::{self, Write as _, stdout},
@@ -12,33 +12,33 @@ use anyhow::Result;
 use clap::Parser;
 use harness::{Cluster, Exporter, Reply};
 
-use crate::{bare, encoding, floor, objects::Objects};
+use crate::{peers::bare, peers::floor, peers::objects::Objects, requests::encoding};
 
-/// One part.
+/// A part of the bench
 #[derive(Debug, Parser)]
 pub enum Part {
-    /// Serve a page of values that all change with each scrape. Writes its port, and then a line for each scrape
+    /// Serve a page whose values all change with each scrape. Prints its port, and then a line for each scrape
     Exporter {
-        /// Rows of the table
+        /// The rows of the table
         rows: u32,
-        /// Columns of the table
+        /// The columns of the table
         columns: u32,
-        /// Scalars
+        /// The number of scalars
         scalars: u32,
     },
-    /// Be a subagent that does nothing but search a sorted array
+    /// Run a subagent that only searches a sorted array
     Bare {
         /// The master's socket
         socket: PathBuf,
     },
-    /// Be async-snmp's engine over a sorted array. Writes its port
+    /// Run async-snmp's engine with a sorted array. Prints its port
     Floor,
-    /// Wait until nobody holds the other end of the input any more, and then take down the test cluster of this name
+    /// Wait for the end of the standard input, and then remove the test cluster of this name
     TakeDown {
         /// The cluster's name
         cluster: String,
     },
-    /// Write how many allocations the encoding of a Response takes: ours, the agentx crate's
+    /// Print how many allocations the encoding of a Response needs with our codec and with the agentx crate
     Allocations,
 }
 
@@ -46,7 +46,7 @@ impl Part {
     /// Runs it.
     ///
     /// # Errors
-    /// Where what it needs is not there.
+    /// Returns an error if something that it needs is missing.
     pub fn run(self) -> Result<()> {
         match self {
             Self::Exporter { rows, columns, scalars } => exporter(Objects { rows, columns, scalars }),
@@ -61,7 +61,7 @@ impl Part {
 fn exporter(objects: Objects) -> Result<()> {
     let pages: Arc<[String]> = [0, 1].map(|later| objects.page(later)).into();
     let exporter = Exporter::start(Reply::made(move |scrape| {
-        // A reader that is gone ends this process soon.
+        // If the reader is gone, this process ends soon.
         writeln!(stdout(), "scraped").ok();
         pages.get(scrape % pages.len()).cloned().unwrap_or_default()
     }))?;

@@ -1,4 +1,4 @@
-//! The programs that are measured: built where they are not yet, under the target folder.
+//! The programs that are measured. Those that are missing are built in the target folder.
 
 use std::{
     env, fs,
@@ -9,33 +9,33 @@ use std::{
 use anyhow::{Context, Result};
 use harness::{built, repository};
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// Our sidecar as it ships: static and stripped.
+    /// Our released sidecar, which is static and stripped.
     pub sidecar: PathBuf,
-    /// Our master, likewise.
+    /// Our released master.
     pub master: PathBuf,
     /// net-snmp's subagent.
     pub subagent: PathBuf,
     /// The module for snmpd.
     pub inside: PathBuf,
-    /// The Python interpreter that has snmpkit.
+    /// The Python interpreter with snmpkit.
     pub python: PathBuf,
-    /// The bench's own parts.
+    /// The program of the bench's own parts.
     pub part: PathBuf,
-    /// The folder of our programs that run in clusters: `target/release-static`, or what `CLUSTER_PROGRAMS` names.
+    /// The folder of our programs for clusters: `target/release-static`, or the folder in `CLUSTER_PROGRAMS`.
     pub in_cluster: PathBuf,
 }
 
-/// Names a folder of our programs to be measured in clusters instead of those that ship.
+/// The environment variable with another folder of our programs for clusters.
 const IN_CLUSTER: &str = "CLUSTER_PROGRAMS";
 
 impl Programs {
-    /// Builds what is not built yet.
+    /// Builds the programs that are missing.
     ///
     /// # Errors
-    /// Where something cannot be built, or `make bench` has not set up what is not built here.
+    /// Returns an error if something cannot be built, or if something is missing that `make bench` sets up.
     pub fn build() -> Result<Self> {
         let folder = output_folder()?;
         fs::create_dir_all(&folder)?;
@@ -60,34 +60,38 @@ impl Programs {
     }
 }
 
-/// Says what is done now.
+/// Prints the progress.
 pub fn say(what: &str) {
-    // Progress that nobody reads stops nothing.
+    // The bench goes on if nobody reads its progress.
     let _ = writeln!(stdout(), "bench: {what}");
 }
 
-/// The folder for the report and what is compiled.
+/// Returns the folder for the report and the compiled programs.
 ///
 /// # Errors
-/// Where this program does not lie in a target folder.
+/// Returns an error if this program is not in a target folder.
 pub fn output_folder() -> Result<PathBuf> {
     Ok(target_folder()?.join("bench"))
 }
 
 fn target_folder() -> Result<PathBuf> {
     let running = env::current_exe()?;
-    let profile = running.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("no target folder")?;
-    Ok(profile.parent().context("no target folder")?.to_path_buf())
+    let profile = running
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
+        .context("the bench is not in a target folder")?;
+    Ok(profile.parent().context("the bench is not in a target folder")?.to_path_buf())
 }
 
-/// A program of ours as it ships.
+/// Returns the path of one of our released programs.
 fn released(program: &str) -> Result<PathBuf> {
     let program = target_folder()?.join("release-static").join(program);
     program.metadata().with_context(|| format!("{} is missing: run `make bench`", program.display()))?;
     Ok(program)
 }
 
-/// Compiles contestants in C.
+/// Compiles the compared programs in C.
 fn compile(sources: &[&str], options: &[&str], output: &Path, libraries: &str) -> Result<()> {
     let folder = repository().join("tests/bench/peers");
     let sources: Vec<PathBuf> = sources.iter().map(|source| folder.join(source)).collect();

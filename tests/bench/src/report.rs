@@ -1,4 +1,8 @@
-//! The report, for people and for programs.
+//! The report, in Markdown and in JSON.
+
+pub mod machine;
+pub mod row;
+pub mod statistics;
 
 use std::fmt::Write as _;
 
@@ -6,27 +10,27 @@ use anyhow::Result;
 
 use crate::{
     groups::Group,
-    row::{Row, Target},
+    report::row::{Row, Target},
 };
 
-/// What came of a group: its rows, or why they could not be measured.
+/// The result of a group: its rows, or the error.
 pub type Outcome<'a> = (&'a Group, Result<Vec<Row>>);
 
-/// `report.json`: an array of rows.
+/// Returns the content of `report.json`: an array of rows.
 ///
 /// # Errors
-/// Where a number is none.
+/// Returns an error if a number is not finite.
 pub fn json(outcomes: &[Outcome<'_>]) -> Result<String> {
     let rows: Vec<_> = rows(outcomes).map(Row::json).collect();
     Ok(serde_json::to_string_pretty(&rows)?)
 }
 
-/// All rows that were measured.
+/// Returns all measured rows.
 pub fn rows<'a>(outcomes: &'a [Outcome<'_>]) -> impl Iterator<Item = &'a Row> {
     outcomes.iter().filter_map(|(_, rows)| rows.as_ref().ok()).flatten()
 }
 
-/// The table of all rows.
+/// Returns the table of all rows.
 #[must_use]
 pub fn table(outcomes: &[Outcome<'_>]) -> String {
     let mut table = String::from("| what | ours | peers | ratio | target | met |\n|---|---|---|---|---|---|\n");
@@ -52,7 +56,7 @@ pub fn table(outcomes: &[Outcome<'_>]) -> String {
     table
 }
 
-/// `report.md`.
+/// Returns the content of `report.md`.
 #[must_use]
 pub fn markdown(outcomes: &[Outcome<'_>], machine: &[(&str, String)]) -> String {
     let mut text = String::from(

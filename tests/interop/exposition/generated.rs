@@ -1,16 +1,16 @@
-//! Pages of families of every type that follow the rules of their format.
+//! Random pages with families of every type, which follow the rules of their format.
 //!
-//! What `prometheus_client` alone demands of OpenMetrics is kept to (see `differences`): metadata before the samples
-//! and once, names and values that fit the type, groups that lie together.
+//! They also follow the rules of OpenMetrics that only `prometheus_client` enforces (see `differences`): metadata comes once
+//! and before the samples, names and values match the type, and the samples of a family are not interleaved with others.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use proptest::{prelude::*, sample::select};
-use sidecar::source::prometheus::Format;
+use sidecar::source::exposition::Format;
 
 type Labels = BTreeMap<String, String>;
 
-/// What is chosen at random of a family. Each type takes of it what it needs.
+/// The random parts of a family. Each type uses those that it needs.
 #[derive(Debug, Clone)]
 struct Family {
     kind: &'static str,
@@ -18,7 +18,7 @@ struct Family {
     help: Option<String>,
     unit: Option<&'static str>,
     rows: Vec<Row>,
-    /// Of all of its samples: with one and without must not be mixed.
+    /// The timestamp of all samples, because samples with and without a timestamp must not be mixed.
     timestamp: Option<u32>,
 }
 
@@ -30,10 +30,10 @@ struct Row {
     positive: String,
     other_positive: String,
     counts: Vec<u32>,
-    /// The labels' names are quoted though they need not be, and there is a comma behind the last.
+    /// Whether label names are quoted without need and a comma follows the last label.
     quoted: bool,
     exemplar: Option<(Labels, String, Option<u32>)>,
-    /// What may stand where the text format lets blanks be, and where it asks for one.
+    /// White space where the text format permits it, and where it requires it.
     optional_blank: &'static str,
     blank: &'static str,
 }
@@ -42,7 +42,7 @@ const KINDS: [&str; 8] = ["counter", "gauge", "histogram", "gaugehistogram", "su
 const BUCKETS: [&str; 5] = ["0.005", "0.5", "1.0", "10.0", "+Inf"];
 const QUANTILES: [&str; 3] = ["0.0", "0.5", "0.99"];
 
-/// A page of this format.
+/// Generates pages of this format.
 pub(super) fn page(format: Format) -> impl Strategy<Value = String> {
     prop::collection::vec(family(), 0..8).prop_map(move |families| {
         let mut page = String::new();
@@ -67,7 +67,7 @@ fn family() -> impl Strategy<Value = Family> {
     let rows = prop::collection::vec(row(), 1..4);
     (select(KINDS.as_slice()), metric_name(), help, unit, rows, proptest::option::of(any::<u32>())).prop_map(
         |(kind, name, help, unit, mut rows, timestamp)| {
-            // Every row is another; one alone may have no labels.
+            // No two rows have the same labels. Only one row may have no labels.
             for (number, row) in rows.iter_mut().enumerate().skip(1) {
                 row.labels.insert("row".to_owned(), number.to_string());
             }
@@ -79,7 +79,7 @@ fn family() -> impl Strategy<Value = Family> {
 
 fn row() -> impl Strategy<Value = Row> {
     let labels = prop::collection::btree_map(label_name(), label_text(), 0..4);
-    // No quotes and no escapes: prometheus_client takes an escaped quote in an exemplar for the text's end.
+    // Without quotes and escapes: prometheus_client ends the text of an exemplar at an escaped quote.
     let exemplar_labels = prop::collection::btree_map("[a-z]{1,3}", "[a-z0-9 #{},=é]{1,6}", 0..3);
     let exemplar = proptest::option::of((exemplar_labels, any_number(), proptest::option::of(any::<u32>())));
     let counts = prop::collection::vec(any::<u32>(), BUCKETS.len());
@@ -92,12 +92,13 @@ fn row() -> impl Strategy<Value = Row> {
     )
 }
 
-/// A state set's name is also a label's: see below.
+/// Generates metric names. The name of a state set is also a label name.
 fn metric_name() -> impl Strategy<Value = String> {
     prop_oneof!["[a-zA-Z:][a-zA-Z0-9_:]{0,8}", "[a-z.é {},=#\"\\\\\n]{1,6}"]
 }
 
-/// No label that the types give a meaning, and none of those that begin with `__`, which `prometheus_client` refuses.
+/// Generates label names, except those with a meaning in a type, and those that begin with `__`, which `prometheus_client`
+/// refuses.
 fn label_name() -> impl Strategy<Value = String> {
     prop_oneof!["[a-zA-Z][a-zA-Z0-9_]{0,6}", "[a-z.é {},=#\"\\\\\n]{1,6}"]
         .prop_filter("a name with a meaning", |name| !matches!(name.as_str(), "le" | "quantile" | "row"))
@@ -117,7 +118,7 @@ fn positive_number() -> impl Strategy<Value = String> {
         (0..1000_u32, 0..1000_u32).prop_map(|(whole, part)| format!("{whole}.{part}")),
         (0..1000_u32).prop_map(|v| format!("{v}.")),
         (0..1000_u32, -30..30).prop_map(|(v, exponent)| format!(".{v}E{exponent:+}")),
-        // Digits enough to lie close to the middle of two doubles.
+        // So many digits that the number is close to the middle of two doubles.
         "[1-9][0-9]{0,30}\\.[0-9]{1,30}(e[+-]?[0-9]{1,2})?",
         any::<u64>().prop_filter_map("no number", |bits| {
             let value = f64::from_bits(bits >> 1);
@@ -135,11 +136,11 @@ fn any_number() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Writes the metadata and the samples.
+/// Writes the metadata and the samples of a family.
 fn write_family(family: &Family, format: Format, page: &mut String) {
     let Family { kind, name, help, unit, .. } = family;
     let text = format == Format::Text;
-    // The text format knows fewer types, and counters by the names of their samples.
+    // The text format has fewer types, and its counters have the names of their samples.
     let (kind, name) = match *kind {
         "counter" if text => ("counter", format!("{name}_total")),
         "gaugehistogram" if text => ("histogram", name.clone()),
@@ -164,7 +165,7 @@ fn write_family(family: &Family, format: Format, page: &mut String) {
     }
 }
 
-/// Writes the samples of a row, which depend on the family's type.
+/// Writes the samples of a row, which depend on the type of the family.
 fn write_row(family: &Family, row: &Row, format: Format, page: &mut String) {
     let mut write = |suffix: &str, more: Option<(&str, &str)>, value: &str| {
         let with_exemplar = (family.kind == "counter" && suffix == "_total") || suffix == "_bucket";
@@ -225,7 +226,7 @@ fn write_sample(line: &Line<'_>, format: Format, page: &mut String) {
         let name = if is_plain(name, "") && !row.quoted { name.to_owned() } else { quote(name) };
         inside.push(format!("{name}{optional}={optional}{}", quote(text)));
     }
-    // Braces without labels are empty then.
+    // An empty last label makes a trailing comma, or empty braces without labels.
     if row.quoted && format == Format::Text {
         inside.push(String::new());
     }

@@ -1,4 +1,4 @@
-//! One process of Python, which reads and writes page after page.
+//! The Python process that reads and writes pages with `prometheus_client`.
 
 use std::{
     collections::BTreeMap,
@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use harness::{DEADLINE, python, repository};
 use serde_json::{Value, json};
-use sidecar::source::prometheus::Format;
+use sidecar::source::exposition::Format;
 
-/// A sample; NaN is itself here, and the zeros differ.
+/// A sample. In comparisons, NaN equals NaN, and the zeros of different sign differ.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) name: String,
@@ -28,7 +28,7 @@ impl PartialEq for Sample {
     }
 }
 
-/// The same families in both formats.
+/// Two pages with the same families, one in each format, and their samples.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) text: String,
@@ -36,7 +36,7 @@ pub(super) struct Written {
     pub(super) samples: Vec<Sample>,
 }
 
-/// `tests/python/exposition.py`. It ends with its input.
+/// The running script `tests/python/exposition.py`.
 #[derive(Debug)]
 pub(super) struct Peer {
     child: Child,
@@ -56,18 +56,18 @@ impl Peer {
         Ok(Self { child, answers })
     }
 
-    /// The page's samples. What it refuses is an error.
+    /// Parses a page. Returns an error if the script refuses it.
     pub(super) fn read(&mut self, format: Format, page: &str) -> Result<Vec<Sample>> {
         let format = match format {
             Format::Text => "text",
             Format::OpenMetrics => "openmetrics",
         };
-        samples(&self.ask(&json!({"read": page, "format": format}))?)
+        samples(&self.request(&json!({"read": page, "format": format}))?)
     }
 
-    /// A page in both formats, of families that the seed chooses.
+    /// Writes a page of random families in both formats.
     pub(super) fn write(&mut self, seed: u32) -> Result<Written> {
-        let answer = self.ask(&json!({"write": seed}))?;
+        let answer = self.request(&json!({"write": seed}))?;
         Ok(Written {
             text: text(&answer["text"])?,
             openmetrics: text(&answer["openmetrics"])?,
@@ -75,16 +75,16 @@ impl Peer {
         })
     }
 
-    fn ask(&mut self, request: &Value) -> Result<Value> {
+    fn request(&mut self, request: &Value) -> Result<Value> {
         writeln!(self.child.stdin.as_mut().context("no input")?, "{request}")?;
-        let answer = self.answers.recv_timeout(DEADLINE).context("no answer from Python")??;
+        let answer = self.answers.recv_timeout(DEADLINE).context("no response from the Python process")??;
         Ok(serde_json::from_str(&answer)?)
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Killed, as it may hang where its input's end would not be read.
+        // The process may hang without reading the end of its input.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -105,5 +105,5 @@ fn sample(sample: &Value) -> Result<Sample> {
 }
 
 fn text(value: &Value) -> Result<String> {
-    value.as_str().map(str::to_owned).context("not a text")
+    value.as_str().map(str::to_owned).context("expected a string")
 }

@@ -1,4 +1,4 @@
-//! Subagents that hang, die or answer wrongly: it costs their own names, and nobody else anything.
+//! Subagents that hang, die or send wrong responses. Only their own objects may be affected.
 
 use std::time::Duration;
 
@@ -6,50 +6,55 @@ use agentx::{Body, CloseReason, Context, Oid, Value};
 use anyhow::{Context as _, Result, bail, ensure};
 use async_snmp::Auth;
 use harness::{
-    Agent as _, COMMUNITY, Mib, Process, Random, Row, Sandbox, ServedSubagent, SnmpMaster, Subagent, SubagentFault,
-    Walk,
+    BackgroundSubagent, COMMUNITY, MasterProgram, Mib, Process, Random, Row, Sandbox, ScriptedSubagent, SnmpAgent as _,
+    SubagentFault, Walk,
 };
 use rstest::rstest;
 
-use super::{Served, nms::Nms};
-use crate::world::{BASE, OTHER};
+use super::{Served, async_snmp_client::Nms};
+use crate::sidecar_setup::{BASE, OTHER};
 
-/// Where the faulty subagent serves: before [`OTHER`], so that no walk of that ends in it.
+/// The OID of the faulty subagent. It is before [`OTHER`], so that no walk of that continues into it.
 const FAULTY: &str = "1.3.6.1.4.1.8072.9999.9999.75";
-/// How many requests others make while one is not answered.
+/// The number of other requests while one request has no response.
 const OTHERS: usize = 1_000;
 
-/// A subagent with 50 rows under [`FAULTY`] that answers the first `well` requests.
-fn serve_faulty(served: &Served, fault: SubagentFault, well: usize, timeout_s: u8) -> Result<(ServedSubagent, Mib)> {
+/// Starts a subagent with 50 rows below [`FAULTY`], which responds correctly to the first `healthy` requests.
+fn serve_faulty(
+    served: &Served,
+    fault: SubagentFault,
+    healthy: usize,
+    timeout_s: u8,
+) -> Result<(BackgroundSubagent, Mib)> {
     let (base, others): (Oid, Oid) = (FAULTY.parse()?, format!("{OTHER}.1.5").parse()?);
     let mib = Mib::column(&base, 50)?;
-    let (truth, mut random, mut asked) = (mib.clone(), Random::new(7), 0);
-    let answer = move |subagent: &mut Subagent, pdu: agentx::Pdu| {
-        asked += 1;
-        if asked <= well {
+    let (truth, mut random, mut requests) = (mib.clone(), Random::new(7), 0);
+    let answer = move |subagent: &mut ScriptedSubagent, pdu: agentx::Pdu| {
+        requests += 1;
+        if requests <= healthy {
             return mib.serve(subagent, &pdu);
         }
         fault.answer(subagent, &pdu, &mib, &others, &mut random)
     };
     let socket = served.master.agentx_socket();
-    Ok((ServedSubagent::start(&socket, &Context::default(), &base, timeout_s, answer)?, truth))
+    Ok((BackgroundSubagent::start(&socket, &Context::default(), &base, timeout_s, answer)?, truth))
 }
 
-/// Asks for the faulty subagent's first row in a process of its own, and waits until that has reached the subagent.
-fn ask_faulty(served: &Served, subagent: &ServedSubagent, tool: &str) -> Result<Process> {
+/// Requests the first row of the faulty subagent in a process, and waits until the request has reached the subagent.
+fn ask_faulty(served: &Served, subagent: &BackgroundSubagent, tool: &str) -> Result<Process> {
     let before = subagent.requests();
-    let mut command = served.master.v2c().patience(Duration::from_mins(2), 0).command(tool, &[])?;
+    let mut command = served.master.v2c().with_timeout(Duration::from_mins(2), 0).command(tool, &[])?;
     let name = if tool == "snmpget" { format!("{FAULTY}.1.1") } else { FAULTY.to_owned() };
     let mut asking = served.sandbox.start(tool, command.arg(name))?;
     served.sandbox.wait_for("the request to reach the subagent", || {
-        ensure!(subagent.requests() > before, "not yet: {:?}", asking.running());
+        ensure!(subagent.requests() > before, "the subagent has no new request: {:?}", asking.running());
         Ok(())
     })?;
     Ok(asking)
 }
 
-/// Asks the healthy subagent so many times, in turn in each way; every answer must be right.
-fn others_are_served(served: &Served, nms: &Nms, times: usize) -> Result<()> {
+/// Sends this many requests to the healthy subagent, of each kind in turn, and checks every response.
+fn check_other_subagent(served: &Served, nms: &Nms, times: usize) -> Result<()> {
     let names: Vec<String> = served.rows.iter().map(|row| row.oid.to_string()).collect();
     for time in 0..times {
         let at = time % (names.len() - 1);
@@ -68,29 +73,29 @@ fn nms(served: &Served) -> Result<Nms> {
 }
 
 #[rstest]
-fn while_one_hangs_a_thousand_requests_to_another_are_answered(
+fn a_hanging_subagent_does_not_delay_requests_to_another(
     #[values("snmpget", "snmpgetnext", "snmpbulkget")] tool: &str,
     #[values(SubagentFault::Hangs, SubagentFault::StopsReading)] fault: SubagentFault,
 ) -> Result<()> {
     let served = Served::start()?;
-    // Its timeout is far away.
+    // The timeout is longer than the test.
     let (faulty, _) = serve_faulty(&served, fault, 0, 120)?;
     let mut asking = ask_faulty(&served, &faulty, tool)?;
-    others_are_served(&served, &nms(&served)?, OTHERS)?;
-    asking.running().context("the request that hangs was answered meanwhile")?;
+    check_other_subagent(&served, &nms(&served)?, OTHERS)?;
+    asking.running().context("the hanging request got a response meanwhile")?;
     drop(faulty);
     served.sandbox.wait_for_end(&mut asking)?;
     Ok(())
 }
 
 #[test]
-fn one_that_takes_nothing_is_bounded_and_others_are_served() -> Result<()> {
+fn requests_to_a_subagent_that_does_not_read_use_bounded_memory() -> Result<()> {
     let served = Served::start()?;
     let (faulty, _) = serve_faulty(&served, SubagentFault::StopsReading, 0, 120)?;
     let nms = nms(&served)?;
-    others_are_served(&served, &nms, 50)?;
+    check_other_subagent(&served, &nms, 50)?;
     let before = served.master.memory()?.resident;
-    // Far more than fits into the socket's buffers.
+    // The requests are far larger than the buffers of the socket.
     let wire = super::wire::Wire::new(&served.master)?;
     let names: Vec<String> = (0..500).map(|row| format!("{FAULTY}.1.{row}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -98,28 +103,28 @@ fn one_that_takes_nothing_is_bounded_and_others_are_served() -> Result<()> {
         let request = super::wire::get(async_snmp::Version::V2c, number, &names)?;
         wire.send(&super::wire::community(async_snmp::Version::V2c, COMMUNITY, request)?)?;
         if number % 20 == 0 {
-            others_are_served(&served, &nms, 3)?;
+            check_other_subagent(&served, &nms, 3)?;
         }
     }
     let grown = served.master.memory()?.peak.saturating_sub(before);
-    ensure!(grown < 256 << 20, "grown by {grown} octets");
+    ensure!(grown < 256 << 20, "the memory grew by {grown} octets");
     drop(faulty);
-    others_are_served(&served, &nms, 50)
+    check_other_subagent(&served, &nms, 50)
 }
 
-/// What may be said of names whose subagent answers wrongly.
-fn is_refusal(asked: &Result<Vec<Row>>) -> bool {
-    match asked {
+/// Returns whether the master has refused a request for objects whose subagent responds wrongly.
+fn is_refusal(response: &Result<Vec<Row>>) -> bool {
+    match response {
         Ok(rows) => rows.iter().all(|row| matches!(row.value, Value::NoSuchObject | Value::NoSuchInstance)),
         Err(error) => error.to_string().contains("genErr"),
     }
 }
 
 #[rstest]
-fn a_wrong_answer_costs_the_names_of_who_gave_it(
+fn a_wrong_response_affects_only_the_objects_of_its_subagent(
     #[values(
         SubagentFault::Dies,
-        SubagentFault::DiesInAnAnswer,
+        SubagentFault::DiesWithinAResponse,
         SubagentFault::ClosesItsSession,
         SubagentFault::Garbage,
         SubagentFault::GarbagePayload,
@@ -127,7 +132,7 @@ fn a_wrong_answer_costs_the_names_of_who_gave_it(
         SubagentFault::TooFewVariables,
         SubagentFault::TooManyVariables,
         SubagentFault::OutOfOrder,
-        SubagentFault::AnothersName,
+        SubagentFault::OidOfAnotherSubagent,
         SubagentFault::AnotherPacket,
         SubagentFault::AnotherSession,
         SubagentFault::UnknownError
@@ -136,39 +141,42 @@ fn a_wrong_answer_costs_the_names_of_who_gave_it(
 ) -> Result<()> {
     let served = Served::start()?;
     let (faulty, mib) = serve_faulty(&served, fault, 3, 2)?;
-    let client = served.master.v2c().patience(Duration::from_secs(30), 0);
+    let client = served.master.v2c().with_timeout(Duration::from_secs(30), 0);
     let first = mib.rows()[..1].to_vec();
     let name = first[0].oid.to_string();
     for _ in 0..3 {
         assert_eq!(client.get(&[&name])?, first);
     }
-    // Now it fails, in whatever way it is asked.
+    // From now on, its response to every request is wrong.
     let nms = nms(&served)?;
     let asking = ask_faulty(&served, &faulty, "snmpbulkget")?;
-    others_are_served(&served, &nms, 100)?;
+    check_other_subagent(&served, &nms, 100)?;
     for _ in 0..2 {
         let answer = client.get(&[&name]);
         ensure!(is_refusal(&answer), "{answer:?}");
         let both = client.get(&[&name, &served.rows[0].oid.to_string()]);
-        ensure!(both.is_err() || both?[1] == served.rows[0], "another's variable is wrong beside it");
+        ensure!(
+            both.is_err() || both?[1] == served.rows[0],
+            "the varbind of another subagent in the same request is wrong"
+        );
         let next = client.get_next(&[FAULTY]);
         let invented = |rows: &[Row]| rows.iter().any(|row| row.value == Value::Integer(666));
-        ensure!(!next.is_ok_and(|rows| invented(&rows)), "what it invented was handed on");
+        ensure!(!next.is_ok_and(|rows| invented(&rows)), "the master passed on a wrong value of the subagent");
     }
     assert_eq!(client.walk(Walk::Next, OTHER)?, served.rows);
     assert_eq!(client.walk(Walk::Bulk(10), OTHER)?, served.rows);
     drop((asking, faulty));
-    // Its place is free for one that is well.
-    let healthy = served.sandbox.wait_for("its names to be free", || {
-        ServedSubagent::healthy(&served.master.agentx_socket(), &Context::default(), &FAULTY.parse()?, mib.clone())
+    // A healthy subagent can register its subtree.
+    let healthy = served.sandbox.wait_for("the subtree of the faulty subagent to be free", || {
+        BackgroundSubagent::healthy(&served.master.agentx_socket(), &Context::default(), &FAULTY.parse()?, mib.clone())
     })?;
     assert_eq!(client.walk(Walk::Bulk(10), FAULTY)?, mib.rows());
     ensure!(healthy.requests() > 0);
     Ok(())
 }
 
-/// A walk by GetNext from `from` up to the end of [`BASE`], which asks once more where it gets an error.
-fn walk_on(nms: &Nms, from: &str) -> Result<Vec<Row>> {
+/// Walks by GetNext from `from` to the end of [`BASE`]. Repeats a request once if it gets an error.
+fn walk_with_retry(nms: &Nms, from: &str) -> Result<Vec<Row>> {
     let end: Oid = format!("{BASE}.2").parse()?;
     let (mut at, mut rows, mut failed) = (from.to_owned(), Vec::new(), false);
     loop {
@@ -188,28 +196,29 @@ fn walk_on(nms: &Nms, from: &str) -> Result<Vec<Row>> {
 }
 
 #[rstest]
-fn a_walk_goes_on_behind_one_that_died_in_its_middle(
-    #[values(SubagentFault::Dies, SubagentFault::DiesInAnAnswer, SubagentFault::ClosesItsSession)] fault: SubagentFault,
+fn a_walk_continues_after_a_subagent_that_dies_during_it(
+    #[values(SubagentFault::Dies, SubagentFault::DiesWithinAResponse, SubagentFault::ClosesItsSession)]
+    fault: SubagentFault,
 ) -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let master = SnmpMaster::start(&sandbox)?;
+    let master = MasterProgram::start(&sandbox)?;
     let socket = master.agentx_socket();
-    // Before, in the middle, and behind.
+    // The subtrees before, of, and after the subagent that dies.
     let bases: Vec<Oid> =
         [1, 2, 3].map(|n| Ok(BASE.parse::<Oid>()?.join(&[1, n])?)).into_iter().collect::<Result<_>>()?;
     let mibs: Vec<Mib> = bases.iter().map(|base| Mib::column(base, 10)).collect::<Result<_>>()?;
     let context = Context::default();
-    let _before = ServedSubagent::healthy(&socket, &context, &bases[0], mibs[0].clone())?;
-    let _behind = ServedSubagent::healthy(&socket, &context, &bases[2], mibs[2].clone())?;
-    let (mib, others, mut random, mut asked) = (mibs[1].clone(), bases[0].clone(), Random::new(3), 0);
-    let _dying = ServedSubagent::start(&socket, &context, &bases[1], 2, move |subagent, pdu| {
-        asked += 1;
-        if asked <= 5 {
+    let _before = BackgroundSubagent::healthy(&socket, &context, &bases[0], mibs[0].clone())?;
+    let _after = BackgroundSubagent::healthy(&socket, &context, &bases[2], mibs[2].clone())?;
+    let (mib, others, mut random, mut requests) = (mibs[1].clone(), bases[0].clone(), Random::new(3), 0);
+    let _dying = BackgroundSubagent::start(&socket, &context, &bases[1], 2, move |subagent, pdu| {
+        requests += 1;
+        if requests <= 5 {
             return mib.serve(subagent, &pdu);
         }
         fault.answer(subagent, &pdu, &mib, &others, &mut random)
     })?;
-    let rows = walk_on(&Nms::new(&master, Auth::v2c(COMMUNITY), 1_472)?, BASE)?;
+    let rows = walk_with_retry(&Nms::new(&master, Auth::v2c(COMMUNITY), 1_472)?, BASE)?;
     let expected = [mibs[0].rows(), mibs[1].rows()[..5].to_vec(), mibs[2].rows()].concat();
     assert_eq!(rows, expected);
     Ok(())
@@ -218,9 +227,9 @@ fn a_walk_goes_on_behind_one_that_died_in_its_middle(
 #[test]
 fn three_timeouts_in_a_row_close_the_session() -> Result<()> {
     let served = Served::start()?;
-    let mut hanging = Subagent::open(&served.master.agentx_socket())?;
+    let mut hanging = ScriptedSubagent::open(&served.master.agentx_socket())?;
     hanging.register(&Context::default(), &BASE.parse()?, 1)?;
-    let client = served.master.v2c().patience(Duration::from_secs(30), 0);
+    let client = served.master.v2c().with_timeout(Duration::from_secs(30), 0);
     for number in 1..=3 {
         let answer = client.get(&[&format!("{BASE}.1.1")]);
         ensure!(answer.as_ref().is_err_and(|error| error.to_string().contains("genErr")), "{number}: {answer:?}");
@@ -237,26 +246,26 @@ fn three_timeouts_in_a_row_close_the_session() -> Result<()> {
 }
 
 #[test]
-fn a_late_answer_is_nobodys() -> Result<()> {
+fn a_late_response_is_discarded() -> Result<()> {
     let served = Served::start()?;
-    let mut late = Subagent::open(&served.master.agentx_socket())?;
+    let mut late = ScriptedSubagent::open(&served.master.agentx_socket())?;
     let base: Oid = BASE.parse()?;
     late.register(&Context::default(), &base, 1)?;
     let mib = Mib::column(&base, 3)?;
-    let client = served.master.v2c().patience(Duration::from_secs(30), 0);
+    let client = served.master.v2c().with_timeout(Duration::from_secs(30), 0);
     let name = format!("{BASE}.1.1");
-    client.get(&[&name]).expect_err("it is not answered in time");
+    client.get(&[&name]).expect_err("the response is late");
     let missed = late.receive()?;
     let answered = std::thread::spawn({
         let (client, name) = (client.clone(), format!("{BASE}.1.2"));
         move || client.get(&[&name])
     });
-    let asked = late.receive()?;
-    // First what comes too late, then what is asked for.
-    for pdu in [missed, asked] {
-        late.respond(pdu.header, agentx::ResponseError::NoError, mib.answer(&pdu.body))?;
+    let current = late.receive()?;
+    // The late response comes first, then the response to the current request.
+    for pdu in [missed, current] {
+        late.respond(pdu.header, agentx::ResponseError::NoError, mib.varbinds(&pdu.body))?;
     }
-    let rows = answered.join().map_err(|_| anyhow::anyhow!("it panicked"))??;
+    let rows = answered.join().map_err(|_| anyhow::anyhow!("the thread panicked"))??;
     assert_eq!(rows, mib.rows()[1..2]);
     Ok(())
 }

@@ -1,29 +1,29 @@
-//! Configuration that changes under a running master: what is told anew takes effect, and nobody else notices.
+//! Configuration changes of a running master: they take effect, and do not disturb anything else.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::{Agent as _, COMMUNITY, Client, Sandbox, Walk};
+use harness::{COMMUNITY, Client, Sandbox, SnmpAgent as _, Walk};
 use serde_json::{Value, json};
 
 use super::{SYS_UP_TIME, Served};
-use crate::world::{OTHER, under_a_constant_walk};
+use crate::sidecar_setup::{OTHER, under_a_constant_walk};
 
-/// Waits until this asker is answered, or is not.
+/// Waits until the agent responds to this client, or no longer does.
 fn wait_for(sandbox: &Sandbox, what: &str, client: &Client, answered: bool) -> Result<()> {
-    let client = client.clone().patience(Duration::from_millis(200), 0);
+    let client = client.clone().with_timeout(Duration::from_millis(200), 0);
     sandbox.wait_for(what, || {
-        let answer = client.get(&[SYS_UP_TIME]);
-        ensure!(answer.is_ok() == answered, "{answer:?}");
+        let response = client.get(&[SYS_UP_TIME]);
+        ensure!(response.is_ok() == answered, "{response:?}");
         Ok(())
     })
 }
 
 #[test]
-fn communities_users_and_contexts_come_change_and_go_under_a_constant_walk() -> Result<()> {
+fn communities_users_and_contexts_change_while_a_walk_goes_on() -> Result<()> {
     let Served { subagent, mut master, rows, sandbox } = Served::start()?;
     let walker = master.v2c();
-    let clients = |master: &harness::SnmpMaster| {
+    let clients = |master: &harness::MasterProgram| {
         let v3 = |pass: &str, context: &str| {
             master.client(&["-v3", "-l", "authNoPriv", "-u", "late", "-a", "SHA", "-A", pass, "-n", context])
         };
@@ -67,22 +67,22 @@ fn communities_users_and_contexts_come_change_and_go_under_a_constant_walk() -> 
             document["contexts"].as_array_mut().expect("contexts").pop();
             document["contexts"][0]["communities"] = json!([{"community": COMMUNITY, "access": "ReadWrite"}]);
         })?;
-        wait_for(&sandbox, "the community to be gone", &late, false)?;
-        wait_for(&sandbox, "the context's community to be gone", &other, false)?;
-        wait_for(&sandbox, "the context to be gone for its user", &in_late, false)?;
-        wait_for(&sandbox, "the user to be where it was", &second_pass, true)
+        wait_for(&sandbox, "the community to be removed", &late, false)?;
+        wait_for(&sandbox, "the context's community to be removed", &other, false)?;
+        wait_for(&sandbox, "the user's access to the context to be removed", &in_late, false)?;
+        wait_for(&sandbox, "the user's access to the default context", &second_pass, true)
     })?;
     ensure!(subagent.is_running(), "the subagent's session was lost");
     Ok(())
 }
 
 #[test]
-fn a_context_that_comes_late_has_what_was_registered_in_it_before() -> Result<()> {
+fn a_new_context_has_the_earlier_registrations_in_it() -> Result<()> {
     let Served { mut master, sandbox, .. } = Served::start()?;
     let base: agentx::Oid = OTHER.parse()?;
     let mib = harness::Mib::column(&base, 5)?;
     let context = agentx::Context::from("late");
-    let _subagent = harness::ServedSubagent::healthy(&master.agentx_socket(), &context, &base, mib.clone())?;
+    let _subagent = harness::BackgroundSubagent::healthy(&master.agentx_socket(), &context, &base, mib.clone())?;
     master.configure(|document| {
         let context = json!({"name": "late", "communities": [{"community": "late"}]});
         document["contexts"].as_array_mut().expect("contexts").push(context);
@@ -94,10 +94,10 @@ fn a_context_that_comes_late_has_what_was_registered_in_it_before() -> Result<()
 }
 
 #[test]
-fn a_document_that_is_broken_changes_nothing_and_is_shown() -> Result<()> {
+fn an_invalid_document_changes_nothing_and_its_error_is_in_the_status() -> Result<()> {
     let Served { subagent, mut master, rows, sandbox } = Served::start()?;
     let client = master.v2c();
-    let shown = |master: &harness::SnmpMaster, what: &str| {
+    let shown = |master: &harness::MasterProgram, what: &str| {
         sandbox.wait_for(what, || {
             let status = master.status()?;
             ensure!(!status["configuration"]["error"].is_null(), "{status}");
@@ -110,16 +110,16 @@ fn a_document_that_is_broken_changes_nothing_and_is_shown() -> Result<()> {
         master.write_configuration(broken)?;
         shown(&master, &String::from_utf8_lossy(broken))?;
         assert_eq!(client.walk(Walk::Bulk(10), OTHER)?, rows);
-        // What is right is taken again, and the error forgotten.
+        // A valid document takes effect again and clears the error.
         master.configure(|_| {})?;
-        sandbox.wait_for("the error to be over", || {
+        sandbox.wait_for("the error to be cleared", || {
             let status = master.status()?;
             ensure!(status["configuration"]["error"].is_null(), "{status}");
             Ok(())
         })?;
     }
     master.configure(|document| document["contexts"][0]["users"][0]["name"] = Value::from("nobody at all"))?;
-    shown(&master, "a context's user that there is not")?;
+    shown(&master, "the error about a context's unknown user")?;
     assert_eq!(client.walk(Walk::Bulk(10), OTHER)?, rows);
     ensure!(subagent.is_running(), "the subagent's session was lost");
     Ok(())

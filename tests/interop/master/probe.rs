@@ -1,4 +1,4 @@
-//! `snmp-master probe` asks our master and snmpd, as `helm test` does.
+//! `snmp-master probe` with snmp-master and snmpd, as `helm test` runs it.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use harness::{COMMUNITY, MasterKind, Sandbox, built, run};
 use rstest::rstest;
 
 #[rstest]
-fn an_agent_is_seen_to_answer_and_strangers_are_not_answered(
+fn a_probe_succeeds_only_with_the_right_community(
     #[values(MasterKind::Ours, MasterKind::NetSnmp)] kind: MasterKind,
 ) -> Result<()> {
     let sandbox = Sandbox::new()?;
@@ -21,7 +21,7 @@ fn an_agent_is_seen_to_answer_and_strangers_are_not_answered(
     };
     let said = probe(COMMUNITY, "60")?;
     ensure!(said.contains(", up for "), "{said}");
-    let refused = probe("a-stranger", "1").expect_err("no answer").to_string();
-    ensure!(refused.contains("did not answer within 1 s") && !refused.contains("a-stranger"), "{refused}");
+    let refused = probe("a-stranger", "1").expect_err("the community is wrong").to_string();
+    ensure!(refused.contains("did not respond within 1 s") && !refused.contains("a-stranger"), "{refused}");
     Ok(())
 }

@@ -1,14 +1,14 @@
-//! SNMPv3 with net-snmp's tools: every level and protocol, and wrong keys.
+//! SNMPv3 with net-snmp's tools: all security levels and protocols, and wrong passphrases.
 
 use anyhow::{Result, ensure};
-use harness::{Agent as _, Walk};
+use harness::{SnmpAgent as _, Walk};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{SYS_UP_TIME, Served, USM_STATS_DECRYPTION_ERRORS, USM_STATS_WRONG_DIGESTS, count};
-use crate::world::OTHER;
+use crate::sidecar_setup::OTHER;
 
-/// Adds a user, who reads and writes the default context.
+/// Adds a user who reads and writes the default context.
 fn with_user(document: &mut Value, user: Value) {
     let level = match (user.get("auth"), user.get("priv")) {
         (_, Some(_)) => "AuthPriv",
@@ -35,8 +35,8 @@ fn with_user(document: &mut Value, user: Value) {
 #[case::sha_1_aes_256(Some(("SHA-1", "SHA")), Some(("AES-256", "AES-256")))]
 #[case::sha_256_aes_256(Some(("SHA-256", "SHA-256")), Some(("AES-256", "AES-256")))]
 #[case::sha_512_aes_256(Some(("SHA-512", "SHA-512")), Some(("AES-256", "AES-256")))]
-fn a_user_reads_walks_and_bulk_walks(
-    // What the document and what net-snmp's tools call them.
+fn a_user_of_each_protocol_reads_and_walks(
+    // The names of the protocols in the document and in net-snmp's tools.
     #[case] auth: Option<(&str, &str)>,
     #[case] privacy: Option<(&str, &str)>,
 ) -> Result<()> {
@@ -68,7 +68,8 @@ fn a_user_reads_walks_and_bulk_walks(
     for how in [Walk::Next, Walk::Bulk(7)] {
         assert_eq!(client.walk(how, OTHER)?, served.rows, "{how:?}");
     }
-    let refused = client.set(&served.rows[0].oid.to_string(), "i", "1").expect_err("read-only").to_string();
+    let refused =
+        client.set(&served.rows[0].oid.to_string(), "i", "1").expect_err("the object is read-only").to_string();
     ensure!(refused.contains("notWritable"), "{refused}");
     Ok(())
 }
@@ -76,20 +77,20 @@ fn a_user_reads_walks_and_bulk_walks(
 #[test]
 fn wrong_passphrases_are_reported_and_counted() -> Result<()> {
     let served = Served::start()?;
-    let ask = |auth: &str, privacy: &str| {
+    let request = |auth: &str, privacy: &str| {
         let credentials =
             ["-v3", "-l", "authPriv", "-u", "noc", "-a", "SHA-256", "-A", auth, "-x", "AES", "-X", privacy];
-        let client = served.master.client(&credentials).patience(std::time::Duration::from_secs(2), 0);
+        let client = served.master.client(&credentials).with_timeout(std::time::Duration::from_secs(2), 0);
         client.get(&[SYS_UP_TIME]).map_err(|error| error.to_string())
     };
     let before = count(&served.master, USM_STATS_WRONG_DIGESTS)?;
-    let error = ask("a wrong pass", "noc-priv-pass").expect_err("a wrong passphrase");
+    let error = request("a wrong pass", "noc-priv-pass").expect_err("a wrong passphrase");
     ensure!(error.contains("Authentication failure"), "{error}");
     assert_eq!(count(&served.master, USM_STATS_WRONG_DIGESTS)?, before + 1);
     let before = count(&served.master, USM_STATS_DECRYPTION_ERRORS)?;
-    let error = ask("noc-auth-pass", "a wrong pass").expect_err("a wrong passphrase");
+    let error = request("noc-auth-pass", "a wrong pass").expect_err("a wrong passphrase");
     ensure!(error.contains("Decryption error"), "{error}");
     assert_eq!(count(&served.master, USM_STATS_DECRYPTION_ERRORS)?, before + 1);
-    ask("noc-auth-pass", "noc-priv-pass").expect("the right ones");
+    request("noc-auth-pass", "noc-priv-pass").expect("the right passphrases");
     Ok(())
 }

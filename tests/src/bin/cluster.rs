@@ -1,4 +1,4 @@
-//! A real Kubernetes on this machine, for tests and for people: up, a look around, down.
+//! The program `cluster`: starts, shows and removes Kubernetes clusters on this machine, for tests and for people.
 
 use std::{
     io::{self, Write},
@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use harness::{Cluster, ClusterKind, Component};
 
-/// A Kubernetes of one node, in namespaces of its own. It takes root.
+/// A Kubernetes cluster of one node in its own namespaces. Needs root.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -20,14 +20,14 @@ struct Arguments {
 
 #[derive(Debug, Args)]
 struct Name {
-    /// The cluster's name; clusters of different names run side by side.
+    /// The name of the cluster. Clusters with different names can run at the same time.
     #[arg(long, env = "CLUSTER_NAME", default_value = "e2e", global = true)]
     name: String,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Start it, and wait until it can be used.
+    /// Start the cluster and wait until it can be used.
     Up {
         #[command(flatten)]
         name: Name,
@@ -35,11 +35,11 @@ enum Action {
         #[arg(long)]
         control_plane: bool,
     },
-    /// End all of it and remove what there is of it.
+    /// Stop the cluster and remove everything of it.
     Down {
         #[command(flatten)]
         name: Name,
-        /// Leave the components' logs.
+        /// Keep the logs of the components.
         #[arg(long)]
         keep_logs: bool,
     },
@@ -50,30 +50,30 @@ enum Action {
         /// The tag of our images.
         #[arg(long, default_value = "dev")]
         tag: String,
-        /// A folder with our programs, linked static; by default CLUSTER_PROGRAMS or target/release-static.
+        /// A folder with our static programs; by default CLUSTER_PROGRAMS or target/release-static.
         #[arg(long)]
         programs: Option<PathBuf>,
         /// Only the test applications.
         #[arg(long, conflicts_with_all = ["tag", "programs"])]
         only_test_images: bool,
     },
-    /// A shell on the machine of the NMS, outside the cluster: kubectl, helm and snmpwalk reach it from there.
+    /// Open a shell on the NMS, outside the cluster, from which kubectl, helm and snmpwalk reach it.
     Shell {
         #[command(flatten)]
         name: Name,
-        /// Run this instead of a shell.
+        /// The command to run instead of a shell.
         #[arg(last = true)]
         command: Vec<String>,
     },
-    /// A command on the node itself, root there.
+    /// Run a command as root on the node.
     Node {
         #[command(flatten)]
         name: Name,
-        /// What to run; a shell by default.
+        /// The command to run; a shell by default.
         #[arg(last = true)]
         command: Vec<String>,
     },
-    /// Say what runs, and how it is reached.
+    /// Print the state of the components and the addresses.
     Status {
         #[command(flatten)]
         name: Name,
@@ -96,12 +96,12 @@ fn run(action: Action, out: &mut impl Write) -> Result<ExitCode> {
             let began = Instant::now();
             let kind = if control_plane { ClusterKind::ControlPlane } else { ClusterKind::Full };
             let cluster = Cluster::start(&name, kind)?;
-            writeln!(out, "the cluster {name} is up, after {:.0} s", began.elapsed().as_secs_f32())?;
-            tell(&cluster, out)?;
+            writeln!(out, "the cluster {name} is up after {:.0} s", began.elapsed().as_secs_f32())?;
+            print_addresses(&cluster, out)?;
         }
         Action::Down { name: Name { name }, keep_logs } => {
             Cluster::remove(&name, keep_logs)?;
-            writeln!(out, "the cluster {name} is down, and nothing of it is left")?;
+            writeln!(out, "the cluster {name} is removed")?;
         }
         Action::Load { name: Name { name }, tag, programs, only_test_images } => {
             let cluster = Cluster::named(&name)?;
@@ -112,11 +112,11 @@ fn run(action: Action, out: &mut impl Write) -> Result<ExitCode> {
         }
         Action::Shell { name: Name { name }, command } => {
             let cluster = Cluster::named(&name)?;
-            return spend(&command, |program| Ok(cluster.nms_command(program)));
+            return run_command(&command, |program| Ok(cluster.nms_command(program)));
         }
         Action::Node { name: Name { name }, command } => {
             let cluster = Cluster::named(&name)?;
-            return spend(&command, |program| {
+            return run_command(&command, |program| {
                 let mut command = cluster.node_command(program)?;
                 cluster.environment(&mut command);
                 Ok(command)
@@ -125,29 +125,29 @@ fn run(action: Action, out: &mut impl Write) -> Result<ExitCode> {
         Action::Status { name: Name { name } } => {
             let cluster = Cluster::named(&name)?;
             for component in Component::ALL.into_iter().filter(|component| component.is_part_of(cluster.kind())) {
-                let state = if cluster.runs(component)? { "runs" } else { "does not run" };
+                let state = if cluster.runs(component)? { "running" } else { "not running" };
                 writeln!(out, "  {:24} {state}", component.name())?;
             }
-            tell(&cluster, out)?;
+            print_addresses(&cluster, out)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(cluster: &Cluster, out: &mut impl Write) -> Result<()> {
+fn print_addresses(cluster: &Cluster, out: &mut impl Write) -> Result<()> {
     writeln!(out, "  kubeconfig  {}", cluster.kubeconfig().display())?;
     writeln!(out, "  API server  {}", cluster.api_server())?;
-    writeln!(out, "  node        {}, as pods and the NMS see it", cluster.node_address())?;
+    writeln!(out, "  node        {} (for pods and the NMS)", cluster.node_address())?;
     writeln!(out, "  NMS         {}", cluster.nms_address())?;
     writeln!(out, "  logs        {}", cluster.logs().display())?;
     Ok(())
 }
 
-/// Runs a command, or the user's shell, and ends as it does.
-fn spend(argv: &[String], command: impl Fn(&str) -> Result<Command>) -> Result<ExitCode> {
+/// Runs a command, or the user's shell, and returns its exit code.
+fn run_command(argv: &[String], command: impl Fn(&str) -> Result<Command>) -> Result<ExitCode> {
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
     let (program, arguments) = argv.split_first().map_or((&shell, &[][..]), |(program, rest)| (program, rest));
-    ensure!(!program.is_empty(), "an empty command");
+    ensure!(!program.is_empty(), "the command is empty");
     let status = command(program)?.args(arguments).status()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

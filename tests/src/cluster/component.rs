@@ -1,4 +1,4 @@
-//! The programs that make up Kubernetes, each started and ended alone.
+//! The components of Kubernetes, each of which can be started and stopped.
 
 use std::{fs, path::PathBuf};
 
@@ -10,23 +10,23 @@ use super::{
     configuration::CONTAINERD,
     network::{API_PORT, NODE, SERVICES},
     programs::{built, installed},
-    waiting::patiently,
+    waiting::wait_until,
 };
-use crate::program::run;
+use crate::process::program::run;
 
-/// Starts a program in the background of the node, and says its process id and when that process began: ids are used again.
-/// Usage: LOG FILE PROGRAM ARGUMENT…
+/// A script that starts a program in the background of the node. It writes the process id and the start time of the process,
+/// because ids are reused. Usage: LOG FILE PROGRAM ARGUMENT…
 const DETACH: &str = r#"log=$1 file=$2; shift 2; setsid "$@" </dev/null >>"$log" 2>&1 &
 echo "$! $(cut -d ' ' -f 22 "/proc/$!/stat")" >"$file""#;
 
-/// Fails where no process of this id began then. Usage: PROCESS BEGINNING
+/// A script that fails if no process has this id and this start time. Usage: PROCESS START-TIME
 const IS_THERE: &str = r#"[ "$(cut -d ' ' -f 22 "/proc/$1/stat")" = "$2" ]"#;
 
-/// Fails where the answer of a server on the loopback is not 200. Usage: PORT PATH
-const ASK: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3 && read -r -t 5 line <&3 &&
+/// A script that fails if the status of a page on the loopback interface is not 200. Usage: PORT PATH
+const HEALTH_CHECK: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3 && read -r -t 5 line <&3 &&
 case $line in *' 200 '*) ;; *) echo "$line"; exit 1 ;; esac"#;
 
-/// A program of the cluster.
+/// A component of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // Their names are those of Kubernetes.
 pub enum Component {
@@ -41,7 +41,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// All of them, in the order in which they start.
+    /// All components, in the order in which they start.
     pub const ALL: [Self; 8] = [
         Self::Etcd,
         Self::Containerd,
@@ -53,7 +53,7 @@ impl Component {
         Self::CoreDns,
     ];
 
-    /// The program's name.
+    /// Returns the name of its program.
     pub fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
@@ -67,12 +67,12 @@ impl Component {
         }
     }
 
-    /// The component of this name.
+    /// Returns the component with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|component| component.name() == name)
     }
 
-    /// Whether a cluster of this kind has it.
+    /// Returns whether a cluster of this kind has it.
     pub fn is_part_of(self, kind: Kind) -> bool {
         kind == Kind::Full || matches!(self, Self::Etcd | Self::ApiServer | Self::ControllerManager)
     }
@@ -84,7 +84,7 @@ impl Component {
         }
     }
 
-    /// The port of the node's loopback and the path where it says that it works, in plain HTTP.
+    /// Returns the port and the path of its health check over plain HTTP, on the loopback interface of the node.
     fn health(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Etcd => Some(("2379", "/health")),
@@ -97,18 +97,18 @@ impl Component {
 }
 
 impl Cluster {
-    /// Starts a component and waits until it works.
+    /// Starts a component and waits until it is healthy.
     pub fn start_component(&self, component: Component) -> Result<()> {
         self.launch(component)?;
         self.wait_for_component(component)
     }
 
-    /// Asks a component to end, and waits until it has. Pods run on without any of them.
+    /// Stops a component and waits until it has ended. Pods keep running without it.
     pub fn stop(&self, component: Component) -> Result<()> {
         self.end_component(component, Signal::TERM)
     }
 
-    /// Ends a component as `kill -9` does.
+    /// Kills a component with SIGKILL.
     pub fn kill(&self, component: Component) -> Result<()> {
         self.end_component(component, Signal::KILL)
     }
@@ -119,16 +119,16 @@ impl Cluster {
         self.start_component(component)
     }
 
-    /// Whether a component's process is there.
+    /// Returns whether the process of a component runs.
     pub fn runs(&self, component: Component) -> Result<bool> {
         let Some((process, began)) = self.process(component) else { return Ok(false) };
         let output = self.node_command("sh")?.args(["-c", IS_THERE, "sh", &process, &began]).output()?;
         Ok(output.status.success())
     }
 
-    /// The process of a component as the node counts, and when it began.
+    /// Returns the process id of a component within the node, and the start time of the process.
     fn process(&self, component: Component) -> Option<(String, String)> {
-        let written = fs::read_to_string(self.place.pid(component.name())).ok()?;
+        let written = fs::read_to_string(self.files.pid(component.name())).ok()?;
         let (process, began) = written.trim().split_once(' ')?;
         Some((process.to_owned(), began.to_owned()))
     }
@@ -136,30 +136,32 @@ impl Cluster {
     pub(super) fn launch(&self, component: Component) -> Result<()> {
         let mut command = self.node_command("sh")?;
         command.args(["-c", DETACH, "sh"]);
-        command.arg(self.place.log(component.name())).arg(self.place.pid(component.name()));
+        command.arg(self.files.log(component.name())).arg(self.files.pid(component.name()));
         command.arg(component.program()?).args(self.arguments(component));
         run(&mut command).with_context(|| format!("cannot start {}", component.name()))?;
         Ok(())
     }
 
-    /// Waits until a component works, as far as it can tell alone. One that ends is not waited for.
+    /// Waits until a component is healthy. Returns an error if it ends.
     pub(super) fn wait_for_component(&self, component: Component) -> Result<()> {
-        patiently(component.name(), || {
+        wait_until(component.name(), || {
             if !self.runs(component)? {
-                let log = self.place.log(component.name());
+                let log = self.files.log(component.name());
                 return Ok(Err(anyhow!("{} has ended; its log: {}", component.name(), log.display())));
             }
-            self.ask(component).map(Ok)
+            self.check_health(component).map(Ok)
         })?
     }
 
-    /// Succeeds where a component says that it works, or cannot say.
-    fn ask(&self, component: Component) -> Result<()> {
+    /// Returns an error if the health check of a component fails. Components without a health check count as healthy.
+    fn check_health(&self, component: Component) -> Result<()> {
         match component {
             Component::ApiServer => self.kubectl(&["get", "--raw", "/readyz"]).map(drop),
             Component::Containerd => self.containerd(&["version"]).map(drop),
             _ => match component.health() {
-                Some((port, path)) => run(self.node_command("bash")?.args(["-c", ASK, "bash", port, path])).map(drop),
+                Some((port, path)) => {
+                    run(self.node_command("bash")?.args(["-c", HEALTH_CHECK, "bash", port, path])).map(drop)
+                }
                 None => Ok(()),
             },
         }
@@ -172,8 +174,8 @@ impl Cluster {
         }
         let signal = if signal == Signal::KILL { "-KILL" } else { "-TERM" };
         run(self.node_command("kill")?.args([signal, &process]))?;
-        patiently("a component to end", || {
-            ensure!(!self.runs(component)?, "{} runs", component.name());
+        wait_until("a component to end", || {
+            ensure!(!self.runs(component)?, "{} is still running", component.name());
             Ok(())
         })
     }
@@ -186,19 +188,19 @@ impl Cluster {
     }
 
     fn arguments(&self, component: Component) -> Vec<String> {
-        let credential = |file: &str| self.place.credential(file).display().to_string();
-        let configuration = |file: &str| self.place.configuration(file).display().to_string();
-        let kubeconfig = |user: &str| self.place.kubeconfig(user).display().to_string();
+        let credential = |file: &str| self.files.credential(file).display().to_string();
+        let configuration = |file: &str| self.files.configuration(file).display().to_string();
+        let kubeconfig = |user: &str| self.files.kubeconfig(user).display().to_string();
         match component {
             Component::Etcd => vec![
-                format!("--data-dir={}", self.place.path("etcd").display()),
+                format!("--data-dir={}", self.files.path("etcd").display()),
                 "--listen-client-urls=http://127.0.0.1:2379".into(),
                 "--advertise-client-urls=http://127.0.0.1:2379".into(),
                 "--listen-peer-urls=http://127.0.0.1:2380".into(),
                 "--initial-advertise-peer-urls=http://127.0.0.1:2380".into(),
                 "--initial-cluster=default=http://127.0.0.1:2380".into(),
-                // As kubeadm has it. Else the API server's caches of what nobody changes stay behind for minutes, and so do
-                // all that watch anew after it was away.
+                // As in kubeadm. Otherwise, the API server's caches of unchanged resources are out of date for minutes, and so
+                // are all watches after it was down.
                 "--experimental-watch-progress-notify-interval=5s".into(),
                 "--logger=zap".into(),
             ],

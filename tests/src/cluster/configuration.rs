@@ -1,4 +1,4 @@
-//! The files that components are configured by.
+//! The configuration files of the components.
 
 use std::{
     fs,
@@ -9,30 +9,30 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{
+    files::ClusterFiles,
     image::PAUSE_IMAGE,
     network::{DNS_SERVICE, NODE, Network, PODS},
-    place::Place,
 };
 
-/// Where containerd listens, in the node's own `/run`.
+/// The socket of containerd, in the node's `/run`.
 pub(super) const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
-pub(super) fn write(place: &Place, network: &Network) -> Result<()> {
+pub(super) fn write(files: &ClusterFiles, network: &Network) -> Result<()> {
     let put = |file: &str, content: String| -> Result<()> {
-        let file = place.configuration(file);
-        fs::create_dir_all(file.parent().context("a file without a folder")?)?;
+        let file = files.configuration(file);
+        fs::create_dir_all(file.parent().context("the file has no parent folder")?)?;
         fs::write(&file, content).with_context(|| file.display().to_string())
     };
-    put("kubelet.json", serde_json::to_string_pretty(&kubelet(place, network))?)?;
-    put("proxy.json", serde_json::to_string_pretty(&proxy(place))?)?;
+    put("kubelet.json", serde_json::to_string_pretty(&kubelet(files, network))?)?;
+    put("proxy.json", serde_json::to_string_pretty(&proxy(files))?)?;
     put("network/10-pods.conflist", serde_json::to_string_pretty(&pod_network())?)?;
-    put("containerd.toml", containerd(place)?)?;
-    put("Corefile", corefile(place))?;
-    // For what runs with the node's DNS. It is the cluster's.
+    put("containerd.toml", containerd(files)?)?;
+    put("Corefile", corefile(files))?;
+    // The resolver of the node, which is the DNS of the cluster.
     put("resolv.conf", format!("nameserver {NODE}\n"))
 }
 
-fn kubelet(place: &Place, network: &Network) -> serde_json::Value {
+fn kubelet(files: &ClusterFiles, network: &Network) -> serde_json::Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -40,7 +40,7 @@ fn kubelet(place: &Place, network: &Network) -> serde_json::Value {
         "authentication": {
             "anonymous": { "enabled": false },
             "webhook": { "enabled": true },
-            "x509": { "clientCAFile": place.credential("authority.crt") },
+            "x509": { "clientCAFile": files.credential("authority.crt") },
         },
         "authorization": { "mode": "Webhook" },
         "cgroupDriver": "cgroupfs",
@@ -49,13 +49,13 @@ fn kubelet(place: &Place, network: &Network) -> serde_json::Value {
         "clusterDNS": [DNS_SERVICE],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": format!("unix://{CONTAINERD}"),
-        // What this machine has left is not the cluster's to judge.
+        // Pods must not be evicted because this machine has little memory or disk space left.
         "evictionHard": { "memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.inodesFree": "1%" },
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "failSwapOn": false,
         "oomScoreAdj": 0,
-        "resolvConf": place.configuration("resolv.conf"),
+        "resolvConf": files.configuration("resolv.conf"),
         "syncFrequency": "5s",
         "volumePluginDir": "/run/volume-plugins",
         "registerNode": true,
@@ -65,25 +65,25 @@ fn kubelet(place: &Place, network: &Network) -> serde_json::Value {
     })
 }
 
-fn proxy(place: &Place) -> serde_json::Value {
+fn proxy(files: &ClusterFiles) -> serde_json::Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "clientConnection": { "kubeconfig": place.kubeconfig("proxy") },
+        "clientConnection": { "kubeconfig": files.kubeconfig("proxy") },
         "clusterCIDR": PODS,
         "hostnameOverride": "node",
         "mode": "iptables",
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "oomScoreAdj": 0,
-        // The table of connections is this machine's: its size is left as it is.
+        // The connection table belongs to this machine, so its size is not changed.
         "conntrack": { "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
         "iptables": { "minSyncPeriod": "0s" },
     })
 }
 
-/// Pods are routed, not bridged: so all packets pass where Services are translated, whether or not this kernel shows
-/// bridged ones to iptables.
+/// Returns the CNI configuration. Pods are routed and not bridged, so that all packets pass the address translation of
+/// Services, whether or not the kernel passes bridged packets to iptables.
 fn pod_network() -> serde_json::Value {
     json!({
         "cniVersion": "0.4.0",
@@ -99,10 +99,10 @@ fn pod_network() -> serde_json::Value {
     })
 }
 
-fn containerd(place: &Place) -> Result<String> {
+fn containerd(files: &ClusterFiles) -> Result<String> {
     let plugins = ["/usr/lib/cni", "/opt/cni/bin"].into_iter().find(|folder| Path::new(folder).join("ptp").exists());
     let plugins = plugins.context("the CNI plugin ptp is missing: apt-get install containernetworking-plugins")?;
-    let networks: PathBuf = place.configuration("network");
+    let networks: PathBuf = files.configuration("network");
     Ok(format!(
         r#"version = 2
 root = "/var/lib/containerd"
@@ -130,7 +130,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     ))
 }
 
-fn corefile(place: &Place) -> String {
+fn corefile(files: &ClusterFiles) -> String {
     format!(
         "cluster.local in-addr.arpa ip6.arpa {{
     bind {NODE}
@@ -150,6 +150,6 @@ fn corefile(place: &Place) -> String {
     }}
 }}
 ",
-        place.kubeconfig("dns").display()
+        files.kubeconfig("dns").display()
     )
 }

@@ -1,4 +1,4 @@
-//! Who is who in the cluster: an authority, certificates, tokens, and a kubeconfig for each user.
+//! The credentials of the cluster: a certificate authority, certificates, keys, and a kubeconfig for each user.
 
 use std::{fmt::Write as _, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
@@ -10,11 +10,11 @@ use rcgen::{
 use serde_json::json;
 
 use super::{
+    files::ClusterFiles,
     network::{API_SERVICE, NODE, Network},
-    place::Place,
 };
 
-/// Each user's file name, the name that the API server knows, and the group.
+/// The users, each with its file name, its name for the API server, and its group.
 const USERS: [(&str, &str, &str); 6] = [
     ("admin", "admin", "system:masters"),
     ("controller-manager", "system:kube-controller-manager", ""),
@@ -24,15 +24,15 @@ const USERS: [(&str, &str, &str); 6] = [
     ("dns", "system:dns", ""),
 ];
 
-/// Makes them all anew.
-pub(super) fn make(place: &Place, network: &Network) -> Result<()> {
+/// Creates all credentials.
+pub(super) fn make(files: &ClusterFiles, network: &Network) -> Result<()> {
     let mut params = CertificateParams::new([])?;
     params.distinguished_name.push(DnType::CommonName, "cluster");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    write(&place.credential("authority.crt"), &authority.pem())?;
-    write(&place.credential("authority.key"), &authority.key().serialize_pem())?;
+    write(&files.credential("authority.crt"), &authority.pem())?;
+    write(&files.credential("authority.key"), &authority.key().serialize_pem())?;
 
     let issue =
         |file: &str, name: &str, group: &str, hosts: &[String], purpose: ExtendedKeyUsagePurpose| -> Result<()> {
@@ -42,8 +42,8 @@ pub(super) fn make(place: &Place, network: &Network) -> Result<()> {
             params.extended_key_usages = vec![purpose];
             let key = KeyPair::generate()?;
             let certificate = params.signed_by(&key, &authority)?;
-            write(&place.credential(&format!("{file}.crt")), &certificate.pem())?;
-            write(&place.credential(&format!("{file}.key")), &key.serialize_pem())
+            write(&files.credential(&format!("{file}.crt")), &certificate.pem())?;
+            write(&files.credential(&format!("{file}.key")), &key.serialize_pem())
         };
     let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
     let mut hosts: Vec<String> =
@@ -53,8 +53,8 @@ pub(super) fn make(place: &Place, network: &Network) -> Result<()> {
     issue("kubelet-client", "kube-apiserver", "system:masters", &[], ExtendedKeyUsagePurpose::ClientAuth)?;
 
     let service_accounts = KeyPair::generate()?;
-    write(&place.credential("service-accounts.key"), &service_accounts.serialize_pem())?;
-    write(&place.credential("service-accounts.pub"), &service_accounts.public_key_pem())?;
+    write(&files.credential("service-accounts.key"), &service_accounts.serialize_pem())?;
+    write(&files.credential("service-accounts.pub"), &service_accounts.public_key_pem())?;
 
     let mut tokens = String::new();
     for (file, name, group) in USERS {
@@ -67,23 +67,23 @@ pub(super) fn make(place: &Place, network: &Network) -> Result<()> {
             "kind": "Config",
             "clusters": [{ "name": "cluster", "cluster": {
                 "server": network.api_server(),
-                "certificate-authority": place.credential("authority.crt"),
+                "certificate-authority": files.credential("authority.crt"),
             } }],
             "users": [{ "name": file, "user": { "token": token } }],
             "contexts": [{ "name": "cluster", "context": { "cluster": "cluster", "user": file } }],
             "current-context": "cluster",
         });
-        write(&place.kubeconfig(file), &serde_json::to_string_pretty(&kubeconfig)?)?;
+        write(&files.kubeconfig(file), &serde_json::to_string_pretty(&kubeconfig)?)?;
     }
-    write(&place.credential("tokens.csv"), &tokens)
+    write(&files.credential("tokens.csv"), &tokens)
 }
 
 fn random_token() -> Result<String> {
-    let word = || getrandom::u64().context("no random octets");
+    let word = || getrandom::u64().context("the kernel returned no random octets");
     Ok(format!("{:016x}{:016x}", word()?, word()?))
 }
 
-/// Writes a file that only its owner reads.
+/// Writes a file that only its owner can read.
 fn write(file: &Path, content: &str) -> Result<()> {
     let mut options = fs::OpenOptions::new();
     let mut opened = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;

@@ -1,4 +1,4 @@
-//! Container images of programs that are on this machine, without a registry.
+//! Container images made of programs on this machine, without a registry.
 
 use std::{
     fs,
@@ -10,15 +10,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{Cluster, place::remove_folder, programs, waiting::patiently};
-use crate::program::run;
+use super::{Cluster, files::remove_folder, programs, waiting::wait_until};
+use crate::process::program::run;
 
-/// The image of the process that holds a pod's namespaces.
+/// The image of pod sandboxes.
 pub(super) const PAUSE_IMAGE: &str = "localhost/pause:cluster";
-/// The user of distroless images that is not root.
+/// The user `nonroot` of distroless images.
 const NONROOT: &str = "65532:65532";
 
-/// An image of one layer, to be.
+/// The builder of an image with one layer.
 #[derive(Debug, Clone)]
 pub struct Image {
     name: String,
@@ -29,7 +29,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// An empty image. `name` is `localhost/…:tag`, and then `imagePullPolicy: IfNotPresent` finds it. Its user is 65532.
+    /// Returns an empty image with the user 65532. `name` is `localhost/…:tag`, which `imagePullPolicy: IfNotPresent` finds.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -40,7 +40,7 @@ impl Image {
         }
     }
 
-    /// Adds a file, or a folder with all in it, at a path in the image.
+    /// Adds a file, or a folder with its content, at a path in the image.
     #[must_use]
     pub fn file(mut self, source: &Path, path: &str) -> Self {
         self.files.push((source.to_owned(), path.to_owned()));
@@ -54,9 +54,9 @@ impl Image {
         self
     }
 
-    /// Adds a program at a path in the image, with the libraries that it is linked with, where they are here.
+    /// Adds a program at a path in the image, and the libraries to which it is linked, at their paths on this machine.
     pub fn program(mut self, source: &Path, path: &str) -> Result<Self> {
-        // Of a static one, ldd says so and fails.
+        // For a static program, ldd reports that and fails.
         let output = Command::new("ldd").arg(source).output().context("cannot run ldd")?;
         for library in libraries(&String::from_utf8_lossy(&output.stdout)) {
             if !self.files.iter().any(|(_, path)| *path == library) {
@@ -66,7 +66,7 @@ impl Image {
         Ok(self.file(source, path))
     }
 
-    /// Sets what is run.
+    /// Sets the entry point.
     #[must_use]
     pub fn entrypoint(mut self, argv: &[&str]) -> Self {
         self.entrypoint = argv.iter().map(|&argument| argument.to_owned()).collect();
@@ -80,28 +80,28 @@ impl Image {
         self
     }
 
-    /// Writes the image into a folder as an archive such as `docker save` writes.
+    /// Writes the image into a folder, as an archive in the format of `docker save`.
     fn write(&self, folder: &Path) -> Result<PathBuf> {
         remove_folder(folder)?;
         let root = folder.join("root");
-        for known in ["root/tmp", "root/etc"] {
-            fs::create_dir_all(folder.join(known))?;
+        for subfolder in ["root/tmp", "root/etc"] {
+            fs::create_dir_all(folder.join(subfolder))?;
         }
         fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
         fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nnonroot:x:65532:65532::/tmp:/bin/sh\n")?;
         fs::write(root.join("etc/group"), "root:x:0:\nnonroot:x:65532:\n")?;
-        let place = |path: &str| -> Result<PathBuf> {
+        let target_of = |path: &str| -> Result<PathBuf> {
             let target = root.join(path.trim_start_matches('/'));
-            fs::create_dir_all(target.parent().context("a file without a folder")?)?;
+            fs::create_dir_all(target.parent().context("the file has no parent folder")?)?;
             Ok(target)
         };
         for (source, path) in &self.files {
-            let target = place(path)?;
-            // Links are followed: what they lead to may not be in the image.
+            let target = target_of(path)?;
+            // Links are followed, because their targets may not be in the image.
             run(Command::new("cp").args(["--recursive", "--dereference", "--preserve=mode"]).arg(source).arg(&target))?;
         }
         for (path, target) in &self.links {
-            std::os::unix::fs::symlink(target, place(path)?)?;
+            std::os::unix::fs::symlink(target, target_of(path)?)?;
         }
         let layer = folder.join("layer.tar");
         tar(&layer, &root, &["."])?;
@@ -126,22 +126,22 @@ impl Image {
 }
 
 impl Cluster {
-    /// Makes an image of these files and loads it. What had this name before keeps running, but is started no more.
+    /// Builds an image and loads it. Containers of an earlier image with this name keep running.
     pub fn load_image(&self, name: &str, files: &[(&Path, &str)], entrypoint: &[&str], user: &str) -> Result<()> {
         let image = Image::new(name).entrypoint(entrypoint).user(user);
         self.load(&files.iter().fold(image, |image, (source, path)| image.file(source, path)))
     }
 
-    /// Loads an image, and waits until pods can have it.
+    /// Loads an image and waits until pods can use it.
     pub fn load(&self, image: &Image) -> Result<()> {
         let name: String = image.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let folder = self.place.path("images").join(name);
+        let folder = self.files.path("images").join(name);
         let archive = image.write(&folder)?;
-        // Under the node's own /run may be anything: the archive is read from outside.
+        // The archive may be below /run, which differs on the node, so it is opened outside.
         self.containerd(&["images", "import", &archive.display().to_string()])?;
         fs::remove_dir_all(folder)?;
         let filter = format!("name=={}", image.name);
-        patiently("the image to be known to kubelet", || {
+        wait_until("the image to be known to kubelet", || {
             let images = self.containerd(&["images", "list", &filter])?;
             ensure!(images.contains("io.cri-containerd.image=managed"), "{images}");
             Ok(())
@@ -154,7 +154,7 @@ impl Cluster {
     }
 }
 
-/// The libraries that `ldd` lists, by path.
+/// Returns the libraries that `ldd` prints, by path.
 fn libraries(listed: &str) -> Vec<String> {
     let of_line = |line: &str| {
         let named = line.split_once("=>").map_or(line, |(_, path)| path);
@@ -163,7 +163,7 @@ fn libraries(listed: &str) -> Vec<String> {
     listed.lines().filter_map(of_line).collect()
 }
 
-/// As images name the architecture that this runs on.
+/// Returns the architecture of this machine, as images name it.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -181,7 +181,7 @@ fn tar(archive: &Path, folder: &Path, files: &[&str]) -> Result<()> {
 fn sha256(file: &Path) -> Result<String> {
     let output = run(Command::new("sha256sum").arg(file))?;
     let line = String::from_utf8(output.stdout)?;
-    Ok(line.split_whitespace().next().context("sha256sum wrote nothing")?.to_owned())
+    Ok(line.split_whitespace().next().context("sha256sum printed nothing")?.to_owned())
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_found_by_where_they_are() {
+    fn libraries_are_listed_by_their_paths() {
         let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         assert_eq!(libraries(listed), ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
         assert_eq!(libraries("\tnot a dynamic executable\n"), [""; 0]);

@@ -1,5 +1,5 @@
-//! The network of a cluster: a namespace that is the node, one that is the NMS outside, and this machine, which reaches
-//! the node. Inside, all clusters have the same addresses; the number tells apart what this machine sees of them.
+//! The network of a cluster: a network namespace for the node and one for the NMS outside, and a connection to this machine.
+//! All clusters use the same addresses inside. The number of a cluster determines its names and addresses on this machine.
 
 use std::{
     fs,
@@ -11,27 +11,27 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::programs::installed;
-use crate::program::run;
+use crate::process::program::run;
 
-/// The node's own address.
+/// The address of the node.
 pub(super) const NODE: &str = "192.168.213.1";
-/// The NMS's address.
+/// The address of the NMS.
 pub(super) const NMS: &str = "192.168.213.2";
-/// The length of the prefix that node and NMS share.
+/// The prefix length of the network of node and NMS.
 const LAN: u8 = 24;
-/// What pods have addresses of.
+/// The address range of pods.
 pub(super) const PODS: &str = "10.244.0.0/24";
-/// What Services have addresses of.
+/// The address range of Services.
 pub(super) const SERVICES: &str = "10.96.0.0/16";
 /// The Service through which pods reach the API server.
 pub(super) const API_SERVICE: &str = "10.96.0.1";
 /// The Service of the cluster's DNS.
 pub(super) const DNS_SERVICE: &str = "10.96.0.10";
 pub(super) const API_PORT: u16 = 6443;
-/// How many clusters fit on one machine.
+/// The maximum number of clusters on this machine.
 const NUMBERS: u8 = 200;
 
-/// The network namespaces of the cluster that has this number since the machine was started.
+/// The network namespaces of a cluster, by its number since the boot of this machine.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     number: u8,
@@ -43,12 +43,13 @@ impl Network {
         Self { number, boot }
     }
 
-    /// Whether the machine was started anew, after which nothing is left and the number may be another's.
+    /// Returns whether this machine was rebooted since the cluster was started. A reboot removes all namespaces, and another
+    /// cluster may have the number now.
     pub(super) fn is_of_the_past(&self) -> Result<bool> {
         Ok(self.boot != this_boot()?)
     }
 
-    /// Makes the node's namespace under the first number that is free: making it is what takes the number.
+    /// Creates the namespace of the node with the first free number, which reserves the number.
     pub(super) fn take() -> Result<Self> {
         let ip = installed("ip")?;
         let mut last = String::new();
@@ -69,7 +70,7 @@ impl Network {
         bail!("no network namespace for a cluster: {last}(it takes root)")
     }
 
-    /// Joins the node with this machine and with the NMS.
+    /// Connects the node with this machine and with the NMS.
     pub(super) fn connect(&self) -> Result<()> {
         let (node, nms, uplink) = (self.namespace("node"), self.namespace("nms"), self.interface());
         ip(&["netns", "add", &nms])?;
@@ -86,7 +87,7 @@ impl Network {
         inside(&["link", "add", "nms0", "type", "veth", "peer", "name", "eth0", "netns", &nms])?;
         inside(&["link", "set", "nms0", "master", "lan0", "up"])?;
         inside(&["link", "set", "lan0", "up"])?;
-        // What the node itself asks of a Service is sent on by kube-proxy, if only there is a way for it to begin with.
+        // kube-proxy translates requests of the node to Services, but only if there is a route for them.
         inside(&["route", "add", SERVICES, "dev", "lan0"])?;
         let outside = |arguments: &[&str]| ip(&[&["-n", &nms], arguments].concat());
         outside(&["link", "set", "lo", "up"])?;
@@ -107,7 +108,7 @@ impl Network {
         format!("kc{}", self.number)
     }
 
-    /// The cgroup that all pods are under.
+    /// Returns the cgroup of all pods.
     pub(super) fn cgroup(&self) -> String {
         self.interface()
     }
@@ -116,13 +117,13 @@ impl Network {
         format!("kc{}-{machine}", self.number)
     }
 
-    /// The file by which a namespace is entered.
+    /// Returns the file of a network namespace.
     pub(super) fn file(&self, machine: &str) -> PathBuf {
         Path::new("/run/netns").join(self.namespace(machine))
     }
 
     pub(super) fn host_address(&self) -> String {
-        // 198.18.0.0/15 is set apart for tests of networks (RFC 2544).
+        // 198.18.0.0/15 is reserved for network tests (RFC 2544).
         format!("198.18.{}.1", self.number)
     }
 
@@ -134,14 +135,14 @@ impl Network {
         format!("https://{}:{API_PORT}", self.node_address_for_host())
     }
 
-    /// A program on the NMS.
+    /// Returns a command that runs on the NMS.
     pub(super) fn outside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.file("nms").display())).arg("--").arg(program);
         command
     }
 
-    /// Whether a process is in the network of the node or of the NMS.
+    /// Returns whether a process is in the network of the node or the NMS.
     pub(super) fn holds(&self, process: &str) -> bool {
         let own = fs::metadata(format!("/proc/{process}/ns/net"));
         let own = own.map(|file| (file.dev(), file.ino())).ok();
@@ -149,7 +150,7 @@ impl Network {
         namespaces.iter().flatten().any(|file| Some((file.dev(), file.ino())) == own)
     }
 
-    /// The processes in both networks, as this machine counts them.
+    /// Returns the processes in both networks, by their ids on this machine.
     pub(super) fn processes(&self) -> Result<Vec<i32>> {
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")?.flatten() {
@@ -163,12 +164,12 @@ impl Network {
         Ok(found)
     }
 
-    /// Removes whatever there is of it.
+    /// Removes the namespaces and links that exist.
     pub(super) fn remove(&self) -> Result<()> {
         if self.interface_exists() {
             ip(&["link", "delete", &self.interface()])?;
         }
-        // The node's comes last: it is what holds the number.
+        // The namespace of the node comes last, because it reserves the number.
         for machine in ["nms", "node"] {
             if self.file(machine).exists() {
                 ip(&["netns", "delete", &self.namespace(machine)])?;
@@ -177,7 +178,7 @@ impl Network {
         Ok(())
     }
 
-    /// What there still is of it on this machine.
+    /// Returns what is left of the network on this machine.
     pub(super) fn remains(&self) -> Vec<String> {
         let mut remains = Vec::new();
         if self.interface_exists() {
@@ -200,7 +201,7 @@ fn ip(arguments: &[&str]) -> Result<()> {
     run(Command::new(installed("ip")?).args(arguments)).map(drop)
 }
 
-/// What the kernel calls the time since the machine was started.
+/// Returns the boot id of the kernel.
 fn this_boot() -> Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }

@@ -1,4 +1,4 @@
-//! The node: a process that holds the namespaces in which all of the cluster runs. With it, everything ends.
+//! The node: a process that holds the namespaces of the cluster. When it ends, the whole cluster ends.
 
 use std::{
     fs::{self, OpenOptions},
@@ -10,31 +10,31 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
+    files::ClusterFiles,
     network::Network,
-    place::Place,
     programs::{built, installed},
-    waiting::{POLL, patiently},
+    waiting::{POLL, wait_until},
 };
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 const SETUP: &str = include_str!("node.sh");
 
-/// The namespaces of a cluster's node.
+/// The node of a cluster.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
-    place: &'a Place,
+    files: &'a ClusterFiles,
     network: &'a Network,
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn new(place: &'a Place, network: &'a Network) -> Self {
-        Self { place, network }
+    pub(super) fn new(files: &'a ClusterFiles, network: &'a Network) -> Self {
+        Self { files, network }
     }
 
-    /// Makes the namespaces of mounts and processes, in the network namespace that is there already.
+    /// Creates the mount and process namespaces in the existing network namespace.
     pub(super) fn start(&self) -> Result<()> {
         self.make_cgroups()?;
-        let log = OpenOptions::new().create(true).append(true).open(self.place.log("node"))?;
+        let log = OpenOptions::new().create(true).append(true).open(self.files.log("node"))?;
         let mut command = Command::new(installed("setsid")?);
         command
             .arg(installed("nsenter")?)
@@ -42,26 +42,26 @@ impl<'a> Node<'a> {
             .arg(installed("unshare")?)
             .args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"])
             .args(["sh", "-c", SETUP, "node"])
-            .arg(self.place.folder())
+            .arg(self.files.folder())
             .arg(built("pause")?)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
         let mut process = command.spawn().context("cannot start the node")?;
-        fs::write(self.place.pid("node"), process.id().to_string())?;
-        patiently("the node's mounts", || {
-            if self.place.path("node/ready").exists() {
+        fs::write(self.files.pid("node"), process.id().to_string())?;
+        wait_until("the node's mounts", || {
+            if self.files.path("node/ready").exists() {
                 return Ok(());
             }
             let ended = process.try_wait()?.map_or("it runs".to_owned(), |status| format!("it ended: {status}"));
-            bail!("{ended}\n{}", fs::read_to_string(self.place.log("node"))?)
+            bail!("{ended}\n{}", fs::read_to_string(self.files.log("node"))?)
         })
     }
 
-    /// The process that holds the namespaces, as this machine counts. Process ids are used again, so it is one that is in
-    /// the node's network.
+    /// Returns the process that holds the namespaces, by its id on this machine. Process ids are reused, so the process must
+    /// be in the network of the node.
     fn holder(&self) -> Option<String> {
-        let process = fs::read_to_string(self.place.pid("node")).ok()?;
+        let process = fs::read_to_string(self.files.pid("node")).ok()?;
         self.network.holds(&process).then_some(process)
     }
 
@@ -69,9 +69,9 @@ impl<'a> Node<'a> {
         self.holder().is_some()
     }
 
-    /// A program in all of the node's namespaces.
+    /// Returns a command that runs in all namespaces of the node.
     pub(super) fn command(&self, program: &str) -> Result<Command> {
-        let holder = self.holder().context("the cluster's node does not run")?;
+        let holder = self.holder().context("the node of the cluster is not running")?;
         let mut command = Command::new(installed("nsenter")?);
         command
             .arg(format!("--net={}", self.network.file("node").display()))
@@ -81,12 +81,12 @@ impl<'a> Node<'a> {
         Ok(command)
     }
 
-    /// Kills everything that runs in the node and on the NMS, and waits until it is gone.
+    /// Kills all processes on the node and on the NMS, and waits until they have ended.
     pub(super) fn end(&self) -> Result<()> {
         if let Some(holder) = self.holder() {
             kill(holder.parse()?);
         }
-        patiently("the cluster's processes to end", || {
+        wait_until("the cluster's processes to end", || {
             let processes = self.network.processes()?;
             if processes.is_empty() {
                 return Ok(());
@@ -95,14 +95,14 @@ impl<'a> Node<'a> {
                 kill(*process);
             }
             std::thread::sleep(POLL);
-            bail!("processes {processes:?}")
+            bail!("the processes {processes:?} are still running")
         })
     }
 
     fn make_cgroups(&self) -> Result<()> {
         let root = Path::new(CGROUPS);
-        // In the second version of cgroups, a controller works where the parent hands it down. One that it cannot hand down
-        // kubelet does without, or says so.
+        // In cgroups v2, the parent must delegate each controller. The kubelet works without a missing controller, or reports
+        // it.
         for controller in fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default().split_whitespace() {
             fs::write(root.join("cgroup.subtree_control"), format!("+{controller}")).ok();
         }
@@ -112,9 +112,9 @@ impl<'a> Node<'a> {
         Ok(())
     }
 
-    /// Removes the pods' cgroups, which are empty but may need a moment to know it.
+    /// Removes the cgroups of pods. They are empty, but the kernel may need a moment to notice.
     pub(super) fn remove_cgroups(&self) -> Result<()> {
-        patiently("the pods' cgroups to be empty", || {
+        wait_until("the pods' cgroups to be empty", || {
             for folder in cgroups(&self.network.cgroup()) {
                 remove_cgroup(&folder).with_context(|| folder.display().to_string())?;
             }
@@ -122,35 +122,35 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// What there still is of it on this machine.
+    /// Returns what is left of the node on this machine.
     pub(super) fn remains(&self) -> Result<Vec<String>> {
         let mut remains: Vec<String> =
             self.network.processes()?.iter().map(|process| format!("process {process}")).collect();
         for folder in cgroups(&self.network.cgroup()).into_iter().filter(|folder| folder.exists()) {
             remains.push(format!("cgroup {}", folder.display()));
         }
-        let folder = self.place.folder().display().to_string();
+        let folder = self.files.folder().display().to_string();
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         remains.extend(mounts.lines().filter(|mount| mount.contains(&folder)).map(|mount| format!("mount {mount}")));
         Ok(remains)
     }
 }
 
-/// One that has ended meanwhile is what is wanted.
+/// Kills a process. It is no error if it has already ended.
 fn kill(process: i32) {
     if let Some(process) = Pid::from_raw(process) {
         kill_process(process, Signal::KILL).ok();
     }
 }
 
-/// The folders of a cgroup: one, or one per controller where the machine has cgroups of the first version.
+/// Returns the folders of a cgroup: a single one, or one for each controller in cgroups v1.
 fn cgroups(name: &str) -> Vec<PathBuf> {
     let root = Path::new(CGROUPS);
     if root.join("cgroup.controllers").exists() {
         return vec![root.join(name)];
     }
     let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().filter_map(|entry| {
-        // Names such as cpu may be links to cpu,cpuacct: those are not followed here.
+        // Names such as cpu may be links to cpu,cpuacct, which are skipped here.
         let is_own = entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != "unified";
         is_own.then(|| entry.path().join(name))
     });

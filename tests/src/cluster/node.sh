@@ -1,20 +1,20 @@
-# The first process of a cluster's node: sets its mounts apart from this machine's, and holds its namespaces from then on.
-# Usage: sh -c THIS node FOLDER PROGRAM, with the cluster's folder and the program that holds
+# The first process of the node of a cluster. It separates the mounts of the node from this machine, and holds the namespaces.
+# Usage: sh -c THIS node FOLDER PROGRAM, with the folder of the cluster and the program that holds the namespaces
 set -eu
 folder=$1
 
-# Among the node's own processes, mounts are shared as kubelet and containerd ask.
+# Within the node, mounts are shared, as the kubelet and containerd require.
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
 mkdir /run/lock /run/netns
 
-# What Kubernetes and containerd write into places that cannot be set.
-for place in /var/lib/containerd /var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers; do
-  mkdir -p "$place" "$folder/node$place"
-  mount --bind "$folder/node$place" "$place"
+# The paths to which Kubernetes and containerd write, and which cannot be configured.
+for path in /var/lib/containerd /var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers; do
+  mkdir -p "$path" "$folder/node$path"
+  mount --bind "$folder/node$path" "$path"
 done
 
-# kubelet wants these settings, which are the whole machine's: it is shown that they are as it wants them.
+# The kubelet requires these settings, which apply to the whole machine. A file with the required value is mounted over each.
 mkdir /run/settings
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
   kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do

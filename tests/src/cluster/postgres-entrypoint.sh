@@ -1,5 +1,6 @@
 #!/bin/sh
-# As the official image begins: a cluster in $PGDATA, with the superuser's password and the scripts of a folder, then the server.
+# The entry point, which works like that of the official image: it creates a database cluster in $PGDATA with the password of the
+# superuser, runs the scripts in a folder, and starts the server.
 set -eu
 PGDATA=${PGDATA:-/var/lib/postgresql/data}
 export PGDATA

@@ -1,29 +1,29 @@
-//! Bringing a cluster up.
+//! The start of a cluster.
 
 use anyhow::{Result, bail, ensure};
 
 use super::{
     Cluster, Component, Kind, configuration, credentials,
+    files::ClusterFiles,
     network::{DNS_SERVICE, NODE, Network},
     node::Node,
-    place::Place,
-    waiting::patiently,
+    waiting::wait_until,
 };
 
 impl Cluster {
-    /// Starts a cluster under a name that is free, and waits until it can be used. What went wrong is left as it is for a
-    /// look; [`Cluster::remove`] takes it down.
+    /// Starts a cluster with an unused name, and waits until it can be used. After an error everything stays as it is, so that
+    /// it can be examined; [`Cluster::remove`] removes it.
     pub fn start(name: &str, kind: Kind) -> Result<Self> {
-        let place = Place::new(name)?;
-        ensure!(!place.record().exists(), "a cluster {name} is there already: take it down first");
-        place.make()?;
-        let cluster = Self { network: Network::take()?, place, kind };
+        let files = ClusterFiles::new(name)?;
+        ensure!(!files.record().exists(), "the cluster {name} exists already: remove it first");
+        files.make()?;
+        let cluster = Self { network: Network::take()?, files, kind };
         cluster.record()?;
         cluster.network.connect()?;
-        credentials::make(&cluster.place, &cluster.network)?;
-        Node::new(&cluster.place, &cluster.network).start()?;
+        credentials::make(&cluster.files, &cluster.network)?;
+        Node::new(&cluster.files, &cluster.network).start()?;
         if kind == Kind::Full {
-            configuration::write(&cluster.place, &cluster.network)?;
+            configuration::write(&cluster.files, &cluster.network)?;
             cluster.launch(Component::Containerd)?;
         }
         cluster.launch(Component::Etcd)?;
@@ -33,7 +33,7 @@ impl Cluster {
         if kind == Kind::Full {
             cluster.start_node()?;
         }
-        patiently("the ServiceAccount default", || {
+        wait_until("the ServiceAccount default", || {
             cluster.kubectl(&["get", "serviceaccount", "default", "--namespace=default"])
         })?;
         Ok(cluster)
@@ -49,7 +49,7 @@ impl Cluster {
         for component in [Component::KubeProxy, Component::CoreDns] {
             self.wait_for_component(component)?;
         }
-        patiently("the node", || {
+        wait_until("the node", || {
             let jsonpath = "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
             let condition = self.kubectl(&["get", "node", "node", jsonpath])?;
             if !condition.contains("\"status\":\"True\"") {
@@ -60,7 +60,7 @@ impl Cluster {
     }
 }
 
-/// What Kubernetes itself needs to be told: the cluster's DNS runs on the node, and may read what it tells.
+/// Returns the manifests of the cluster's DNS, which runs on the node: its Service and its privileges.
 fn system() -> String {
     include_str!("system.yaml").replace("DNS_SERVICE", DNS_SERVICE).replace("NODE_ADDRESS", NODE)
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is: tests share a cluster, but one that breaks a part of it has it alone.
+//! Shared and exclusive use of a cluster by tests.
 
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -8,7 +8,7 @@ use super::Cluster;
 
 static TURN: RwLock<()> = RwLock::new(());
 
-/// While this lives, the cluster is shared with other tests of this process, or is one test's alone.
+/// The right of a test to use the cluster, shared with other tests of this process or exclusively.
 #[derive(Debug)]
 pub struct Turn {
     cluster: Cluster,
@@ -16,21 +16,21 @@ pub struct Turn {
 }
 
 #[derive(Debug)]
-#[allow(dead_code)] // They are held, not read.
+#[allow(dead_code)] // The guards are held, not read.
 enum Guard {
     Shared(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
 }
 
 impl Cluster {
-    /// The running cluster, with other tests in it.
+    /// Returns the running cluster for shared use.
     pub fn shared() -> Result<Turn> {
-        // A test that failed while it had its turn says so itself.
+        // A test that panicked during its turn reports its own failure.
         let guard = TURN.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(Turn { cluster: Self::attach()?, _guard: Guard::Shared(guard) })
     }
 
-    /// The running cluster, with no other test in it: for tests that end parts of it, and start them again.
+    /// Returns the running cluster for exclusive use by a test that stops components or changes the installation.
     pub fn alone() -> Result<Turn> {
         let guard = TURN.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(Turn { cluster: Self::attach()?, _guard: Guard::Alone(guard) })

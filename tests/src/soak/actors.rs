@@ -1,40 +1,40 @@
-//! Who does what in a soak, each in a thread of its own.
+//! The actors of a soak, each of which runs in its own thread.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 
 use super::{
-    asker::Asker,
-    clock::{Moment, Stop, millis},
+    clock::{Moment, StopSignal, millis},
     folder::{Change, Folder},
     layout::{Plan, Times},
-    rhythm::Rhythm,
-    source::{Source, Trouble},
+    requester::Requester,
+    schedule::FaultSchedule,
+    source::{Source, SourceTrouble},
     tally::Tally,
     truth::Truth,
 };
-use crate::{DEADLINE, Master, MasterFault, MasterSocket, Random};
+use crate::{DEADLINE, MasterFault, Random, ScriptedMaster, ScriptedMasterListener};
 
-/// Between two questions of a master: so many fewer cycles, that others have some too.
-const PACE: Duration = Duration::from_millis(2);
+/// The pause between two requests of a master, which leaves processor time to the other actors.
+const PAUSE: Duration = Duration::from_millis(2);
 
-/// What all actors need.
+/// The state that all actors share.
 #[derive(Clone)]
-pub(super) struct Stage {
+pub(super) struct SoakState {
     pub(super) truth: Arc<Truth>,
     pub(super) tally: Arc<Tally>,
-    /// No more faults.
-    pub(super) calm: Arc<Stop>,
-    /// No more questions.
-    pub(super) over: Arc<Stop>,
+    /// Stops the faults.
+    pub(super) faults_over: Arc<StopSignal>,
+    /// Stops the requests.
+    pub(super) all_over: Arc<StopSignal>,
     pub(super) seed: u64,
 }
 
-impl Stage {
-    pub(super) fn asker(&self, name: &'static str) -> Asker {
+impl SoakState {
+    pub(super) fn requester(&self, name: &'static str) -> Requester {
         let random = Random::for_actor(self.seed, name);
-        Asker::new(name, Arc::clone(&self.truth), Arc::clone(&self.tally), random)
+        Requester::new(name, Arc::clone(&self.truth), Arc::clone(&self.tally), random)
     }
 
     pub(super) fn random(&self, name: &str) -> Random {
@@ -45,89 +45,90 @@ impl Stage {
         self.truth.clock.now()
     }
 
-    /// Troubles one source again and again.
-    pub(super) fn trouble_source(&self, source: &Source, (number, actors): (usize, usize)) {
-        let place = format!("faulty source {number}");
-        let mut rhythm = Rhythm::new(Trouble::all(), &Trouble::HEAVY, (number, actors), self.random(&place));
-        while let Some((pause, trouble, lasts)) = rhythm.next() {
-            if self.calm.pause(pause) {
+    /// Breaks one source repeatedly.
+    pub(super) fn break_source(&self, source: &Source, (number, actors): (usize, usize)) {
+        let actor = format!("faulty source {number}");
+        let mut schedule =
+            FaultSchedule::new(SourceTrouble::all(), &SourceTrouble::HEAVY, (number, actors), self.random(&actor));
+        while let Some((pause, trouble, lasts)) = schedule.next() {
+            if self.faults_over.pause(pause) {
                 break;
             }
-            self.tally.begin(&place, &trouble.name());
-            source.trouble(trouble, rhythm.random());
-            self.calm.pause(lasts);
+            self.tally.begin_fault(&actor, &trouble.name());
+            source.start_trouble(trouble, schedule.random());
+            self.faults_over.pause(lasts);
             source.recover();
-            self.tally.end(&place);
+            self.tally.end_fault(&actor);
         }
     }
 
-    /// Changes the documents of these subtrees, given with their numbers, again and again.
+    /// Changes the documents of subtrees repeatedly. `plans` holds each subtree's plan with its index.
     pub(super) fn change_documents(
         &self,
         folder: &mut Folder,
         plans: &[(usize, &Plan)],
         sources: &[(Source, Times)],
     ) -> Result<()> {
-        let mut rhythm = Rhythm::new(Change::ALL.to_vec(), &[], (0, 1), self.random("configuration"));
-        while let Some((pause, change, lasts)) = rhythm.next() {
-            let (number, plan) = rhythm.random().pick(plans).copied().context("no document to change")?;
-            if self.calm.pause(pause) {
+        let mut schedule = FaultSchedule::new(Change::ALL.to_vec(), &[], (0, 1), self.random("configuration"));
+        while let Some((pause, change, lasts)) = schedule.next() {
+            let (number, plan) = schedule.random().pick(plans).copied().context("no document to change")?;
+            if self.faults_over.pause(pause) {
                 break;
             }
             let subtree = self.truth.subtrees.get(number).context("no such subtree")?;
-            self.tally.begin("configuration", &format!("configuration: {change:?}"));
-            if change.disturbs() {
-                subtree.disturb(self.now());
+            self.tally.begin_fault("configuration", &format!("configuration: {change:?}"));
+            if change.changes_objects() {
+                subtree.begin_change(self.now());
             }
             folder.change(plan, change, sources)?;
-            self.calm.pause(lasts);
+            self.faults_over.pause(lasts);
             folder.change(plan, Change::Same, sources)?;
-            if change.disturbs() {
-                subtree.calm(self.now());
+            if change.changes_objects() {
+                subtree.end_change(self.now());
             }
-            self.tally.end("configuration");
+            self.tally.end_fault("configuration");
         }
         Ok(())
     }
 
-    /// Asks at a master without faults until all is over. The session must last.
-    pub(super) fn ask_steadily(&self, master: &mut Master, asker: &mut Asker) -> Result<()> {
-        while !self.over.pause(PACE) {
-            asker.ask(master).context("the session at the master without faults")?;
+    /// Sends requests from the healthy master until the soak ends. The session must last.
+    pub(super) fn send_requests(&self, master: &mut ScriptedMaster, requester: &mut Requester) -> Result<()> {
+        while !self.all_over.pause(PAUSE) {
+            requester.send_request(master).context("the session with the healthy master")?;
         }
         Ok(())
     }
 
-    /// Plays a master that is well for a while and then is not, until there are to be no more faults; then waits until
-    /// the sidecar is back and all is well.
-    pub(super) fn misbehave(&self, socket: &MasterSocket) -> Result<()> {
-        let mut rhythm =
-            Rhythm::new(MasterFault::ALL.to_vec(), &MasterFault::HEAVY, (0, 1), self.random("faulty master"));
+    /// Plays a master that alternates between healthy phases and faults, until the faults stop. Then waits until the sidecar
+    /// has connected again and everything is published.
+    pub(super) fn play_faulty_master(&self, socket: &ScriptedMasterListener) -> Result<()> {
+        let mut schedule =
+            FaultSchedule::new(MasterFault::ALL.to_vec(), &MasterFault::HEAVY, (0, 1), self.random("faulty master"));
         let base = self.truth.subtrees.first().context("no subtree")?.base.clone();
-        while let Some((pause, fault, lasts)) = rhythm.next() {
-            self.tally.begin("faulty master", &fault.to_string());
+        while let Some((pause, fault, lasts)) = schedule.next() {
+            self.tally.begin_fault("faulty master", &fault.to_string());
             let mut master = accept(socket)?;
-            // That the subagent leaves such a master is right.
-            _ = fault.inflict(&mut master, &base, lasts, rhythm.random());
+            // The subagent may disconnect from such a master.
+            _ = fault.inflict(&mut master, &base, lasts, schedule.random());
             drop(master);
-            self.tally.end("faulty master");
-            if self.calm.is_stopped() {
+            self.tally.end_fault("faulty master");
+            if self.faults_over.is_stopped() {
                 break;
             }
             let mut master = self.open(socket)?;
             let until = self.now() + millis(pause);
-            let mut asker = self.asker("faulty master while it is well");
-            while self.now() < until && !self.calm.pause(PACE) {
-                asker.ask(&mut master).context("the session at the faulty master, while it is well")?;
+            let mut requester = self.requester("faulty master in a healthy phase");
+            while self.now() < until && !self.faults_over.pause(PAUSE) {
+                requester.send_request(&mut master).context("the session with the faulty master in a healthy phase")?;
             }
         }
         let mut master = self.open(socket)?;
         let since = self.now();
-        self.wait_until_whole(&mut master, &mut self.asker("faulty master"), since)
+        self.wait_until_complete(&mut master, &mut self.requester("faulty master"), since)
     }
 
-    /// A session with something registered. Connections that the sidecar has given up meanwhile may come first.
-    fn open(&self, socket: &MasterSocket) -> Result<Master> {
+    /// Accepts connections until one has a registration. Earlier ones may be connections that the sidecar has given up.
+    fn open(&self, socket: &ScriptedMasterListener) -> Result<ScriptedMaster> {
         let until = self.now() + millis(DEADLINE);
         loop {
             let mut master = accept(socket)?;
@@ -139,20 +140,25 @@ impl Stage {
         }
     }
 
-    /// Waits until everything shows, from `since` or later.
-    pub(super) fn wait_until_whole(&self, master: &mut Master, asker: &mut Asker, since: Moment) -> Result<()> {
+    /// Waits until a walk shows all instances with values from `since` or later.
+    pub(super) fn wait_until_complete(
+        &self,
+        master: &mut ScriptedMaster,
+        requester: &mut Requester,
+        since: Moment,
+    ) -> Result<()> {
         let until = self.now() + millis(DEADLINE);
         loop {
-            let seen = asker.walk_whole(master, since);
+            let seen = requester.walk_everything(master, since);
             match seen {
-                Err(error) if self.now() > until => return Err(error.context("not everything shows")),
-                Err(_) => _ = self.over.pause(Duration::from_millis(100)),
+                Err(error) if self.now() > until => return Err(error.context("the walk is incomplete")),
+                Err(_) => _ = self.all_over.pause(Duration::from_millis(100)),
                 Ok(()) => return Ok(()),
             }
         }
     }
 }
 
-fn accept(socket: &MasterSocket) -> Result<Master> {
+fn accept(socket: &ScriptedMasterListener) -> Result<ScriptedMaster> {
     socket.accept(DEADLINE)?.context("the sidecar did not connect again")
 }

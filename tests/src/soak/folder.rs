@@ -1,4 +1,4 @@
-//! The configuration folder, changed as the kubelet changes a mounted ConfigMap.
+//! The configuration folder of a soak, which changes as a mounted ConfigMap does.
 
 use std::{fs, path::PathBuf};
 
@@ -10,20 +10,20 @@ use super::{
 };
 use crate::{Sandbox, mount};
 
-/// What is done to a document.
+/// A change of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
-    /// It is written again as it was. Nobody may see that.
+    /// It is written again without a change, which must have no effect.
     Same,
-    /// It is not JSON any more. The last good one counts.
+    /// It is not JSON. The last valid document stays in effect.
     NotJson,
-    /// A half of it is there. The last good one counts.
+    /// Only half of it is there. The last valid document stays in effect.
     Half,
-    /// It is JSON, and breaks a rule. The last good one counts.
+    /// It is JSON that violates a rule. The last valid document stays in effect.
     Invalid,
-    /// It has an object more.
+    /// It has an additional object.
     Changed,
-    /// It is gone.
+    /// It is removed.
     Removed,
 }
 
@@ -31,13 +31,13 @@ impl Change {
     pub(super) const ALL: [Self; 6] =
         [Self::Same, Self::NotJson, Self::Half, Self::Invalid, Self::Changed, Self::Removed];
 
-    /// Whether the subtree may show something else for it.
-    pub(super) fn disturbs(self) -> bool {
+    /// Returns whether the subtree publishes other objects after this change.
+    pub(super) fn changes_objects(self) -> bool {
         matches!(self, Self::Changed | Self::Removed)
     }
 }
 
-/// The mounted folder with every subtree's document.
+/// The mounted folder with the documents of all subtrees.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) mounted: PathBuf,
@@ -46,7 +46,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// A folder with the usual documents of all `plans`.
+    /// Creates the folder with the usual documents of all `plans`.
     pub(super) fn new(sandbox: &Sandbox, plans: &[Plan], sources: &[(Source, Times)]) -> Result<Self> {
         let mut folder = Self { mounted: sandbox.folder("mounted")?, content: sandbox.folder("content")?, version: 0 };
         for plan in plans {
@@ -66,7 +66,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Does this to the document of `plan`.
+    /// Applies `change` to the document of `plan`.
     pub(super) fn change(&mut self, plan: &Plan, change: Change, sources: &[(Source, Times)]) -> Result<()> {
         let file = self.content.join(plan.file());
         let usual = plan.document(Document::Usual, sources)?.to_string();

@@ -1,4 +1,4 @@
-//! The subtrees of the soak: what the sidecar is told of them, and what an answer may then be.
+//! The subtrees of a soak: their documents, and what each of their instances may show.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use super::{
     source::{Source, sum_of_rows},
 };
 
-/// Under which all subtrees are, in net-snmp's playpen.
+/// The OID below which all subtrees are, in net-snmp's playpen.
 pub(super) const ROOT: &str = "1.3.6.1.4.1.8072.9999.9999.60";
-/// The arc of the object that a changed document has more.
+/// The arc of the additional object in a changed document.
 const ADDED: SubId = 900;
-/// The columns of every table: a number of the row's own, the moment of its page, a text of the row's own.
+/// The columns of every table: the number of the row, the moment of its page, and the text of the row.
 pub(super) const COLUMNS: [SubId; 3] = [NUMBER, MOMENT, TEXT];
 const NUMBER: SubId = 2;
 const MOMENT: SubId = 3;
 const TEXT: SubId = 4;
 
-/// A subtree.
+/// The plan of a subtree.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) name: &'static str,
     pub(super) arc: SubId,
     pub(super) contexts: &'static [&'static str],
-    /// Which of the soak's sources it has.
+    /// The indexes of its sources.
     pub(super) sources: Vec<usize>,
 }
 
-/// A source as documents have it.
+/// The times of a source in a document.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) interval: Duration,
@@ -39,51 +39,51 @@ pub(super) struct Times {
     pub(super) stale_after: Duration,
 }
 
-/// What an instance shows while there is something to show.
+/// What an instance shows while its source has a value for it.
 #[derive(Debug, Clone)]
 pub(super) enum Shows {
-    /// Always the same.
+    /// Always this value.
     Exactly(Value),
-    /// One of these.
+    /// One of these values.
     OneOf([Value; 2]),
     /// The moment of a page of its source.
     Moment(fn(u32) -> Value),
-    /// About one second a second.
+    /// The rate of the moment, about 1000 per second.
     Rate,
 }
 
-/// What an instance shows while its source has nothing.
+/// What an instance shows while its source has no value for it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Missing {
-    /// It is not there.
+    /// It does not exist.
     Gone,
-    /// What it showed last.
+    /// Its last value.
     Holds,
-    /// This.
+    /// This value.
     Shows(Value),
-    /// It does not come from a source's page.
+    /// Its value does not come from the page of a source, and is never missing.
     Never,
 }
 
-/// An instance that there may be.
+/// An instance that may exist.
 #[derive(Debug, Clone)]
 pub(super) struct Instance {
-    /// Which of the soak's subtrees.
+    /// The index of its subtree.
     pub(super) subtree: usize,
-    /// Which of the soak's sources it comes from.
+    /// The index of its source.
     pub(super) source: usize,
     pub(super) shows: Shows,
     pub(super) missing: Missing,
-    /// Whether it is in a changed document alone.
+    /// Whether it exists only in a changed document.
     pub(super) added: bool,
 }
 
-/// What a document says.
+/// The two versions of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Document {
-    /// What it says usually.
+    /// The usual document.
     Usual,
-    /// The same, and an object more.
+    /// The usual document with an additional object.
     Changed,
 }
 
@@ -92,12 +92,12 @@ impl Plan {
         Ok(ROOT.parse::<Oid>()?.join(&[self.arc])?)
     }
 
-    /// Its file in the configuration folder.
+    /// Returns the name of its file in the configuration folder.
     pub(super) fn file(&self) -> String {
         format!("subtree.{}.json", self.name)
     }
 
-    /// Its document.
+    /// Returns its document.
     pub(super) fn document(&self, document: Document, sources: &[(Source, Times)]) -> Result<Json> {
         let mut scalars = Vec::new();
         let mut tables = Vec::new();
@@ -130,8 +130,8 @@ impl Plan {
         self.sources.iter().filter_map(|number| Some((*number, sources.get(*number)?)))
     }
 
-    /// Every instance that there may be, but for rows that come with exploding labels. `subtree` is this one's number,
-    /// and `rows` how many rows each of the soak's sources has.
+    /// Returns every instance that may exist, except those of exploding labels. `subtree` is the index of this subtree, and
+    /// `rows` the number of rows of each source.
     pub(super) fn instances(&self, subtree: usize, rows: &[usize]) -> Result<Vec<(Oid, Instance)>> {
         let base = self.base()?;
         let mut all = Vec::new();
@@ -165,7 +165,7 @@ fn text(text: &str) -> Value {
     Value::OctetString(text.as_bytes().to_vec())
 }
 
-/// A scalar or column that shows `metric` of a source.
+/// Returns the value of a scalar or column that shows `metric` of a source.
 fn metric(source: &str, metric: &str, more: &Json) -> Json {
     let mut value = json!({"source": source, "metric": metric});
     if let (Some(value), Some(more)) = (value.as_object_mut(), more.as_object()) {
@@ -174,7 +174,7 @@ fn metric(source: &str, metric: &str, more: &Json) -> Json {
     value
 }
 
-/// The scalars and the table of one source; their arcs begin with `position`.
+/// Returns the scalars and the table of one source. Their arcs begin with `position`.
 fn objects(source: &str, position: usize) -> (Vec<Json>, Json) {
     let scalar = |arc: SubId, syntax: &str, value: Json| {
         let name = format!("object{position}x{arc}");
@@ -205,7 +205,7 @@ fn objects(source: &str, position: usize) -> (Vec<Json>, Json) {
     (scalars, table)
 }
 
-/// What the scalars of [`objects`] show.
+/// Returns what the scalars of [`objects`] show.
 fn scalars(rows: usize) -> [(SubId, Shows, Missing); 10] {
     let gauge = Shows::Moment(Value::Gauge32);
     [
@@ -222,7 +222,7 @@ fn scalars(rows: usize) -> [(SubId, Shows, Missing); 10] {
     ]
 }
 
-/// What the columns of [`objects`] show in one row.
+/// Returns what the columns of [`objects`] show in one row.
 fn columns(row: usize) -> [(SubId, Shows); 3] {
     [
         (NUMBER, Shows::Exactly(Value::Gauge32(u32::try_from(row).unwrap_or(u32::MAX)))),
@@ -231,14 +231,14 @@ fn columns(row: usize) -> [(SubId, Shows); 3] {
     ]
 }
 
-/// The index of a row: its text's octets behind their count.
+/// Returns the index of a row: the length of its text, followed by the octets.
 fn row_index(row: usize) -> Vec<SubId> {
     let text = format!("r{row}");
     let count = u32::try_from(text.len()).unwrap_or(u32::MAX);
     [count].into_iter().chain(text.bytes().map(u32::from)).collect()
 }
 
-/// Whether an OID below a subtree's base is that of a row which came with exploding labels.
-pub(super) fn is_exploded(below_base: &[SubId]) -> bool {
+/// Returns whether an OID below the base OID of a subtree is in a row of exploding labels.
+pub(super) fn is_exploded_row(below_base: &[SubId]) -> bool {
     matches!(below_base, [_, TABLE, 1, NUMBER, _, first, ..] if *first == u32::from(b'x'))
 }

@@ -1,12 +1,12 @@
-//! How much memory a process holds, over time.
+//! The memory use of a process over time.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// Samples are judged by the median of so many seconds: a page in the making is no growth.
+/// The length of the windows whose medians are compared. A median ignores short peaks, such as those of a large page.
 const WINDOW: Duration = Duration::from_secs(10);
-/// How far, in percent, the memory may come to be over where it was first.
+/// The tolerated growth in percent.
 const TOLERANCE: u64 = 10;
 
 /// Resident memory in KiB, sampled once a second.
@@ -15,31 +15,31 @@ pub(super) struct History {
     samples: Vec<(Duration, u64)>,
 }
 
-/// What came of it, in KiB.
+/// The growth of the memory, in KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
-    /// The median of the window around the moment that all others are compared with.
+pub struct Growth {
+    /// The median of the window with which all later windows are compared.
     pub first: u64,
     /// The median of the last window.
     pub last: u64,
-    /// The highest median of a window after the first.
+    /// The highest median of a later window.
     pub highest: u64,
 }
 
-impl Verdict {
-    /// Whether memory stayed within its bound.
-    pub(super) fn holds(&self) -> bool {
+impl Growth {
+    /// Returns whether the memory stayed within the tolerance.
+    pub(super) fn is_tolerable(&self) -> bool {
         self.highest * 100 <= self.first * (100 + TOLERANCE)
     }
 }
 
 impl History {
-    /// Adds a sample, taken so long after the beginning.
+    /// Adds a sample, taken at the time `at` after the start.
     pub(super) fn sample(&mut self, at: Duration, kib: u64) {
         self.samples.push((at, kib));
     }
 
-    /// The newest sample.
+    /// Returns the newest sample.
     pub(super) fn newest(&self) -> u64 {
         self.samples.last().map_or(0, |(_, kib)| *kib)
     }
@@ -51,11 +51,11 @@ impl History {
         sizes.get(sizes.len() / 2).copied()
     }
 
-    /// Compares each window that begins after `compared_with`, up to the `end`, with the one around it.
+    /// Compares each window between `compared_with` and `end` with the window around `compared_with`.
     ///
     /// # Errors
-    /// Where there is no window to compare, or one without samples.
-    pub(super) fn judge(&self, compared_with: Duration, end: Duration) -> Result<Verdict> {
+    /// Returns an error if there is no window to compare, or a window without samples.
+    pub(super) fn growth(&self, compared_with: Duration, end: Duration) -> Result<Growth> {
         let half = WINDOW / 2;
         let first = self.median(compared_with.saturating_sub(half), compared_with + half).context("no first sample")?;
         let mut windows = Vec::new();
@@ -66,7 +66,7 @@ impl History {
         }
         ensure!(!windows.is_empty(), "too short to compare anything");
         let last = windows.last().copied().unwrap_or_default();
-        Ok(Verdict { first, last, highest: windows.into_iter().max().unwrap_or_default() })
+        Ok(Growth { first, last, highest: windows.into_iter().max().unwrap_or_default() })
     }
 }
 
@@ -74,43 +74,43 @@ impl History {
 mod tests {
     use super::*;
 
-    /// The verdict on five minutes in which memory is `kib` of the second.
-    fn judge(kib: impl Fn(u64) -> u64) -> Verdict {
+    /// Returns the growth over five minutes in which the memory is `kib` of the second.
+    fn growth(kib: impl Fn(u64) -> u64) -> Growth {
         let mut memory = History::default();
         for second in 0..300 {
             memory.sample(Duration::from_secs(second), kib(second));
         }
-        memory.judge(Duration::from_mins(1), Duration::from_mins(5)).unwrap()
+        memory.growth(Duration::from_mins(1), Duration::from_mins(5)).unwrap()
     }
 
     #[test]
-    fn what_stands_still_holds() {
-        assert_eq!(judge(|_| 5_000), Verdict { first: 5_000, last: 5_000, highest: 5_000 });
-        assert!(judge(|_| 5_000).holds());
+    fn constant_memory_is_no_growth() {
+        assert_eq!(growth(|_| 5_000), Growth { first: 5_000, last: 5_000, highest: 5_000 });
+        assert!(growth(|_| 5_000).is_tolerable());
     }
 
     #[test]
-    fn what_grew_before_is_no_matter() {
-        assert!(judge(|second| 5_000 + second.min(50) * 100).holds());
+    fn growth_before_the_first_window_does_not_count() {
+        assert!(growth(|second| 5_000 + second.min(50) * 100).is_tolerable());
     }
 
     #[test]
-    fn a_leak_shows() {
-        assert!(!judge(|second| 5_000 + second * 3).holds());
+    fn a_leak_is_growth() {
+        assert!(!growth(|second| 5_000 + second * 3).is_tolerable());
     }
 
     #[test]
-    fn a_level_that_rises_shows_although_it_falls_again() {
-        assert!(!judge(|second| if (100..130).contains(&second) { 6_000 } else { 5_000 }).holds());
+    fn a_temporary_rise_is_growth() {
+        assert!(!growth(|second| if (100..130).contains(&second) { 6_000 } else { 5_000 }).is_tolerable());
     }
 
     #[test]
     fn a_short_spike_is_no_growth() {
-        assert!(judge(|second| if second % 50 < 3 { 9_000 } else { 5_000 }).holds());
+        assert!(growth(|second| if second % 50 < 3 { 9_000 } else { 5_000 }).is_tolerable());
     }
 
     #[test]
-    fn nothing_to_compare_is_an_error() {
-        assert!(History::default().judge(Duration::from_mins(1), Duration::from_mins(5)).is_err());
+    fn growth_without_samples_is_an_error() {
+        assert!(History::default().growth(Duration::from_mins(1), Duration::from_mins(5)).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! An agent, walked by net-snmp's tools without a pause, and killed and frozen now and then.
+//! The NMS of a soak: net-snmp's tools walk an agent without a pause, and the agent is killed and frozen.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,55 +6,55 @@ use agentx::Oid;
 use anyhow::{Context as _, Result};
 
 use super::{
-    clock::{Moment, Stop},
+    clock::{Moment, StopSignal},
     layout::ROOT,
-    rhythm::Rhythm,
+    schedule::FaultSchedule,
     tally::Tally,
     truth::{Span, Truth},
 };
-use crate::{Agent, Random, Row, Sandbox, Signal, Walk};
+use crate::{Random, Row, Sandbox, Signal, SnmpAgent, Walk};
 
-/// What is wrong with agent.
+/// A fault of the agent.
 #[derive(Debug, Clone, Copy)]
 enum AgentFault {
     /// It is killed, and started again later.
     Killed,
-    /// It is killed, and started again at once.
+    /// It is killed and started again immediately.
     Restarted,
-    /// It stands still.
+    /// It is stopped by SIGSTOP.
     Frozen,
 }
 
-/// Who walks.
+/// The NMS.
 pub(super) struct Nms {
     pub(super) sandbox: Sandbox,
     pub(super) truth: Arc<Truth>,
     pub(super) tally: Arc<Tally>,
-    pub(super) stop: Arc<Stop>,
+    pub(super) stop: Arc<StopSignal>,
     pub(super) random: Random,
 }
 
-/// A question of the NMS.
-enum Question {
+/// A request of the NMS.
+enum Request {
     Walk(Walk),
     Get(Vec<Oid>),
 }
 
 impl Nms {
-    /// Walks and breaks `agent` until it is told to stop; then waits until everything shows once more.
-    pub(super) fn run(mut self, agent: &mut dyn Agent) -> Result<()> {
+    /// Walks and breaks `agent` until the faults stop. Then waits until a walk is complete.
+    pub(super) fn walk_and_break(mut self, agent: &mut dyn SnmpAgent) -> Result<()> {
         let faults = vec![AgentFault::Killed, AgentFault::Restarted, AgentFault::Frozen];
-        let mut rhythm = Rhythm::new(faults, &[], (0, 1), self.random.clone());
-        while let Some((pause, fault, lasts)) = rhythm.next() {
-            self.wait_until_whole(agent, 0)?;
+        let mut schedule = FaultSchedule::new(faults, &[], (0, 1), self.random.clone());
+        while let Some((pause, fault, lasts)) = schedule.next() {
+            self.wait_until_complete(agent, 0)?;
             let until = Instant::now() + pause;
             while Instant::now() < until && !self.stop.is_stopped() {
-                self.ask(agent)?;
+                self.send_request(agent)?;
             }
             if self.stop.is_stopped() {
                 break;
             }
-            self.tally.begin("agent", &format!("agent: {fault:?}"));
+            self.tally.begin_fault("agent", &format!("agent: {fault:?}"));
             match fault {
                 AgentFault::Killed => {
                     agent.kill()?;
@@ -71,42 +71,42 @@ impl Nms {
                     agent.signal(Signal::CONT)?;
                 }
             }
-            self.tally.end("agent");
+            self.tally.end_fault("agent");
         }
-        self.wait_until_whole(agent, self.truth.clock.now())
+        self.wait_until_complete(agent, self.truth.clock.now())
     }
 
-    /// Waits until a walk shows what is there without trouble, and, from `since` on, all that there is.
-    pub(super) fn wait_until_whole(&mut self, agent: &dyn Agent, since: Moment) -> Result<()> {
+    /// Waits until a walk is right. Unless `since` is 0, it must be complete, with values from `since` or later.
+    pub(super) fn wait_until_complete(&mut self, agent: &dyn SnmpAgent, since: Moment) -> Result<()> {
         let (client, truth) = (agent.v2c(), &self.truth);
-        self.sandbox.wait_for("the agent to show everything again", || {
-            let asked = truth.clock.now();
+        self.sandbox.wait_for("a complete walk of the agent", || {
+            let requested = truth.clock.now();
             let rows = client.walk(Walk::Bulk(50), ROOT)?;
             if since == 0 {
-                let span = Span { asked, answered: truth.clock.now() };
+                let span = Span { requested, responded: truth.clock.now() };
                 return check_walk(truth, &rows, span);
             }
-            truth.check_whole(rows.iter().map(|row| (&row.oid, &row.value)), since)
+            truth.check_complete(rows.iter().map(|row| (&row.oid, &row.value)), since)
         })
     }
 
-    fn ask(&mut self, agent: &dyn Agent) -> Result<()> {
+    fn send_request(&mut self, agent: &dyn SnmpAgent) -> Result<()> {
         let client = agent.v2c();
-        let question = match self.random.below(4) {
-            0 => Question::Walk(Walk::Next),
-            1 => Question::Walk(Walk::Bulk(50)),
+        let request = match self.random.below(4) {
+            0 => Request::Walk(Walk::Next),
+            1 => Request::Walk(Walk::Bulk(50)),
             _ => {
                 let names: Vec<&Oid> = self.truth.instances.keys().collect();
                 let count = 1 + self.random.below(20);
-                Question::Get((0..count).filter_map(|_| self.random.pick(&names).map(|name| (*name).clone())).collect())
+                Request::Get((0..count).filter_map(|_| self.random.pick(&names).map(|name| (*name).clone())).collect())
             }
         };
-        let asked = self.truth.clock.now();
-        let (rows, checked) = match &question {
-            Question::Walk(how) => {
+        let requested = self.truth.clock.now();
+        let (rows, checked) = match &request {
+            Request::Walk(how) => {
                 let root = if matches!(how, Walk::Next) { self.small()? } else { ROOT.parse()? };
                 let rows = client.walk(*how, &root.to_string())?;
-                let span = Span { asked, answered: self.truth.clock.now() };
+                let span = Span { requested, responded: self.truth.clock.now() };
                 let checked = if matches!(how, Walk::Next) {
                     rows.iter().try_for_each(|row| check_row(&self.truth, row, span))
                 } else {
@@ -114,22 +114,22 @@ impl Nms {
                 };
                 (rows, checked)
             }
-            Question::Get(names) => {
+            Request::Get(names) => {
                 let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
                 let rows = client.get(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
-                let span = Span { asked, answered: self.truth.clock.now() };
+                let span = Span { requested, responded: self.truth.clock.now() };
                 let checked = rows.iter().try_for_each(|row| check_row(&self.truth, row, span));
                 (rows, checked)
             }
         };
-        self.tally.checked(rows.len());
+        self.tally.count_varbinds(rows.len());
         if let Err(error) = checked {
-            self.tally.wrong(&format!("at the agent: {error:#}"));
+            self.tally.record_wrong(&format!("under the agent: {error:#}"));
         }
         Ok(())
     }
 
-    /// A subtree that is small enough for a walk without bulk.
+    /// Returns a subtree that is small enough for a walk by GetNext.
     fn small(&self) -> Result<Oid> {
         Ok(self.truth.subtrees.last().context("no subtree")?.base.clone())
     }
@@ -139,15 +139,15 @@ fn check_row(truth: &Truth, row: &Row, span: Span) -> Result<()> {
     truth.check(&row.oid, &row.value, span).map(drop).with_context(|| format!("{} = {:?}", row.oid, row.value))
 }
 
-/// A walk of everything shows all that must be there, in order, and each value is right.
+/// Checks that a walk shows all instances that must exist, in order and with right values.
 fn check_walk(truth: &Truth, rows: &[Row], span: Span) -> Result<()> {
     let root: Oid = ROOT.parse()?;
-    let behind = Oid::new(vec![1, 4])?;
+    let end = Oid::new(vec![1, 4])?;
     let mut start = root;
     for found in rows.iter().map(Some).chain([None]) {
         let pair = found.map(|row| (&row.oid, &row.value));
         truth
-            .check_next((&start, false, &behind), pair, "", span)
+            .check_next((&start, false, &end), pair, "", span)
             .with_context(|| format!("after {start} of a walk: {found:?}"))?;
         if let Some(row) = found {
             start.clone_from(&row.oid);

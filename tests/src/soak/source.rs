@@ -1,4 +1,4 @@
-//! An application whose page shows the moment at which it was made, and which remembers what it has shown.
+//! An application whose page shows the moment at which it was made, and which records its pages.
 
 use std::{
     collections::BTreeSet,
@@ -12,32 +12,32 @@ use anyhow::Result;
 use super::clock::{Clock, Moment};
 use crate::{Exporter, Random, Reply, SourceFault};
 
-/// What pages show that nobody may believe.
+/// The moment on pages that the sidecar must discard.
 const POISON: Moment = 666;
-/// How many rows a page gains when its labels explode.
+/// The number of additional rows on a page with exploding labels.
 const EXPLOSION: usize = 700;
 
-/// What is wrong with an application.
+/// A fault of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Trouble {
+pub(super) enum SourceTrouble {
     /// Scrapes fail.
     Fails(SourceFault),
-    /// Its page is well formed, and every number on it is NaN.
+    /// Its page is well formed, but every number on it is NaN.
     NotANumber,
-    /// Its page is well formed, and has none of the metrics.
+    /// Its page is well formed, but has none of the metrics.
     OtherMetrics,
-    /// Its page has all that it had before, and hundreds of new rows at each scrape.
+    /// Its page is complete, and has hundreds of new rows at each scrape.
     LabelExplosion,
 }
 
-impl Trouble {
-    /// What takes the sidecar the most memory.
+impl SourceTrouble {
+    /// The faults that cost the sidecar the most memory.
     pub(super) const HEAVY: [Self; 2] = [Self::LabelExplosion, Self::Fails(SourceFault::TooManySamples)];
 
-    /// All that there is.
+    /// Returns all faults.
     pub(super) fn all() -> Vec<Self> {
-        let odd = [Self::LabelExplosion, Self::NotANumber, Self::OtherMetrics];
-        odd.into_iter().chain(SourceFault::ALL.map(Self::Fails)).collect()
+        let wrong_pages = [Self::LabelExplosion, Self::NotANumber, Self::OtherMetrics];
+        wrong_pages.into_iter().chain(SourceFault::ALL.map(Self::Fails)).collect()
     }
 
     pub(super) fn name(self) -> String {
@@ -48,9 +48,9 @@ impl Trouble {
     }
 }
 
-/// What an application has shown so far.
+/// The pages that an application has shown so far.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct ShownPages {
     clock: Clock,
     rows: usize,
     log: Mutex<Log>,
@@ -58,41 +58,41 @@ pub(super) struct Shown {
 
 #[derive(Debug, Default)]
 struct Log {
-    /// Moments on whole pages.
-    good: BTreeSet<Moment>,
-    /// When pages were shown on which something is missing or not a number.
-    odd: BTreeSet<Moment>,
-    /// When pages were shown with rows that were new.
+    /// The moments on complete pages.
+    complete: BTreeSet<Moment>,
+    /// The times of pages with missing samples or samples that are not numbers.
+    incomplete: BTreeSet<Moment>,
+    /// The times of pages with additional rows.
     exploded: BTreeSet<Moment>,
 }
 
-impl Shown {
+impl ShownPages {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was shown at these moments, with so many rows.
+    /// Returns pages that were shown at these moments, with this many rows.
     #[cfg(test)]
     pub(super) fn of(
         rows: usize,
-        good: impl IntoIterator<Item = Moment>,
-        odd: impl IntoIterator<Item = Moment>,
+        complete: impl IntoIterator<Item = Moment>,
+        incomplete: impl IntoIterator<Item = Moment>,
         exploded: impl IntoIterator<Item = Moment>,
     ) -> Self {
         let log = Log {
-            good: good.into_iter().collect(),
-            odd: odd.into_iter().collect(),
+            complete: complete.into_iter().collect(),
+            incomplete: incomplete.into_iter().collect(),
             exploded: exploded.into_iter().collect(),
         };
         Self { clock: Clock::start(), rows, log: Mutex::new(log) }
     }
 
-    /// A whole page, made now.
+    /// Makes a complete page.
     fn page(&self) -> String {
         let mut log = self.log();
-        // Each page has a moment of its own.
-        let moment = self.clock.now().max(log.good.last().map_or(0, |last| last + 1));
-        log.good.insert(moment);
+        // No two pages have the same moment.
+        let moment = self.clock.now().max(log.complete.last().map_or(0, |last| last + 1));
+        log.complete.insert(moment);
         page(moment, self.rows)
     }
 
@@ -106,35 +106,35 @@ impl Shown {
         page
     }
 
-    /// Whether a page with this moment was shown.
+    /// Returns whether a page with this moment was shown.
     pub(super) fn has(&self, moment: Moment) -> bool {
-        self.log().good.contains(&moment)
+        self.log().complete.contains(&moment)
     }
 
-    /// The newest moment that was shown by `at`.
+    /// Returns the newest moment that was shown until `at`.
     pub(super) fn newest(&self, at: Moment) -> Option<Moment> {
-        self.log().good.range(..=at).next_back().copied()
+        self.log().complete.range(..=at).next_back().copied()
     }
 
-    /// Whether whole pages alone were shown between the two moments, with never more than `gap` without one.
+    /// Returns whether only complete pages were shown between the two moments, with at most `gap` between them.
     pub(super) fn is_steady(&self, from: Moment, to: Moment, gap: Moment) -> bool {
         let log = self.log();
-        let Some(mut last) = log.good.range(..=from).next_back().copied() else { return false };
-        for moment in log.good.range(from..=to).copied().chain([to]) {
+        let Some(mut last) = log.complete.range(..=from).next_back().copied() else { return false };
+        for moment in log.complete.range(from..=to).copied().chain([to]) {
             if moment.saturating_sub(last) > gap {
                 return false;
             }
             last = moment;
         }
-        log.odd.range(from..=to).next().is_none()
+        log.incomplete.range(from..=to).next().is_none()
     }
 
-    /// Whether a page with something missing was shown in between.
-    pub(super) fn was_odd(&self, from: Moment, to: Moment) -> bool {
-        self.log().odd.range(from..=to).next().is_some()
+    /// Returns whether an incomplete page was shown between the two moments.
+    pub(super) fn was_incomplete(&self, from: Moment, to: Moment) -> bool {
+        self.log().incomplete.range(from..=to).next().is_some()
     }
 
-    /// Whether a page with new rows was shown in between.
+    /// Returns whether a page with additional rows was shown between the two moments.
     pub(super) fn exploded(&self, from: Moment, to: Moment) -> bool {
         self.log().exploded.range(from..=to).next().is_some()
     }
@@ -143,15 +143,15 @@ impl Shown {
 /// A running application.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) shown: Arc<Shown>,
+    pub(super) shown: Arc<ShownPages>,
     exporter: Exporter,
 }
 
 impl Source {
-    /// Starts one with so many rows, and nothing wrong with it.
+    /// Starts a healthy application with this many rows.
     pub(super) fn start(clock: Clock, rows: usize) -> Result<Self> {
-        let shown = Arc::new(Shown { clock, rows, log: Mutex::default() });
-        let exporter = Exporter::start(well(&shown))?;
+        let shown = Arc::new(ShownPages { clock, rows, log: Mutex::default() });
+        let exporter = Exporter::start(healthy_reply(&shown))?;
         Ok(Self { shown, exporter })
     }
 
@@ -159,30 +159,32 @@ impl Source {
         self.exporter.port()
     }
 
-    /// Nothing is wrong with it any more.
+    /// Ends its fault.
     pub(super) fn recover(&self) {
-        self.exporter.set(well(&self.shown));
+        self.exporter.set(healthy_reply(&self.shown));
     }
 
-    /// From now on this is wrong with it.
-    pub(super) fn trouble(&self, trouble: Trouble, random: &mut Random) {
+    /// Starts a fault.
+    pub(super) fn start_trouble(&self, trouble: SourceTrouble, random: &mut Random) {
         let shown = Arc::clone(&self.shown);
         self.exporter.set(match trouble {
-            Trouble::Fails(fault) => fault.reply(page(POISON, shown.rows), "row_value", random),
-            Trouble::NotANumber => Reply::made(move |_| odd(&shown, not_a_number)),
-            Trouble::OtherMetrics => Reply::made(move |_| odd(&shown, |_| "something_else 1\n".to_owned())),
-            Trouble::LabelExplosion => Reply::made(move |scrape| shown.exploding_page(scrape)),
+            SourceTrouble::Fails(fault) => fault.reply(page(POISON, shown.rows), "row_value", random),
+            SourceTrouble::NotANumber => Reply::made(move |_| incomplete_page(&shown, not_a_number)),
+            SourceTrouble::OtherMetrics => {
+                Reply::made(move |_| incomplete_page(&shown, |_| "something_else 1\n".to_owned()))
+            }
+            SourceTrouble::LabelExplosion => Reply::made(move |scrape| shown.exploding_page(scrape)),
         });
     }
 }
 
-fn well(shown: &Arc<Shown>) -> Reply {
+fn healthy_reply(shown: &Arc<ShownPages>) -> Reply {
     let shown = Arc::clone(shown);
     Reply::made(move |_| shown.page())
 }
 
-fn odd(shown: &Shown, page: fn(usize) -> String) -> String {
-    shown.log().odd.insert(shown.clock.now());
+fn incomplete_page(shown: &ShownPages, page: fn(usize) -> String) -> String {
+    shown.log().incomplete.insert(shown.clock.now());
     page(shown.rows)
 }
 
@@ -211,14 +213,14 @@ fn not_a_number(rows: usize) -> String {
     lines.collect()
 }
 
-/// The sum of the numbers of the rows that are always there.
+/// Returns the sum of the numbers of all usual rows.
 pub(super) fn sum_of_rows(rows: usize) -> u32 {
     (0..rows).filter_map(|row| u32::try_from(row).ok()).sum()
 }
 
-/// How long without a whole page before values may go missing.
+/// Returns how long a source may show no complete page before its values may be missing.
 pub(super) fn gap(stale_after: Duration, timeout: Duration) -> Duration {
-    /// A scrape may begin late on a busy machine.
+    /// How late a scrape may begin on a busy machine.
     const LATE: Duration = Duration::from_millis(2_500);
     stale_after.saturating_sub(timeout + LATE)
 }

@@ -1,4 +1,4 @@
-//! What happened in a soak: faults, answers, and which of those were wrong.
+//! Counters of a soak: faults, checked varbinds and wrong responses.
 
 use std::{
     collections::BTreeMap,
@@ -8,17 +8,17 @@ use std::{
     },
 };
 
-/// How many wrong answers are told in full.
-const TOLD: usize = 20;
+/// How many wrong responses are reported.
+const REPORTS: usize = 20;
 
-/// Counts what happens. All actors share it.
+/// The counters, which all actors share.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    answers: AtomicU64,
+    varbinds: AtomicU64,
     wrong: AtomicU64,
-    told: Mutex<Vec<String>>,
+    reports: Mutex<Vec<String>>,
     faults: Mutex<BTreeMap<String, u64>>,
-    /// What is wrong now, by whom.
+    /// The current fault of each actor.
     present: Mutex<BTreeMap<String, String>>,
 }
 
@@ -27,49 +27,49 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Tally {
-    /// So many variables of answers were checked.
-    pub(super) fn checked(&self, variables: usize) {
-        self.answers.fetch_add(u64::try_from(variables).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Counts checked varbinds.
+    pub(super) fn count_varbinds(&self, varbinds: usize) {
+        self.varbinds.fetch_add(u64::try_from(varbinds).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// An answer was wrong, or did not come. The first are kept, with the faults that there were at the time.
-    pub(super) fn wrong(&self, what: &str) {
+    /// Counts a wrong or missing response. The first of them are reported, with the current faults.
+    pub(super) fn record_wrong(&self, what: &str) {
         self.wrong.fetch_add(1, Ordering::Relaxed);
-        let mut told = lock(&self.told);
-        if told.len() < TOLD {
+        let mut reports = lock(&self.reports);
+        if reports.len() < REPORTS {
             let present: Vec<String> =
-                lock(&self.present).iter().map(|(who, fault)| format!("{who}: {fault}")).collect();
-            told.push(format!("{what}\n    while {}", present.join(", ")));
+                lock(&self.present).iter().map(|(actor, fault)| format!("{actor}: {fault}")).collect();
+            reports.push(format!("{what}\n    while {}", present.join(", ")));
         }
     }
 
-    /// A fault begins at `place`.
-    pub(super) fn begin(&self, place: &str, fault: &str) {
+    /// Records that a fault of `actor` begins.
+    pub(super) fn begin_fault(&self, actor: &str, fault: &str) {
         *lock(&self.faults).entry(fault.to_owned()).or_default() += 1;
-        lock(&self.present).insert(place.to_owned(), fault.to_owned());
+        lock(&self.present).insert(actor.to_owned(), fault.to_owned());
     }
 
-    /// The fault at `place` is over.
-    pub(super) fn end(&self, place: &str) {
-        lock(&self.present).remove(place);
+    /// Records that the fault of `actor` is over.
+    pub(super) fn end_fault(&self, actor: &str) {
+        lock(&self.present).remove(actor);
     }
 
-    /// How many variables were checked.
-    pub(super) fn answers(&self) -> u64 {
-        self.answers.load(Ordering::Relaxed)
+    /// Returns the number of checked varbinds.
+    pub(super) fn varbinds(&self) -> u64 {
+        self.varbinds.load(Ordering::Relaxed)
     }
 
-    /// How many answers were wrong.
-    pub(super) fn wrongs(&self) -> u64 {
+    /// Returns the number of wrong responses.
+    pub(super) fn wrong_responses(&self) -> u64 {
         self.wrong.load(Ordering::Relaxed)
     }
 
-    /// The first of the wrong answers.
-    pub(super) fn told(&self) -> Vec<String> {
-        lock(&self.told).clone()
+    /// Returns the reports of the first wrong responses.
+    pub(super) fn reports(&self) -> Vec<String> {
+        lock(&self.reports).clone()
     }
 
-    /// How often each kind of fault was there.
+    /// Returns how often each kind of fault occurred.
     pub(super) fn faults(&self) -> BTreeMap<String, u64> {
         lock(&self.faults).clone()
     }

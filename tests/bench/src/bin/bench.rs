@@ -1,4 +1,4 @@
-//! `make bench`.
+//! The program of `make bench`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What must be a process of its own while the bench runs.
+//! The parts of the bench that run as separate processes.
 
 use anyhow::Result;
 use bench::part::Part;

@@ -1,4 +1,4 @@
-//! A subagent alone: how fast it answers, with no master's work in between.
+//! The speed of a subagent alone, without a master.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use harness::{Exporter, Sandbox};
 
 use super::Group;
 use crate::{
-    contestants::{Bench, ONCE},
-    get_next::Walk,
-    link::{Address, Link},
-    objects::Objects,
-    row::{Row, Seen, Target, Unit},
-    statistics::{median, seconds},
+    peers::contestants::{Bench, ONCE},
+    peers::objects::Objects,
+    report::row::{Row, Seen, Target, Unit},
+    report::statistics::{median, seconds},
+    requests::get_next::Walk,
+    requests::link::{Address, Link},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -31,12 +31,12 @@ pub(super) const GROUP: Group = Group {
 };
 
 const WALKS: usize = 3;
-/// In which a walk is cut: short turns, so that no subagent waits long for an answer to its pings.
+/// The number of turns in a walk. Turns are short, so that no subagent waits long for the response to a Ping.
 const PARTS: usize = 50;
-/// As far as snmpkit is walked: it searches its table from the beginning for every request.
+/// The part of the walk for snmpkit, which searches its table from the start for each request.
 const SNMPKIT_REQUESTS: usize = 1_000;
 
-/// A subagent on the bench's own socket, and the two ways to walk it.
+/// A subagent on the socket of the bench, and the two ways to walk it.
 struct Walked {
     link: Link,
     by_cell: Walk,
@@ -80,18 +80,18 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let socket = |name: &str| sandbox.path(&format!("{name}.agentx"));
     let exporter = Exporter::with_page(&objects.page(0))?;
 
-    let door = Address::Unix(socket("ours")).listen()?;
+    let acceptor = Address::Unix(socket("ours")).listen()?;
     let url = Address::Unix(socket("ours")).url();
     let _ours = bench.sidecar(&sandbox, url, objects, exporter.port(), ONCE)?;
-    let mut ours = accept(&door, objects)?;
+    let mut ours = accept(&acceptor, objects)?;
 
-    let door = Address::Unix(socket("c")).listen()?;
+    let acceptor = Address::Unix(socket("c")).listen()?;
     let _c = bench.c_subagent(&sandbox, &socket("c"), objects)?;
-    let mut c = accept(&door, objects)?;
+    let mut c = accept(&acceptor, objects)?;
 
-    let door = Address::Unix(socket("bare")).listen()?;
+    let acceptor = Address::Unix(socket("bare")).listen()?;
     let _bare = bench.bare(&sandbox, &socket("bare"))?;
-    let mut bare = accept(&door, objects)?;
+    let mut bare = accept(&acceptor, objects)?;
 
     let mut contestants = [("ours", &mut ours), ("C", &mut c), ("bare loop", &mut bare)];
     for (who, walked) in &mut contestants {
@@ -124,20 +124,20 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
     Ok(targets.into_iter().zip(rates).map(row).collect())
 }
 
-fn accept(door: &crate::link::Door, objects: Objects) -> Result<Walked> {
-    let mut link = door.accept()?;
+fn accept(acceptor: &crate::requests::link::Acceptor, objects: Objects) -> Result<Walked> {
+    let mut link = acceptor.accept()?;
     link.until_registered()?;
     Walked::new(link, objects)
 }
 
-/// What snmpkit does: its first answers, and whether they are right.
+/// Measures snmpkit, and checks its first responses.
 #[allow(clippy::cast_precision_loss)]
 fn snmpkit(bench: &Bench, objects: Objects) -> Result<[Seen; 2]> {
     let sandbox = Sandbox::new()?;
     let socket = sandbox.path("snmpkit.agentx");
-    let door = Address::Unix(socket.clone()).listen()?;
+    let acceptor = Address::Unix(socket.clone()).listen()?;
     let _process = bench.snmpkit(&sandbox, &socket, objects, 3_600)?;
-    let mut link = door.accept()?;
+    let mut link = acceptor.accept()?;
     link.until_registered()?;
     let mut walks = [Walk::by_cell(objects, &link)?, Walk::by_row(objects, &link)?];
     let mut rate = |walk: &mut Walk| -> Result<f64> {

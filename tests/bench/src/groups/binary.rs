@@ -1,4 +1,4 @@
-//! How large the sidecar is on disk.
+//! The size of the sidecar's program on disk.
 
 use std::{fs, process::Command};
 
@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 
 use super::Group;
 use crate::{
-    contestants::Bench,
-    row::{Row, Target, Unit},
+    peers::contestants::Bench,
+    report::row::{Row, Target, Unit},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -20,7 +20,7 @@ pub(super) const GROUP: Group = Group {
 
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let program = &bench.programs.sidecar;
-    // For a static program ldd fails, or says so, depending on how it is linked.
+    // Depending on the linker, ldd fails for a static program or reports that it is static.
     let libraries = Command::new("ldd").arg(program).output()?;
     let libraries = [libraries.stdout, libraries.stderr].concat();
     let libraries = String::from_utf8_lossy(&libraries);

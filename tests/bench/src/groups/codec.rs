@@ -1,4 +1,4 @@
-//! Encoding an AgentX Response.
+//! The encoding of an AgentX Response.
 
 use std::{hint::black_box, process::Command};
 
@@ -7,10 +7,10 @@ use harness::run;
 
 use super::Group;
 use crate::{
-    contestants::Bench,
-    encoding,
-    row::{Row, Seen, Target, Unit},
-    statistics::{median, processor_seconds},
+    peers::contestants::Bench,
+    report::row::{Row, Seen, Target, Unit},
+    report::statistics::{median, processor_seconds},
+    requests::encoding,
 };
 
 pub(super) const GROUP: Group = Group {

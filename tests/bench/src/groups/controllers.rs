@@ -1,4 +1,4 @@
-//! What the operator takes where there are many subtrees.
+//! The resources that the operator needs for many subtrees.
 
 use std::{thread, time::Duration};
 
@@ -8,11 +8,11 @@ use harness::{ClusterKind, Sandbox};
 use super::Group;
 use crate::{
     cluster::Running,
-    contestants::Bench,
-    operator::{self, Operator},
+    cluster::operator::{self, Operator},
+    peers::contestants::Bench,
+    peers::tenants::{Tenants, subtree},
     programs::say,
-    row::{Row, Seen, Target, Unit},
-    tenants::{Tenants, subtree},
+    report::row::{Row, Seen, Target, Unit},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -33,11 +33,11 @@ pub(super) const GROUP: Group = Group {
 const NAME: &str = "bench-controllers";
 const EACH: u32 = 10;
 const CHANGES: u32 = 10;
-/// After so long without a request the operator is at rest.
+/// The time without a request after which the operator is idle.
 const QUIET: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_mins(5);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 const REST: Duration = Duration::from_secs(30);
-/// How much more twice as many subtrees may cost.
+/// The most by which the cost may grow for twice as many subtrees.
 const GROWTH: f64 = 2.2;
 
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
@@ -87,15 +87,15 @@ fn growth(what: &str, unit: Unit, small: f64, large: f64) -> Row {
     }
 }
 
-/// What was seen with so many tenants.
+/// The measurements with a number of tenants.
 struct Measured {
     tenants: Tenants,
     sync: f64,
-    /// What the operator had of processors until then, and the few seconds of quiet after it.
+    /// The processor time of the operator until the first sync and the idle time after it.
     processor: f64,
-    /// Requests until the first sync.
+    /// The requests until the first sync.
     writes: f64,
-    /// Passes until then, and how long one took at the mean.
+    /// The number of reconciles until then, and their mean duration.
     passes: f64,
     pass: f64,
     resident: f64,
@@ -131,7 +131,7 @@ fn of(bench: &Bench, tenants: Tenants) -> Result<Measured> {
     tenants.create(&cluster)?;
     say("starting the operator");
     let mut operator = Operator::start(bench, &sandbox, &kubeconfig)?;
-    let (synced, first) = operator.settle(QUIET, PATIENCE, || tenants.are_in_place(&cluster))?;
+    let (synced, first) = operator.settle(QUIET, IDLE_TIMEOUT, || tenants.are_in_place(&cluster))?;
     let (memory, processor) = (operator.memory()?, operator.processor_seconds()?);
     let duration = "snmp_operator_reconcile_duration_seconds";
     let passes = operator.metric(&format!("{duration}_count"), &[])?;
@@ -140,11 +140,11 @@ fn of(bench: &Bench, tenants: Tenants) -> Result<Measured> {
     let (before, answered) = (operator.requests()?, operator::answered(&cluster)?);
     for number in 1..=CHANGES {
         cluster.apply(&subtree(1, 2, &format!("change {number}")).to_string())?;
-        operator.settle(Duration::from_secs(1), PATIENCE, || Ok(()))?;
+        operator.settle(Duration::from_secs(1), IDLE_TIMEOUT, || Ok(()))?;
     }
-    let (_, after) = operator.settle(QUIET, PATIENCE, || tenants.are_in_place(&cluster))?;
+    let (_, after) = operator.settle(QUIET, IDLE_TIMEOUT, || tenants.are_in_place(&cluster))?;
     let answered_after = operator::answered(&cluster)?;
-    // Time that passes is what is measured here.
+    // This measures what happens while time passes.
     thread::sleep(REST);
     let (rested, answered_rested) = (operator.requests()?, operator::answered(&cluster)?);
 

@@ -1,20 +1,20 @@
-//! What a request costs where there are many subagents, contexts and registrations.
+//! The cost of a request with many subagents, contexts and registrations.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use harness::{Agent as _, Exporter, Sandbox, Sidecar, SnmpMaster, Subagent};
+use harness::{Exporter, MasterProgram, Sandbox, ScriptedSubagent, Sidecar, SnmpAgent as _};
 use serde_json::{Value, json};
 
 use super::Group;
 use crate::{
-    contestants::{Bench, ONCE},
-    crowd::register,
-    objects::Objects,
-    questions::each_scalar,
-    row::{Row, Seen, Target, Unit},
-    snmp::{Asker, Client},
-    statistics::median,
+    peers::contestants::{Bench, ONCE},
+    peers::crowd::register,
+    peers::objects::Objects,
+    report::row::{Row, Seen, Target, Unit},
+    report::statistics::median,
+    requests::questions::each_scalar,
+    requests::snmp::{Asker, Client},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -34,45 +34,45 @@ pub(super) const GROUP: Group = Group {
 const ROUNDS: usize = 9;
 const TURN: Duration = Duration::from_millis(250);
 const SMALL: Objects = Objects { rows: 10, columns: 10, scalars: 100 };
-/// How many of those who come and go are there at once.
+/// The number of temporary subagents that are connected at the same time.
 const WAVE: u32 = 100;
 
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let exporter = Exporter::with_page(&SMALL.page(0))?;
-    let place = Place { bench, port: exporter.port() };
-    let mut rows = connections(place)?;
-    rows.extend(contexts(place)?);
-    rows.extend(registrations(place)?);
-    rows.extend(come_and_go(place)?);
+    let environment = Environment { bench, port: exporter.port() };
+    let mut rows = connections(environment)?;
+    rows.extend(contexts(environment)?);
+    rows.extend(registrations(environment)?);
+    rows.extend(reconnections(environment)?);
     Ok(rows)
 }
 
-/// Where masters are started.
+/// The environment in which masters are started.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct Environment<'a> {
     bench: &'a Bench,
-    /// Of the exporter.
+    /// The port of the exporter.
     port: u16,
 }
 
-/// A master, its sidecar, and who asks it.
+/// A master with its sidecar and a client.
 struct Served {
-    // Before the master, which would be missed.
-    crowd: Vec<Subagent>,
+    // The sidecar is dropped before the master, so that it does not try to reconnect.
+    crowd: Vec<ScriptedSubagent>,
     _sidecar: Sidecar,
-    master: SnmpMaster,
+    master: MasterProgram,
     _folder: Sandbox,
     client: Client,
-    /// Seconds for one GET.
+    /// The durations of GETs, in seconds.
     times: Vec<f64>,
 }
 
-impl Place<'_> {
-    /// Starts a master with a sidecar, and then what comes on top.
+impl Environment<'_> {
+    /// Starts a master with a sidecar, and then the additional subagents.
     fn serve(
         self,
         change: impl FnOnce(&mut Value),
-        crowd: impl FnOnce(&SnmpMaster) -> Result<Vec<Subagent>>,
+        crowd: impl FnOnce(&MasterProgram) -> Result<Vec<ScriptedSubagent>>,
     ) -> Result<Served> {
         let (bench, folder) = (self.bench, Sandbox::new()?);
         let master = bench.cores.on_server(|| bench.master(&folder, change))?;
@@ -91,7 +91,7 @@ impl Served {
         Ok(())
     }
 
-    /// Microseconds for one GET.
+    /// Returns the microseconds of one GET.
     fn microseconds(&self) -> Result<f64> {
         Ok(median(&self.times)? * 1e6)
     }
@@ -111,21 +111,23 @@ fn cost(name: String, ours: f64, peer: &'static str, seen: f64, most: f64) -> Ro
     Row { name, unit: Unit::Microseconds, ours, peers: vec![(peer, Seen::Measured(seen))], target, notes: Vec::new() }
 }
 
-fn members(master: &SnmpMaster, count: u32) -> Result<Vec<Subagent>> {
+fn members(master: &MasterProgram, count: u32) -> Result<Vec<ScriptedSubagent>> {
     let member = |number| {
-        let mut member = Subagent::open(&master.agentx_socket())?;
+        let mut member = ScriptedSubagent::open(&master.agentx_socket())?;
         register(&mut member, "", &[1, number])?;
         Ok(member)
     };
     (1..=count).map(member).collect()
 }
 
-fn connections(place: Place<'_>) -> Result<Vec<Row>> {
+fn connections(environment: Environment<'_>) -> Result<Vec<Row>> {
     const COUNTS: [u32; 4] = [1, 100, 1_000, 10_000];
-    let mut masters =
-        COUNTS.iter().map(|count| place.serve(|_| {}, |master| members(master, *count))).collect::<Result<Vec<_>>>()?;
+    let mut masters = COUNTS
+        .iter()
+        .map(|count| environment.serve(|_| {}, |master| members(master, *count)))
+        .collect::<Result<Vec<_>>>()?;
     take_turns(&mut masters)?;
-    let alone = masters.first().context("no master")?.microseconds()?;
+    let alone = masters.first().context("no master was started")?.microseconds()?;
     let beside = COUNTS.iter().zip(&masters).skip(1);
     beside
         .map(|(count, master)| {
@@ -137,7 +139,7 @@ fn connections(place: Place<'_>) -> Result<Vec<Row>> {
         .collect()
 }
 
-fn contexts(place: Place<'_>) -> Result<Vec<Row>> {
+fn contexts(environment: Environment<'_>) -> Result<Vec<Row>> {
     const COUNT: u32 = 5_000;
     let names: Vec<String> = (1..COUNT).map(|number| format!("tenant-{number}")).collect();
     let context = |name| json!({"name": name, "communities": [{"community": format!("of-{name}")}]});
@@ -146,28 +148,28 @@ fn contexts(place: Place<'_>) -> Result<Vec<Row>> {
             contexts.extend(names.iter().map(context));
         }
     };
-    let one = place.serve(|_| {}, |master| members(master, 1))?;
-    let crowd = |master: &SnmpMaster| {
-        let mut member = Subagent::open(&master.agentx_socket())?;
+    let one = environment.serve(|_| {}, |master| members(master, 1))?;
+    let crowd = |master: &MasterProgram| {
+        let mut member = ScriptedSubagent::open(&master.agentx_socket())?;
         names.iter().try_for_each(|name| register(&mut member, name, &[1, 1]))?;
         Ok(vec![member])
     };
-    let mut masters = [one, place.serve(many, crowd)?];
+    let mut masters = [one, environment.serve(many, crowd)?];
     take_turns(&mut masters)?;
     let [one, many] = &masters;
     let (ours, seen) = (many.microseconds()?, one.microseconds()?);
     Ok(vec![cost(format!("GET × 1 with {COUNT} contexts"), ours, "with 1", seen, 1.1)])
 }
 
-fn registrations(place: Place<'_>) -> Result<Vec<Row>> {
+fn registrations(environment: Environment<'_>) -> Result<Vec<Row>> {
     const COUNTS: [u32; 2] = [1_000, 50_000];
-    /// How many come on top.
+    /// The number of additional subagents.
     const MORE: u32 = 1_000;
     let registered = |count| {
-        place.serve(
+        environment.serve(
             |_| {},
             |master| {
-                let mut member = Subagent::open(&master.agentx_socket())?;
+                let mut member = ScriptedSubagent::open(&master.agentx_socket())?;
                 (1..=count).try_for_each(|number| register_one(&mut member, number))?;
                 Ok(vec![member])
             },
@@ -177,10 +179,10 @@ fn registrations(place: Place<'_>) -> Result<Vec<Row>> {
     let mut times = [Vec::new(), Vec::new()];
     for number in 1..=MORE {
         for ((master, count), times) in masters.iter_mut().zip(COUNTS).zip(&mut times) {
-            let member = master.crowd.first_mut().context("no member")?;
-            let asked = Instant::now();
+            let member = master.crowd.first_mut().context("no subagent was started")?;
+            let start = Instant::now();
             register_one(member, count + number)?;
-            times.push(asked.elapsed().as_secs_f64() * 1e6);
+            times.push(start.elapsed().as_secs_f64() * 1e6);
         }
     }
     take_turns(&mut masters)?;
@@ -192,29 +194,29 @@ fn registrations(place: Place<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-/// Registers one of a hundred tables' rows.
-fn register_one(member: &mut Subagent, number: u32) -> Result<()> {
+/// Registers a row of one of a hundred tables.
+fn register_one(member: &mut ScriptedSubagent, number: u32) -> Result<()> {
     register(member, "", &[number % 100, number])
 }
 
-fn come_and_go(place: Place<'_>) -> Result<Vec<Row>> {
+fn reconnections(environment: Environment<'_>) -> Result<Vec<Row>> {
     const COUNTS: [u32; 3] = [100, 1_000, 10_000];
-    let mut served = place.serve(|_| {}, |_| Ok(Vec::new()))?;
-    // How it was after each count: a GET and a session in microseconds, memory in megabytes.
+    let mut served = environment.serve(|_| {}, |_| Ok(Vec::new()))?;
+    // The measurements after each step: a GET and a session in microseconds, and the memory in megabytes.
     let mut seen = Vec::new();
-    let mut come = 0;
+    let mut opened = 0;
     for count in COUNTS {
         let mut sessions = Vec::new();
-        while come < count {
+        while opened < count {
             let start = Instant::now();
             let wave = (1..=WAVE).map(|number| {
-                let mut member = Subagent::open(&served.master.agentx_socket())?;
-                register(&mut member, "", &[2, come + number])?;
+                let mut member = ScriptedSubagent::open(&served.master.agentx_socket())?;
+                register(&mut member, "", &[2, opened + number])?;
                 Ok(member)
             });
-            drop(wave.collect::<Result<Vec<Subagent>>>()?);
+            drop(wave.collect::<Result<Vec<ScriptedSubagent>>>()?);
             sessions.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(WAVE));
-            come += WAVE;
+            opened += WAVE;
         }
         served.times.clear();
         for _ in 0..ROUNDS {
@@ -233,6 +235,6 @@ fn come_and_go(place: Place<'_>) -> Result<Vec<Row>> {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn megabytes(master: &SnmpMaster) -> Result<f64> {
+fn megabytes(master: &MasterProgram) -> Result<f64> {
     Ok(master.memory()?.resident as f64 / 1e6)
 }

@@ -1,4 +1,4 @@
-//! How long an answer takes at worst while all values are made anew.
+//! The longest delay of a response while all values are refreshed.
 
 use std::time::{Duration, Instant};
 
@@ -7,12 +7,12 @@ use harness::Sandbox;
 
 use super::Group;
 use crate::{
-    contestants::{Bench, ONCE},
-    get_next::Walk,
-    link::{Address, Link},
-    objects::Objects,
-    row::{Row, Seen, Target, Unit},
-    statistics::quantile,
+    peers::contestants::{Bench, ONCE},
+    peers::objects::Objects,
+    report::row::{Row, Seen, Target, Unit},
+    report::statistics::quantile,
+    requests::get_next::Walk,
+    requests::link::{Address, Link},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -31,7 +31,7 @@ const REFRESHED_MS: u64 = 500;
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_secs(5);
 
-/// How long answers took, in milliseconds.
+/// The delays of responses, in milliseconds.
 struct Delays {
     p999: f64,
     longest: f64,
@@ -82,7 +82,7 @@ fn of_sidecar(bench: &Bench, interval_ms: u64, time: Duration, both: bool) -> Re
     let sandbox = Sandbox::new()?;
     let (_exporter, port) = bench.changing_exporter(&sandbox, objects)?;
     let address = Address::Unix(sandbox.path("agentx"));
-    let door = address.listen()?;
+    let acceptor = address.listen()?;
     let start = || bench.sidecar(&sandbox, address.url(), objects, port, interval_ms);
     let _sidecar = if both {
         bench.cores.use_both()?;
@@ -92,7 +92,7 @@ fn of_sidecar(bench: &Bench, interval_ms: u64, time: Duration, both: bool) -> Re
     } else {
         bench.cores.on_server(start)?
     };
-    let mut link = door.accept()?;
+    let mut link = acceptor.accept()?;
     link.until_registered()?;
     let mut walk = Walk::by_cell(objects, &link)?;
     walk.wait_for_last(&mut link, false)?;
@@ -106,9 +106,9 @@ fn of_snmpkit(bench: &Bench) -> Result<Delays> {
     let objects = Objects { scalars: 0, ..Objects::BIG };
     let sandbox = Sandbox::new()?;
     let socket = sandbox.path("agentx");
-    let door = Address::Unix(socket.clone()).listen()?;
+    let acceptor = Address::Unix(socket.clone()).listen()?;
     let _process = bench.cores.on_server(|| bench.snmpkit(&sandbox, &socket, objects, 1))?;
-    let mut link = door.accept()?;
+    let mut link = acceptor.accept()?;
     link.until_registered()?;
     let mut walk = Walk::by_cell(objects, &link)?;
     walk.wait_for_last(&mut link, true)?;
@@ -119,9 +119,9 @@ fn walk_for(link: &mut Link, walk: &mut Walk, time: Duration) -> Result<Delays> 
     let end = Instant::now() + time;
     let mut delays = Vec::new();
     for number in (0..walk.requests()).cycle() {
-        let asked = Instant::now();
+        let start = Instant::now();
         walk.step(link, number)?;
-        delays.push(asked.elapsed().as_secs_f64() * 1e3);
+        delays.push(start.elapsed().as_secs_f64() * 1e3);
         if Instant::now() > end {
             break;
         }

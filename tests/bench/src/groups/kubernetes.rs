@@ -1,4 +1,4 @@
-//! How soon an NMS sees what is applied in a cluster, and how soon it is answered when the active master is gone.
+//! The time until an NMS sees an applied object in a cluster, and until it gets a response after the active master is deleted.
 
 use std::{
     thread,
@@ -9,11 +9,11 @@ use anyhow::{Result, ensure};
 
 use super::Group;
 use crate::{
-    contestants::Bench,
-    installation::Installation,
+    cluster::installation::Installation,
+    peers::contestants::Bench,
     programs::say,
-    row::{Row, Target, Unit},
-    statistics::{median, quantile},
+    report::row::{Row, Target, Unit},
+    report::statistics::{median, quantile},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -32,7 +32,7 @@ pub(super) const GROUP: Group = Group {
 const NAME: &str = "bench-kubernetes";
 const ROUNDS: u32 = 12;
 const DELETIONS: u32 = 3;
-/// What an SNMP client may have to wait.
+/// The longest acceptable wait of an SNMP client.
 const TARGET: f64 = 3.0;
 
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
@@ -41,14 +41,14 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
     say("applying, changing and deleting a subtree");
     let mut rows = changes(&installation)?;
     let now = installation.lives()?;
-    ensure!(lives == now, "pods or containers were started anew: {lives} and then {now}");
+    ensure!(lives == now, "pods or containers were restarted: {lives}, then {now}");
     say("deleting active masters");
     rows.push(failover(&installation, "deleted by force", &["--grace-period=0", "--force"])?);
     rows.push(failover(&installation, "deleted gracefully", &[])?);
     Ok(rows)
 }
 
-/// How long each took, in seconds, and of that kubectl.
+/// The durations of all changes in seconds, and the parts of kubectl.
 #[derive(Debug, Default)]
 struct Times {
     all: Vec<f64>,
@@ -56,7 +56,8 @@ struct Times {
 }
 
 impl Times {
-    fn take(
+    /// Makes a change, and measures the time until the NMS reads the `expected` text.
+    fn measure(
         &mut self,
         installation: &Installation,
         act: impl FnOnce() -> Result<()>,
@@ -87,28 +88,28 @@ impl Times {
 }
 
 fn changes(installation: &Installation) -> Result<Vec<Row>> {
-    let (mut appears, mut changes, mut goes) = (Times::default(), Times::default(), Times::default());
+    let (mut creations, mut changes, mut deletions) = (Times::default(), Times::default(), Times::default());
     for round in 0..ROUNDS {
-        // What the change before has left to do, as statuses, is over. Not always the same, or the rhythms of
-        // kubelet and sidecars would decide.
+        // Waits until the effects of the previous change, such as status updates, are over. The pause varies, so that the
+        // intervals of the kubelet and the sidecars do not determine the result.
         let pause = || thread::sleep(Duration::from_millis(1000 + 83 * u64::from(round)));
         let (before, after) = (format!("before-{round}"), format!("after-{round}"));
         pause();
-        appears.take(installation, || installation.apply("second", 2, &before), Some(&before))?;
+        creations.measure(installation, || installation.apply("second", 2, &before), Some(&before))?;
         pause();
-        changes.take(installation, || installation.apply("second", 2, &after), Some(&after))?;
+        changes.measure(installation, || installation.apply("second", 2, &after), Some(&after))?;
         pause();
-        goes.take(installation, || installation.delete("second"), None)?;
+        deletions.measure(installation, || installation.delete("second"), None)?;
     }
     Ok([
-        appears.rows("a second SnmpSubtree of running pods")?,
+        creations.rows("a second SnmpSubtree of running pods")?,
         changes.rows("a change of an SnmpSubtree")?,
-        goes.rows("the deletion of an SnmpSubtree")?,
+        deletions.rows("the deletion of an SnmpSubtree")?,
     ]
     .concat())
 }
 
-/// How soon the other master answers when the active one is deleted.
+/// Measures how soon the other master responds when the active one is deleted.
 fn failover(installation: &Installation, how: &str, options: &[&str]) -> Result<Row> {
     let (mut all, mut silent) = (Vec::new(), Vec::new());
     for _ in 0..DELETIONS {

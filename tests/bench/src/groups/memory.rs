@@ -1,4 +1,4 @@
-//! How much memory a subagent takes.
+//! The memory use of a subagent.
 
 use std::{
     thread,
@@ -10,12 +10,12 @@ use harness::{Memory, Sandbox};
 
 use super::Group;
 use crate::{
-    contestants::Bench,
-    get_next::Walk,
-    link::Address,
-    objects::Objects,
-    row::{Row, Seen, Target, Unit},
-    statistics::median,
+    peers::contestants::Bench,
+    peers::objects::Objects,
+    report::row::{Row, Seen, Target, Unit},
+    report::statistics::median,
+    requests::get_next::Walk,
+    requests::link::Address,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -32,7 +32,7 @@ const REFRESHES: usize = 5;
 const READ_FOR: Duration = Duration::from_secs(3);
 const READ_EACH: Duration = Duration::from_millis(100);
 
-/// Megabytes.
+/// The memory use in megabytes.
 struct Resident {
     now: f64,
     most: f64,
@@ -62,9 +62,9 @@ fn of_sidecar(bench: &Bench, objects: Objects) -> Result<Resident> {
     let sandbox = Sandbox::new()?;
     let (_exporter, port) = bench.changing_exporter(&sandbox, objects)?;
     let address = Address::Unix(sandbox.path("agentx"));
-    let door = address.listen()?;
+    let acceptor = address.listen()?;
     let sidecar = bench.cores.on_server(|| bench.sidecar(&sandbox, address.url(), objects, port, 1_000))?;
-    let mut link = door.accept()?;
+    let mut link = acceptor.accept()?;
     link.until_registered()?;
     let mut walk = Walk::by_row(objects, &link)?;
     walk.wait_for_last(&mut link, false)?;
@@ -80,9 +80,9 @@ fn of_sidecar(bench: &Bench, objects: Objects) -> Result<Resident> {
 fn of_c(bench: &Bench, objects: Objects) -> Result<Resident> {
     let sandbox = Sandbox::new()?;
     let socket = sandbox.path("agentx");
-    let door = Address::Unix(socket.clone()).listen()?;
+    let acceptor = Address::Unix(socket.clone()).listen()?;
     let process = bench.cores.on_server(|| bench.c_subagent(&sandbox, &socket, objects))?;
-    let mut link = door.accept()?;
+    let mut link = acceptor.accept()?;
     link.until_registered()?;
     let mut walk = Walk::by_row(objects, &link)?;
     walk.wait_for_last(&mut link, true)?;

@@ -1,18 +1,18 @@
-//! Reading a page of metrics.
+//! The parsing of a page of metrics.
 
 use std::{fmt::Write as _, hint::black_box};
 
 use anyhow::{Context, Result, ensure};
 use sidecar::source::{
     NameFilter,
-    prometheus::{Format, Parser},
+    exposition::{Format, Parser},
 };
 
 use super::Group;
 use crate::{
-    contestants::Bench,
-    row::{Row, Seen, Target, Unit},
-    statistics::{median, processor_seconds},
+    peers::contestants::Bench,
+    report::row::{Row, Seen, Target, Unit},
+    report::statistics::{median, processor_seconds},
 };
 
 pub(super) const GROUP: Group = Group {

@@ -1,20 +1,20 @@
-//! How long nobody is answered while the master takes a new configuration.
+//! The longest time without a response while the master applies a new configuration.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use harness::{Agent as _, DEADLINE, Exporter, Sandbox};
+use harness::{DEADLINE, Exporter, Sandbox, SnmpAgent as _};
 use serde_json::{Value, json};
 
 use super::Group;
 use crate::{
-    contestants::{Bench, ONCE},
-    objects::Objects,
-    questions::each_scalar,
-    row::{Row, Target, Unit},
-    snmp::Client,
-    statistics::quantile,
-    v3::is_known,
+    peers::contestants::{Bench, ONCE},
+    peers::objects::Objects,
+    report::row::{Row, Target, Unit},
+    report::statistics::quantile,
+    requests::questions::each_scalar,
+    requests::snmp::Client,
+    requests::v3::is_known,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -43,7 +43,7 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
         master.configure(|document| put_users(document, generation))?;
         let newest = format!("user-{generation}-{USERS}");
         while !is_known(&address, &newest)? {
-            ensure!(start.elapsed() < 4 * DEADLINE, "the master did not take {USERS} users");
+            ensure!(start.elapsed() < 4 * DEADLINE, "the master did not apply {USERS} users");
             delays.extend(client.delays(Duration::from_millis(500))?);
         }
     }
@@ -64,7 +64,7 @@ fn measure(bench: &Bench) -> Result<Vec<Row>> {
     }])
 }
 
-/// Puts users of this generation beside the first, in the place of those before.
+/// Replaces all users but the first by users of this generation.
 fn put_users(document: &mut Value, generation: u32) {
     let name = |number: u32| format!("user-{generation}-{number}");
     if let Some(users) = document["users"].as_array_mut() {

@@ -1,4 +1,4 @@
-//! How soon a subagent is back after its master is.
+//! The time until a subagent has registered again after a restart of its master.
 
 use std::{
     thread,
@@ -10,11 +10,11 @@ use harness::{DEADLINE, Exporter, Sandbox, free_port};
 
 use super::Group;
 use crate::{
-    contestants::{Bench, ONCE},
-    link::Address,
-    objects::Objects,
-    row::{Row, Seen, Target, Unit},
-    statistics::{median, quantile},
+    peers::contestants::{Bench, ONCE},
+    peers::objects::Objects,
+    report::row::{Row, Seen, Target, Unit},
+    report::statistics::{median, quantile},
+    requests::link::Address,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -27,12 +27,12 @@ pub(super) const GROUP: Group = Group {
 };
 
 const ROUNDS: u32 = 4;
-/// A session that lasts.
+/// How long a session must last before the master is stopped.
 const UP: Duration = Duration::from_secs(6);
 const AWAY: Duration = Duration::from_secs(5);
 const SMALL: Objects = Objects { rows: 10, columns: 10, scalars: 0 };
 
-/// Who is to come back.
+/// The subagents that are compared.
 #[derive(Debug, Clone, Copy)]
 enum Subagent {
     OursOverUnix,
@@ -43,7 +43,7 @@ enum Subagent {
 
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let all = [Subagent::OursOverUnix, Subagent::OursOverTcp, Subagent::C, Subagent::Snmpkit];
-    // Each in a thread of its own: a process may live no longer than the thread that started it.
+    // Each runs in its own thread, because a process ends with the thread that starts it.
     let [unix, tcp, c, snmpkit] = thread::scope(|scope| {
         all.map(|who| scope.spawn(move || times(bench, who)))
             .map(|running| running.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked"))))
@@ -74,7 +74,7 @@ fn times(bench: &Bench, who: Subagent) -> Result<Vec<f64>> {
         Subagent::OursOverTcp => Address::Tcp(free_port()?),
         _ => Address::Unix(socket.clone()),
     };
-    let mut door = address.listen()?;
+    let mut acceptor = address.listen()?;
     let exporter = Exporter::with_page(&SMALL.page(0))?;
     let ours = || bench.cores.on_server(|| bench.sidecar(&sandbox, address.url(), SMALL, exporter.port(), ONCE));
     let (_sidecar, _process) = match who {
@@ -82,17 +82,17 @@ fn times(bench: &Bench, who: Subagent) -> Result<Vec<f64>> {
         Subagent::C => (None, Some(bench.cores.on_server(|| bench.c_subagent(&sandbox, &socket, SMALL))?)),
         Subagent::Snmpkit => (None, Some(bench.cores.on_server(|| bench.snmpkit(&sandbox, &socket, SMALL, 1))?)),
     };
-    let mut link = door.accept()?;
+    let mut link = acceptor.accept()?;
     link.until_registered()?;
     let mut times = Vec::new();
     for round in 0..ROUNDS {
         link.serve_for(UP)?;
-        drop((link, door));
-        // Time that passes is what is measured here. Not always the same, or a subagent's rhythm would decide.
+        drop((link, acceptor));
+        // The downtime varies, so that the interval of a subagent's attempts does not determine the result.
         thread::sleep(AWAY + round * Duration::from_millis(370));
         let back = Instant::now();
-        door = address.listen()?;
-        let again = door.accept().map_err(|_| anyhow!("not back within {DEADLINE:?}"))?;
+        acceptor = address.listen()?;
+        let again = acceptor.accept().map_err(|_| anyhow!("not back within {DEADLINE:?}"))?;
         link = again;
         times.push(link.until_registered()?.saturating_duration_since(back).as_secs_f64());
     }

@@ -1,15 +1,15 @@
-//! The same objects under our master, as an NMS sees them.
+//! The same objects under our master, as an NMS reads them.
 
 use anyhow::Result;
-use harness::{Agent as _, Exporter, Sandbox, Snmpd, SnmpdOptions};
+use harness::{Exporter, Sandbox, SnmpAgent as _, Snmpd, SnmpdOptions};
 
 use super::Group;
 use crate::{
-    contestants::{Bench, ONCE},
-    objects::Objects,
-    questions::{each_scalar, one_column, ten_columns},
-    row::{Row, Target, Unit},
-    turns::{Contestant, Work, named, take_turns},
+    peers::contestants::{Bench, ONCE},
+    peers::objects::Objects,
+    report::row::{Row, Target, Unit},
+    requests::questions::{each_scalar, one_column, ten_columns},
+    requests::turns::{Contestant, Work, named, take_turns},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -27,7 +27,7 @@ pub(super) const GROUP: Group = Group {
 };
 
 const ROUNDS: usize = 9;
-/// So that 10 columns × 50 fit into an answer of snmpd's.
+/// The repetitions, so that 50 rows of 10 columns fit into a response of snmpd.
 const CONFIGURATION: &str = "maxGetbulkResponses 500\ndontLogTCPWrappersConnects true\n";
 const FLOOR: &str = "engine";
 const UNDER_SNMPD: &str = "under snmpd";

@@ -1,15 +1,15 @@
-//! The same objects under snmpd, by whoever serves them, as an NMS sees it.
+//! The same objects under snmpd, served by different subagents, as an NMS reads them.
 
 use anyhow::Result;
-use harness::{Agent as _, Exporter, Process, Sandbox, Sidecar, Snmpd, SnmpdOptions};
+use harness::{Exporter, Process, Sandbox, Sidecar, SnmpAgent as _, Snmpd, SnmpdOptions};
 
 use super::Group;
 use crate::{
-    contestants::{Bench, ONCE},
-    objects::Objects,
-    questions::{all_scalars, one_column, ten_columns},
-    row::{Row, Seen, Target, Unit},
-    turns::{Contestant, Work, named, take_turns},
+    peers::contestants::{Bench, ONCE},
+    peers::objects::Objects,
+    report::row::{Row, Seen, Target, Unit},
+    requests::questions::{all_scalars, one_column, ten_columns},
+    requests::turns::{Contestant, Work, named, take_turns},
 };
 
 pub(super) const GROUP: Group = Group {
@@ -32,11 +32,11 @@ const CONFIGURATION: &str = "maxGetbulkResponses 500\ndontLogTCPWrappersConnects
 /// The three kinds of work, with their targets.
 const WORK: [(&str, f64); 3] = [("GET of 100 scalars", 0.85), ("bulk 10 columns × 50", 0.75), ("bulk 1 × 50", 0.28)];
 
-/// One snmpd, and who serves the objects where it does not itself, kept alive.
+/// An snmpd with the processes of its subagent, if it has one.
 struct Served {
     name: &'static str,
     snmpd: Snmpd,
-    // After snmpd, which ends more quickly than its subagents would notice.
+    // The subagent is dropped after snmpd, which ends more quickly than a subagent notices.
     _process: Option<Process>,
     _sidecar: Option<Sidecar>,
 }
@@ -50,7 +50,7 @@ impl Served {
 fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let objects = Objects::BIG;
     let work = [all_scalars()?, ten_columns(objects)?, one_column(objects)?].map(Work::V2c);
-    // Each has a folder of its own, since files in it have the names of programs.
+    // Each has its own folder, because the files in it are named after programs.
     let folders = [Sandbox::new()?, Sandbox::new()?, Sandbox::new()?, Sandbox::new()?];
     let [inside, in_c, by_sidecar, by_snmpkit] = &folders;
 
