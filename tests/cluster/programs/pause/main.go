@@ -1,4 +1,4 @@
-// The program of a pod's sandbox: it holds the pod's namespaces until it is told to end, and reaps what is left to it.
+// The program of a pod sandbox. It holds the namespaces of the pod until it is stopped, and reaps orphaned processes.
 package main
 
 import (

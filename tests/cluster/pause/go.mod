@@ -1,3 +1,0 @@
-module snmp-operator/tests/cluster/pause
-
-go 1.26.0
