@@ -1,9 +1,9 @@
-# The images of the three programs, each a target: operator, sidecar, master.
+# Builds the images of the three programs. The targets are operator, sidecar and master:
 #   docker build --target sidecar --tag snmp-operator/sidecar .
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /source
 COPY . .
-# As `make release`: static, and stripped.
+# Static and stripped programs.
 RUN make release
 
 FROM gcr.io/distroless/static:nonroot AS base

@@ -29,7 +29,7 @@ class State:
             "version": "2.3.0",
             "state": "degraded" if self.errors else "up",
             "users": {"active": self.users},
-            # Quoted, as many APIs have numbers that JavaScript could not hold.
+            # In quotes, because many APIs quote numbers that are too large for JavaScript.
             "requests": str(self.requests),
             "errors": self.errors,
             "maintenance": None,
@@ -51,7 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(200, {})
         elif self.path != "/stats":
             self.reply(404, {"error": "no such page"})
-        # Read for each request, as a Secret that is mounted may change.
+        # Read for each request, because a mounted Secret can change.
         elif self.headers["Authorization"] != "Bearer " + self.token_file.read_text().strip():
             self.reply(401, {"error": "unauthorized"})
         else:

@@ -14,7 +14,7 @@ import json
 import threading
 import time
 
-# The machine has no more than this.
+# Maximum that the machine supports.
 MOST_CONNECTIONS = 500
 
 

@@ -38,20 +38,20 @@ class Metrics:
 
     def page(self):
         with self.lock:
-            yield "# HELP shop_build_info The version that runs."
+            yield "# HELP shop_build_info Running version."
             yield "# TYPE shop_build_info gauge"
             yield f'shop_build_info{{version="{VERSION}"}} 1'
-            yield "# HELP shop_start_time_seconds When it was started, since 1970."
+            yield "# HELP shop_start_time_seconds Start time in seconds since 1970."
             yield "# TYPE shop_start_time_seconds gauge"
             yield f"shop_start_time_seconds {self.started}"
-            yield "# HELP shop_sessions Sessions with something in the cart."
+            yield "# HELP shop_sessions Sessions with items in the cart."
             yield "# TYPE shop_sessions gauge"
             yield f"shop_sessions {self.sessions}"
             yield "# HELP shop_requests_total Requests answered."
             yield "# TYPE shop_requests_total counter"
             for (method, route, status), count in self.requests.items():
                 yield f'shop_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}'
-            yield "# HELP shop_request_seconds Time to answer."
+            yield "# HELP shop_request_seconds Response time."
             yield "# TYPE shop_request_seconds histogram"
             count = 0
             for bound, observed in zip([*BUCKETS, "+Inf"], self.buckets):

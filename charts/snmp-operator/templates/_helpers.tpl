@@ -1,4 +1,4 @@
-{{/* Names are fixed, because programs go by them and a cluster has one installation. */}}
+{{/* Names are fixed, because programs refer to them and a cluster has only one installation. */}}
 
 {{- define "snmp-operator.labels" -}}
 {{ include "snmp-operator.selector" . }}
@@ -8,7 +8,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* What selectors go by: it can never change, so it is no more than it has to be. */}}
+{{/* Labels of selectors. They can never change, so there are as few as possible. */}}
 {{- define "snmp-operator.selector" -}}
 app.kubernetes.io/name: snmp-operator
 {{- with .component }}
@@ -24,7 +24,7 @@ app.kubernetes.io/component: {{ . }}
 {{- with .image.digest }}@{{ . }}{{ end }}
 {{- end -}}
 
-{{/* What the Pod Security Standard `restricted` asks for, and a read-only root. */}}
+{{/* Security context of the Pod Security Standard `restricted`, with a read-only root file system. */}}
 {{- define "snmp-operator.containerSecurity" -}}
 allowPrivilegeEscalation: false
 capabilities: {drop: [ALL]}
@@ -61,7 +61,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* Where pods run: given, or replicas apart where that can be. */}}
+{{/* Placement of pods: as configured, or replicas preferably on different nodes and zones. */}}
 {{- define "snmp-operator.placement" -}}
 {{- with .values.priorityClassName }}
 priorityClassName: {{ . }}
@@ -106,12 +106,12 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* The namespaces whose pods never get a sidecar. */}}
+{{/* Namespaces whose pods never get a sidecar. */}}
 {{- define "snmp-operator.excludedNamespaces" -}}
 {{- concat (list "kube-system" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq | toJson -}}
 {{- end -}}
 
-{{/* DNS names of the master's AgentX listener: of the Service, and of each replica. */}}
+{{/* DNS names of the master's AgentX listener: the Service's, and each replica's. */}}
 {{- define "snmp-operator.masterNames" -}}
 {{- $service := printf "snmp-master-agentx.%s.svc" .Release.Namespace -}}
 {{- $full := printf "%s.%s" $service .Values.clusterDomain -}}
