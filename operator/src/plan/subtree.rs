@@ -138,6 +138,7 @@ impl Translation {
                 .enumerate()
                 .map(|(i, table)| self.table(&format!("spec.tables[{i}]"), table))
                 .collect(),
+            notifications: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@ mod validate;
 
 pub use agentx::{Oid, SubId};
 pub use document::*;
+pub use notification::{EventType, Severity};
 pub use parse::{ParseError, file_name, parse, parse_strict, subtree_name};
 pub use syntax::TextError;
 pub use validate::{

@@ -81,7 +81,8 @@ impl Checks<'_> {
         for (i, target) in document.targets.iter().enumerate() {
             let path = format!("targets[{i}]");
             self.text(&format!("{path}.name"), &target.name, 1, MAX_TEXT);
-            self.refuse_unless(names.insert(&target.name), format!("{path}.name"), "is used more than once");
+            let is_new = names.insert((&target.namespace, &target.name));
+            self.refuse_unless(is_new, format!("{path}.name"), "is used more than once in its namespace");
             self.text(&format!("{path}.address"), &target.address, 1, MAX_TEXT);
             let holds = has_port(&target.address);
             self.refuse_unless(holds, format!("{path}.address"), "is not a host and port, for example noc.example:162");
