@@ -18,7 +18,7 @@ pub mod cli;
 mod commands;
 mod config;
 pub mod io;
-mod notify;
+pub mod notify;
 mod observability;
 pub mod pdu;
 mod replication;

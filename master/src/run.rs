@@ -2,9 +2,9 @@
 //!
 //! In a cluster each replica does the same, and the replica that holds the Lease answers managers.
 //!
-//! Two threads do the work. The `agent` thread answers managers and does nothing else, so that neither a new document
-//! nor the derivation of its users' keys delays a response. The main thread does the rest. A watchdog thread monitors
-//! both.
+//! Three threads do the work. The `agent` thread answers managers and does nothing else, so that neither a new document
+//! nor the derivation of its users' keys delays a response. The thread `notify` keeps the book of alarms and delivers
+//! notifications. The main thread does the rest. A watchdog thread monitors them.
 
 mod deployment;
 mod engine_switch;
@@ -51,6 +51,7 @@ use crate::{
         tls::{Dependencies, Settings, TlsListener},
         traffic::Traffic,
     },
+    notify::driver,
     observability::{admin, status::Status},
     snmp::statistics::Statistics,
     subagents::{authority::Grants, dispatch::Dispatcher},
@@ -62,6 +63,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const SILENCED: [&str; 2] = ["kube_client", "kube_runtime"];
 /// The watchdog ends the process if the agent thread hangs this long. Managers wait about as long for a response.
 const AGENT_HANG_LIMIT: Duration = Duration::from_secs(3);
+/// The watchdog ends the process if the thread of notifications hangs this long. It looks up names and derives keys.
+const NOTIFY_HANG_LIMIT: Duration = Duration::from_secs(30);
 /// The watchdog ends the process if the main thread hangs this long. It is longer because of large documents.
 const MAIN_HANG_LIMIT: Duration = Duration::from_mins(1);
 /// Capacity of the channel of commands to the agent thread.
@@ -103,10 +106,19 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     let snapshot = Arc::default();
     let (commander, receiver) = mpsc::channel(COMMANDS);
     let (main_heartbeat, agent_heartbeat) = (Heartbeat::new(), Heartbeat::new());
+    let notify_heartbeat = Heartbeat::new();
+    let (notify_parts, notices, notifier) = driver::parts(notify_heartbeat.clone());
     let readiness = Readiness::new();
     let unconfigured = readiness.block("configuration");
-    let admin =
-        Arc::new(admin::server(readiness.clone(), &status, &statistics, &traffic, &snapshot, commander.clone()));
+    let admin = Arc::new(admin::server(
+        readiness.clone(),
+        &status,
+        &statistics,
+        &traffic,
+        &snapshot,
+        &notifier.status,
+        commander.clone(),
+    ));
     for (address, face) in [(args.listen, Face::Public), (args.local_listen, Face::Local)] {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
         tracing::info!(%address, ?face, "listening");
@@ -133,7 +145,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     let is_standalone = matches!(deployment, Deployment::Standalone(..));
     let active = Arc::new(AtomicBool::new(is_standalone));
     let engine_switch =
-        EngineSwitch { access, statistics, commander, active: Arc::clone(&active), status: status.clone() };
+        EngineSwitch { access, statistics, commander, active: Arc::clone(&active), notifier, status: status.clone() };
     let ActiveEngine { engine: first, objects, started } =
         engine_switch.create(&engine).context("cannot start the SNMP engine")?;
     let mut bound = Bound::bind(&document.listeners)?;
@@ -161,27 +173,41 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
         bound,
         arrivals,
         commands: receiver,
+        notices,
         traffic,
         snapshot,
         heartbeat: agent_heartbeat.clone(),
     };
     agent_heartbeat.beat();
+    notify_heartbeat.beat();
+    let notify_ended =
+        start_notify(notify_parts, watcher.clone()).context("cannot start the thread of notifications")?;
+    engine_switch.notifier.apply(&document).await;
     let agent_ended = start_agent(parts, watcher).context("cannot start the agent thread")?;
     let thread = |name, limit, heartbeat| Watched { name, limit, heartbeat };
     watchdog::start(vec![
         thread("agent", AGENT_HANG_LIMIT, agent_heartbeat),
+        thread("notify", NOTIFY_HANG_LIMIT, notify_heartbeat),
         thread("main", MAIN_HANG_LIMIT, main_heartbeat),
     ])
     .context("cannot start the watchdog")?;
     status.loaded(&document);
     if is_standalone {
+        engine_switch.notifier.activate(&engine, started).await;
         status.activated(&engine);
     }
     let replica = deployment.replica(&status);
     drop(unconfigured);
     tracing::info!("ready");
-    let mut main_loop =
-        MainLoop { engine: engine_switch, tls_listener, configuration, replica, agent_ended, pending: None };
+    let mut main_loop = MainLoop {
+        engine: engine_switch,
+        tls_listener,
+        configuration,
+        replica,
+        agent_ended,
+        notify_ended,
+        pending: None,
+    };
     main_loop.run(&mut signals).await?;
     main_loop.shut_down(trigger).await;
     Ok(())
@@ -222,5 +248,18 @@ fn start_agent(parts: Parts, watcher: Watcher) -> io::Result<oneshot::Receiver<i
         _ = ended.send(result);
     };
     thread::Builder::new().name("agent".to_owned()).spawn(thread)?;
+    Ok(receiver)
+}
+
+/// Starts the thread of notifications. The receiver resolves when the thread ends, also if it panics.
+fn start_notify(parts: driver::Parts, watcher: Watcher) -> io::Result<oneshot::Receiver<()>> {
+    let runtime = runtime()?;
+    let (ended, receiver) = oneshot::channel();
+    let thread = move || {
+        LocalSet::new().block_on(&runtime, driver::run(parts, watcher));
+        // The receiver is gone only while the process ends.
+        _ = ended.send(());
+    };
+    thread::Builder::new().name("notify".to_owned()).spawn(thread)?;
     Ok(receiver)
 }

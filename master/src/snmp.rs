@@ -44,5 +44,5 @@ pub(crate) use engine::Received;
 pub use engine_identity::{EngineError, EngineIdentity};
 pub use keys::KeyCache;
 pub use message::Version;
-pub(crate) use product::PRODUCT_OID;
+
 pub use system::SystemObjects;

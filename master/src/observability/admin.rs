@@ -21,6 +21,7 @@ use crate::{
         snapshot::{Sessions, Snapshot},
     },
     io::traffic::Traffic,
+    notify::driver::AlarmStatus,
     observability::{metrics::Metrics, status::Status},
     snmp::statistics::Statistics,
 };
@@ -35,15 +36,17 @@ pub(crate) fn server(
     statistics: &Arc<Statistics>,
     traffic: &Arc<Traffic>,
     snapshot: &Arc<Mutex<Snapshot>>,
+    alarms: &AlarmStatus,
     commander: mpsc::Sender<Command>,
 ) -> Admin {
     let mut registry = Registry::with_prefix("snmp_master");
-    let metrics = Metrics::new(status.clone(), Arc::clone(statistics), Arc::clone(traffic), Arc::clone(snapshot));
+    let metrics = Metrics::new(status.clone(), Arc::clone(statistics), Arc::clone(traffic), Arc::clone(snapshot))
+        .with_alarms(alarms.clone());
     registry.register_collector(Box::new(metrics));
-    let status = status.clone();
+    let (status, alarms) = (status.clone(), alarms.clone());
     Admin::new(readiness, registry).async_route("/status", move |_| {
-        let (status, commander) = (status.clone(), commander.clone());
-        async move { Reply::json(status.to_json(sessions(&commander).await.as_ref())) }
+        let (status, alarms, commander) = (status.clone(), alarms.clone(), commander.clone());
+        async move { Reply::json(status.to_json(sessions(&commander).await.as_ref(), &alarms)) }
     })
 }
 
@@ -79,7 +82,8 @@ mod tests {
             }
         });
         let (statistics, traffic, snapshot) = (Arc::default(), Arc::default(), Arc::default());
-        let admin = server(Readiness::new(), &status, &statistics, &traffic, &snapshot, commander);
+        let admin =
+            server(Readiness::new(), &status, &statistics, &traffic, &snapshot, &AlarmStatus::default(), commander);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (_trigger, watcher) = drain::channel();

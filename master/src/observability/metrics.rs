@@ -12,6 +12,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, regis
 use crate::{
     agent::snapshot::Snapshot,
     io::traffic::Traffic,
+    notify::driver::{AlarmNumbers, AlarmStatus},
     observability::{
         role::{Role, Trouble},
         status::Status,
@@ -26,6 +27,7 @@ pub(crate) struct Metrics {
     statistics: Arc<Statistics>,
     traffic: Arc<Traffic>,
     snapshot: Arc<Mutex<Snapshot>>,
+    alarms: AlarmStatus,
 }
 
 impl Metrics {
@@ -36,7 +38,12 @@ impl Metrics {
         traffic: Arc<Traffic>,
         snapshot: Arc<Mutex<Snapshot>>,
     ) -> Self {
-        Self { status, statistics, traffic, snapshot }
+        Self { status, statistics, traffic, snapshot, alarms: AlarmStatus::default() }
+    }
+
+    /// Adds the book of alarms.
+    pub(crate) fn with_alarms(self, alarms: AlarmStatus) -> Self {
+        Self { alarms, ..self }
     }
 }
 
@@ -50,6 +57,7 @@ impl Collector for Metrics {
         self.snmp(&mut page)?;
         self.datagrams(&mut page)?;
         self.agentx(&mut page)?;
+        self.notifications(&mut page)?;
         self.tls(&mut page)
     }
 }
@@ -219,7 +227,7 @@ impl Metrics {
         page.counters("agentx_sessions_ended", "Sessions ended, by reason.", counted("reason", ended))?;
         let refused = [
             ("open", totals.opens_refused),
-            ("denied", totals.denied_reserved + totals.denied_context + totals.denied_outside),
+            ("denied", totals.denied()),
             ("registration", totals.registrations_refused),
             ("pdu", totals.pdus_refused),
             ("not_open", totals.not_open),
@@ -230,6 +238,7 @@ impl Metrics {
             ("reserved", totals.denied_reserved),
             ("context", totals.denied_context),
             ("outside_grant", totals.denied_outside),
+            ("alarm_id", totals.denied_alarm_id),
         ];
         page.counters("agentx_denied", "Operations of peers denied, by reason.", counted("reason", denied))?;
         let withdrawn = "Registrations withdrawn because their grant was removed.";
@@ -241,7 +250,23 @@ impl Metrics {
             "Responses of subagents dropped, by reason.",
             counted("reason", dropped),
         )?;
-        page.counters("notifications", "Notifications accepted from subagents.", one(totals.notifications))
+        page.counters("notifications", "Notifications accepted from subagents.", one(totals.notifications))?;
+        let refused = [
+            ("rate", totals.notifications_over_rate),
+            ("capacity", totals.notifications_over_capacity),
+            ("alarm_id", totals.denied_alarm_id),
+        ];
+        let help = "Notifications of subagents refused because of a limit or a forged id, by reason.";
+        page.counters("notifications_refused", help, counted("reason", refused))
+    }
+
+    fn notifications(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
+        let AlarmNumbers { alarms, received, duplicates, standing_by, overflow, .. } = self.alarms.get();
+        page.gauges("alarms", "Raised alarms.", None, one(number(alarms as u64)))?;
+        page.counters("alarm_notifications", "Notifications that reached the book of alarms.", one(received))?;
+        let ignored = [("duplicate", duplicates), ("standing_by", standing_by)];
+        page.counters("alarm_notifications_ignored", "Notifications ignored, by reason.", counted("reason", ignored))?;
+        page.counters("alarms_overflow", "Alarms not kept because of a limit.", one(overflow))
     }
 }
 

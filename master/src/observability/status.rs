@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     agent::snapshot::Sessions,
+    notify::driver::AlarmStatus,
     observability::role::{LeaseStatus, Role, Trouble},
     snmp::{EngineIdentity, statistics::Counter},
 };
@@ -145,7 +146,7 @@ impl Status {
     }
 
     /// Returns the status as JSON, with the sessions if the agent thread reported them.
-    pub(crate) fn to_json(&self, sessions: Option<&Sessions>) -> String {
+    pub(crate) fn to_json(&self, sessions: Option<&Sessions>, alarms: &AlarmStatus) -> String {
         let engine = lock(&self.0.engine).clone();
         let engine = engine.map(|engine| {
             let EngineIdentity { engine_id, boots } = engine;
@@ -156,6 +157,7 @@ impl Status {
             "engine": engine,
             "role": self.role(),
             "configuration": self.configuration(),
+            "notifications": alarms.get(),
             "sessions": sessions.map(Sessions::to_json),
         });
         format!("{json:#}\n")
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(status.engine_boots(), 0);
         status.activated(&engine());
         status.loaded(&document(1161));
-        let text = status.to_json(None);
+        let text = status.to_json(None, &AlarmStatus::default());
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["configuration"]["contexts"], serde_json::json!(["acme"]));
         assert_eq!((&json["configuration"]["users"], &json["engine"]["boots"]), (&1.into(), &1.into()));

@@ -53,6 +53,8 @@ pub(super) struct Session {
     timeouts: u32,
     last_timeout: Option<Instant>,
     pub(super) counts: SessionCounts,
+    /// Whether it has sent a notification.
+    pub(super) has_notified: bool,
 }
 
 impl Session {
@@ -74,6 +76,7 @@ impl Session {
             timeouts: 0,
             last_timeout: None,
             counts: SessionCounts::default(),
+            has_notified: false,
         }
     }
 

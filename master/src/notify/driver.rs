@@ -1,0 +1,177 @@
+//! The thread `notify`: keeps the book of alarms, publishes the alarm tables, and delivers events to the targets.
+//!
+//! It is a thread of its own so that neither many alarms nor a slow target delays a response to a manager.
+
+mod delivery;
+mod notifier;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use daemon::{drain::Watcher, heartbeat::Heartbeat};
+use master_config::{Context, Target};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{interval, sleep_until},
+};
+
+use self::delivery::Delivery;
+pub(crate) use self::notifier::AlarmNumbers;
+pub use self::notifier::{AlarmStatus, Notifier};
+use super::{
+    book::{Book, Now},
+    status::TargetStatuses,
+    table::{AlarmTables, Tables},
+};
+use crate::{
+    pdu::{notice::Notice, time_ticks::time_ticks},
+    snmp::EngineIdentity,
+    subagents::authority::Grants,
+};
+
+/// Period of the heartbeat.
+const BEAT: Duration = Duration::from_millis(500);
+/// Capacity of the channel of notices. When it is full, subagents are told to try again.
+const NOTICES: usize = 4_096;
+/// Capacity of the channel of commands.
+const COMMANDS: usize = 16;
+/// Notices that are handled before anything else runs.
+const BATCH: usize = 256;
+
+/// A command of the main thread.
+#[derive(Debug)]
+pub enum Command {
+    /// Applies a document.
+    Apply {
+        /// The targets.
+        targets: Vec<Target>,
+        /// The contexts, whose grants the alarms need.
+        contexts: Vec<Context>,
+    },
+    /// Starts to deliver: this replica is active.
+    Activate {
+        /// The engine in its current boot.
+        engine: EngineIdentity,
+        /// When it started: sysUpTime is 0.
+        started: Instant,
+    },
+    /// Stops delivering. The book is kept.
+    Deactivate(oneshot::Sender<()>),
+}
+
+/// Everything that the thread owns.
+#[derive(Debug)]
+pub struct Parts {
+    notices: mpsc::Receiver<Notice>,
+    commands: mpsc::Receiver<Command>,
+    tables: AlarmTables,
+    status: AlarmStatus,
+    targets: TargetStatuses,
+    heartbeat: Heartbeat,
+}
+
+/// Creates the parts of the thread, the sender of notices for the agent thread, and the handle for the main thread.
+pub fn parts(heartbeat: Heartbeat) -> (Parts, mpsc::Sender<Notice>, Notifier) {
+    let (notifier, commands) = Notifier::new(COMMANDS);
+    let (sender, notices) = mpsc::channel(NOTICES);
+    let (tables, status, targets) = (notifier.tables.clone(), notifier.status.clone(), notifier.targets.clone());
+    (Parts { notices, commands, tables, status, targets, heartbeat }, sender, notifier)
+}
+
+/// Runs until the drain. Needs a `LocalSet`.
+pub async fn run(parts: Parts, mut drain: Watcher) {
+    let Parts { mut notices, mut commands, tables, status, targets, heartbeat } = parts;
+    let mut driver = Driver {
+        book: Book::default(),
+        delivery: Delivery::new(targets),
+        engine: None,
+        started: Instant::now(),
+        document: None,
+        published: Tables::default(),
+        tables,
+        status,
+    };
+    let mut beats = interval(BEAT);
+    loop {
+        let deadline = driver.book.deadline();
+        let lapse = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = drain.triggered() => break,
+            _ = beats.tick() => heartbeat.beat(),
+            Some(command) = commands.recv() => driver.execute(command),
+            Some(notice) = notices.recv() => {
+                let now = driver.now();
+                driver.book.take(notice, now);
+                for _ in 1..BATCH {
+                    let Ok(notice) = notices.try_recv() else { break };
+                    driver.book.take(notice, now);
+                }
+            }
+            () = lapse => {}
+            () = driver.delivery.run() => {}
+        }
+        driver.flush();
+    }
+}
+
+struct Driver {
+    book: Book,
+    delivery: Delivery,
+    engine: Option<EngineIdentity>,
+    started: Instant,
+    document: Option<(Vec<Target>, Vec<Context>)>,
+    published: Tables,
+    tables: AlarmTables,
+    status: AlarmStatus,
+}
+
+impl Driver {
+    fn now(&self) -> Now {
+        let instant = Instant::now();
+        Now { instant, wall: SystemTime::now(), uptime: time_ticks(self.started, instant) }
+    }
+
+    fn execute(&mut self, command: Command) {
+        match command {
+            Command::Apply { targets, contexts } => {
+                let (grants, now) = (Grants::new(&contexts), self.now());
+                self.book.retain_granted(|namespace, context, oid| grants.include(namespace, context, oid), now);
+                self.document = Some((targets, contexts));
+                self.apply();
+            }
+            Command::Activate { engine, started } => {
+                self.started = started;
+                self.engine = Some(engine);
+                self.apply();
+                self.delivery.set_active(true, started);
+            }
+            Command::Deactivate(done) => {
+                self.delivery.set_active(false, self.started);
+                // The caller may have timed out.
+                _ = done.send(());
+            }
+        }
+    }
+
+    fn apply(&mut self) {
+        if let (Some((targets, contexts)), Some(engine)) = (&self.document, &self.engine) {
+            self.delivery.apply(targets, contexts, engine);
+        }
+    }
+
+    /// Does what is due, passes events on, and publishes what has changed.
+    fn flush(&mut self) {
+        self.book.tick(self.now());
+        for event in self.book.take_events() {
+            self.delivery.offer(&event);
+        }
+        if self.book.update(&mut self.published) {
+            self.tables.publish(self.published.clone());
+        }
+        self.status.set(&self.book);
+    }
+}
