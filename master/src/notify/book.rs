@@ -191,7 +191,11 @@ impl Book {
         let Received { namespace, proven, session, context, serves, content } = received;
         self.counts.received += 1;
         let state = self.sessions.entry(session).or_default();
-        (state.namespace, state.proven) = (namespace.clone(), proven);
+        state.proven = proven;
+        // A list of alarms does not name a namespace.
+        if namespace.is_some() || !matches!(content, Content::Sync(_)) {
+            state.namespace.clone_from(&namespace);
+        }
         let notification = match content {
             Content::Sync(Sync { base, raised }) => {
                 state.records.retain(|(of, id), record| {
@@ -246,10 +250,11 @@ impl Book {
         let mut severity = details.severity;
         if is_raised {
             self.keep(session, key, &notification, now);
+            severity = self.alarms.get(key).map_or(severity, |alarm| alarm.worst);
         } else if details.state == State::Cleared
             && let Some(alarm) = self.remove(key, now)
         {
-            severity = alarm.row.severity;
+            severity = alarm.worst;
         }
         self.memory.record(key, &namespace, sequence, now.instant);
         self.emit(namespace, &key.0, notification, Some(severity), now);
@@ -269,13 +274,13 @@ impl Book {
                 return;
             }
         }
-        let raised = before.map(|alarm| alarm.row.raised.clone());
+        let since = before.map(|alarm| (alarm.row.raised.clone(), alarm.worst));
         // An instance can move to another namespace together with its grant.
         if before.is_some_and(|alarm| alarm.namespace != namespace) || before.is_none() {
             self.forget(key);
             *self.per_namespace.entry(namespace.clone()).or_default() += 1;
         }
-        if let Some(alarm) = Alarm::new(notification, namespace, proven, session, raised) {
+        if let Some(alarm) = Alarm::new(notification, namespace, proven, session, since) {
             self.alarms.insert(key.clone(), alarm);
         }
         self.touch(&key.0, now);
@@ -324,12 +329,11 @@ impl Book {
     /// raised others since.
     fn reconcile(&mut self, session: u32, context: &Arc<[u8]>, base: &Oid, named: &[AlarmId], now: Now) {
         let Some(state) = self.sessions.get_mut(&session) else { return };
-        let namespace = state.namespace.clone();
-        let mut own: Vec<Key> = Vec::new();
+        let mut own: BTreeSet<Key> = BTreeSet::new();
         for (key, record) in &mut state.records {
             if key.0 == *context && record.instance().starts_with(base) {
                 record.serves = true;
-                own.push(key.clone());
+                own.insert(key.clone());
             }
         }
         let start: Key = (Arc::clone(context), AlarmId([0; 8]));
@@ -339,7 +343,7 @@ impl Book {
                 let record = self.sessions.get(&other).and_then(|other| other.records.get(*key));
                 other != session && record.is_some_and(|record| record.serves)
             };
-            alarm.namespace == namespace
+            self.sessions.get(&session).is_some_and(|session| session.owns(alarm))
                 && alarm.instance().starts_with(base)
                 && !own.contains(key)
                 && !alarm.owner.is_some_and(is_served)
@@ -353,8 +357,8 @@ impl Book {
 
     /// Makes a session the owner of an alarm, if there is one of its namespace.
     fn own(&mut self, session: u32, key: &Key, now: Now) {
-        let namespace = self.sessions.get(&session).and_then(|session| session.namespace.clone());
-        let Some(alarm) = self.alarms.get_mut(key).filter(|alarm| alarm.namespace == namespace) else { return };
+        let Some(state) = self.sessions.get(&session) else { return };
+        let Some(alarm) = self.alarms.get_mut(key).filter(|alarm| state.owns(alarm)) else { return };
         (alarm.owner, alarm.lapses) = (Some(session), None);
         if std::mem::take(&mut alarm.lost) {
             self.touch(&key.0, now);
@@ -372,7 +376,7 @@ impl Book {
     /// Clears an alarm in the name of its owner.
     fn clear(&mut self, key: &Key, now: Now) {
         let Some(alarm) = self.remove(key, now) else { return };
-        let Alarm { mut notification, namespace, row, .. } = alarm;
+        let Alarm { mut notification, namespace, worst, .. } = alarm;
         if let Some(details) = &mut notification.details {
             let last = self.memory.last(key, &namespace).unwrap_or(0).max(details.sequence);
             *details = Details {
@@ -384,7 +388,7 @@ impl Book {
             };
             self.memory.record(key, &namespace, last.saturating_add(1), now.instant);
         }
-        self.emit(namespace, &key.0, notification, Some(row.severity), now);
+        self.emit(namespace, &key.0, notification, Some(worst), now);
     }
 
     fn remove(&mut self, key: &Key, now: Now) -> Option<Alarm> {

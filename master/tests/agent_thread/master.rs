@@ -17,6 +17,7 @@ use daemon::{
 use master::{
     agent::{self, ActiveEngine, Command, Parts, snapshot::Snapshot},
     io::{Bound, traffic::Traffic},
+    notify::driver::{self, Notifier},
     snmp::{Access, Engine, EngineIdentity, KeyCache, SystemObjects, statistics::Statistics},
     subagents::dispatch::Dispatcher,
 };
@@ -46,6 +47,7 @@ pub(crate) struct Master {
     manager: UdpSocket,
     statistics: Arc<Statistics>,
     commander: mpsc::Sender<Command>,
+    notifier: Notifier,
     dir: TempDir,
 }
 
@@ -81,7 +83,9 @@ impl Master {
         let (statistics, snapshot, started) = (Arc::new(Statistics::default()), Arc::default(), Instant::now());
         let traffic = Arc::new(Traffic::default());
         let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots: 1 };
-        let objects = SystemObjects::new(identity.clone(), started, Arc::clone(&access), Arc::clone(&statistics));
+        let (notify, notices, notifier) = driver::parts(Heartbeat::new());
+        let objects = SystemObjects::new(identity.clone(), started, Arc::clone(&access), Arc::clone(&statistics))
+            .with_alarms(notifier.tables.clone());
         let bound = Bound::bind(&document.listeners).unwrap();
         let snmp = bound.snmp[0].local_addr().unwrap();
         let tcp = bound.agentx_tcp.as_ref().unwrap().local_addr().unwrap();
@@ -92,18 +96,23 @@ impl Master {
             bound,
             arrivals: None,
             commands,
+            notices,
             traffic: Arc::clone(&traffic),
             snapshot: Arc::clone(&snapshot),
             heartbeat: Heartbeat::new(),
         };
         let (trigger, watcher) = drain::channel();
+        let notify_watcher = watcher.clone();
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            LocalSet::new().block_on(&runtime, agent::run(parts, watcher)).unwrap();
+            LocalSet::new().block_on(&runtime, async {
+                let (ended, ()) = tokio::join!(agent::run(parts, watcher), driver::run(notify, notify_watcher));
+                ended.unwrap();
+            });
         });
         let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
         let running = Some((trigger, thread));
-        Self { snmp, path, tcp, access, snapshot, traffic, running, manager, statistics, commander, dir }
+        Self { snmp, path, tcp, access, snapshot, traffic, running, manager, statistics, commander, notifier, dir }
     }
 
     /// Shuts it down, and waits until it has ended.
@@ -136,7 +145,8 @@ impl Master {
         let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots };
         let (started, access, statistics) = (Instant::now(), &self.access, &self.statistics);
         let engine = Engine::new(identity.clone(), Arc::clone(access), Arc::clone(statistics), started).unwrap();
-        let objects = SystemObjects::new(identity, started, Arc::clone(access), Arc::clone(statistics));
+        let objects = SystemObjects::new(identity, started, Arc::clone(access), Arc::clone(statistics))
+            .with_alarms(self.notifier.tables.clone());
         self.commander.send(Command::Activate(Box::new(ActiveEngine { engine, objects, started }))).await.unwrap();
     }
 
@@ -160,6 +170,24 @@ impl Master {
     pub(crate) async fn get_instance(&self, instance: &str) -> Value {
         let client = Client::builder(self.snmp.to_string(), Auth::v2c("public")).connect().await.unwrap();
         client.get(&instance.parse().unwrap()).await.expect("a response").varbinds[0].value.clone()
+    }
+
+    /// Reads the next instance as a manager.
+    pub(crate) async fn get_next(&self, after: &str) -> (String, Value) {
+        let client = Client::builder(self.snmp.to_string(), Auth::v2c("public")).connect().await.unwrap();
+        let varbind = client.get_next(&after.parse().unwrap()).await.expect("a response").varbinds[0].clone();
+        (varbind.oid.to_string(), varbind.value)
+    }
+
+    /// Reads an instance until it has this value or time runs out. Returns the last value.
+    pub(crate) async fn get_instance_until(&self, instance: &str, wanted: &Value) -> Value {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let value = self.get_instance(instance).await;
+            if value == *wanted || Instant::now() > deadline {
+                return value;
+            }
+        }
     }
 
     /// Reads an instance in `subtree` as a manager, with this community.

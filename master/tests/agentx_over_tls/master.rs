@@ -22,6 +22,7 @@ use master::{
         tls::{Dependencies, Settings, TlsListener},
         traffic::Traffic,
     },
+    notify::driver,
     snmp::{Access, Engine, EngineIdentity, KeyCache, SystemObjects, statistics::Statistics},
     subagents::{authority::Grants, dispatch::Dispatcher},
 };
@@ -141,20 +142,26 @@ impl Master {
 
         let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
         dispatcher.set_grants(Grants::new(&document.contexts), started);
+        let (notify, notices, _) = driver::parts(Heartbeat::new());
         let parts = Parts {
             engine: Some(Engine::new(identity, access, statistics, started).unwrap()),
             dispatcher,
             bound,
             arrivals: Some(arrivals.recv().unwrap()),
             commands,
+            notices,
             traffic: Arc::clone(&traffic),
             snapshot: Arc::clone(&snapshot),
             heartbeat: Heartbeat::new(),
         };
         let (agent_trigger, watcher) = drain::channel();
+        let notify_watcher = watcher.clone();
         let agent = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            LocalSet::new().block_on(&runtime, agent::run(parts, watcher)).unwrap();
+            LocalSet::new().block_on(&runtime, async {
+                let (ended, ()) = tokio::join!(agent::run(parts, watcher), driver::run(notify, notify_watcher));
+                ended.unwrap();
+            });
         });
         let running = vec![(acceptor_trigger, acceptor), (agent_trigger, agent)];
         Self { tls, snmp, traffic, snapshot, commander, running, ca, directory }

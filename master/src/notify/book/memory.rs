@@ -12,6 +12,8 @@ use super::{Key, Namespace};
 
 /// How long a sequence is remembered: longer than notifications are sent again.
 const KEPT: Duration = Duration::from_mins(30);
+/// How often old sequences are forgotten.
+const PERIOD: Duration = Duration::from_mins(1);
 /// Sequences of one namespace, and of all.
 const MAX_PER_NAMESPACE: usize = 4_000;
 const MAX: usize = 100_000;
@@ -22,6 +24,8 @@ pub(super) struct Memory {
     last: BTreeMap<(Namespace, Key), (u32, Instant)>,
     /// The same by namespace and time, the oldest first.
     by_age: HashMap<Namespace, BTreeSet<(Instant, Key)>>,
+    /// When old sequences are forgotten next.
+    next: Option<Instant>,
 }
 
 impl Memory {
@@ -48,6 +52,10 @@ impl Memory {
 
     /// Forgets what is old.
     pub(super) fn tick(&mut self, now: Instant) {
+        if self.next.is_some_and(|next| next > now) {
+            return;
+        }
+        self.next = Some(now + PERIOD);
         self.by_age.retain(|namespace, ages| {
             while let Some((at, key)) =
                 ages.first().cloned().filter(|(at, _)| now.saturating_duration_since(*at) > KEPT)

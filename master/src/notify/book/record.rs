@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use agentx::{Oid, Value};
-use notification::{Notification, State};
+use notification::{Notification, Severity, State};
 
 use super::{Key, Namespace};
 use crate::notify::table::Row;
@@ -26,6 +26,8 @@ pub(super) struct Alarm {
     pub(super) lapses: Option<Instant>,
     /// Whether it has had no owner for a while.
     pub(super) lost: bool,
+    /// Its highest severity since it was raised. Targets that have heard of the raise hear of what follows, too.
+    pub(super) worst: Severity,
     /// Its row in the alarm table.
     pub(super) row: Arc<Row>,
 }
@@ -48,17 +50,24 @@ pub(super) struct Record {
 }
 
 impl Alarm {
-    /// Creates an alarm of its last notification. `raised` is when it was raised, if it was before. Returns `None` if the
+    /// Creates an alarm of its last notification. `since` is when it was raised, and its highest severity, if it was raised
+    /// before. Returns `None` if the
     /// notification has no details.
     pub(super) fn new(
         notification: &Notification,
         namespace: Namespace,
         proven: bool,
         owner: u32,
-        raised: Option<Vec<u8>>,
+        since: Option<(Vec<u8>, Severity)>,
     ) -> Option<Self> {
         let details = notification.details.clone()?;
         let object = notification.objects.first()?;
+        let (raised, worst) = since.unzip();
+        let severity = details.severity;
+        let worst = match worst {
+            Some(worst) if worst == Severity::Indeterminate || !severity.is_at_least(worst) => worst,
+            _ => severity,
+        };
         let row = Row {
             index: Row::index_of(details.id),
             alarm_type: details.alarm_type,
@@ -73,7 +82,7 @@ impl Alarm {
             text: details.text,
         };
         let (owner, notification) = (Some(owner), notification.clone());
-        Some(Self { notification, namespace, proven, owner, lapses: None, lost: false, row: Arc::new(row) })
+        Some(Self { notification, namespace, proven, owner, lapses: None, lost: false, worst, row: Arc::new(row) })
     }
 
     pub(super) fn sequence(&self) -> u32 {
@@ -87,6 +96,11 @@ impl Alarm {
 }
 
 impl Session {
+    /// Returns whether the session may speak for an alarm. Peers without a token are trusted with all alarms of such peers.
+    pub(super) fn owns(&self, alarm: &Alarm) -> bool {
+        self.proven == alarm.proven && (!self.proven || self.namespace == alarm.namespace)
+    }
+
     pub(super) fn identity(&self) -> (Namespace, bool) {
         (self.namespace.clone(), self.proven)
     }

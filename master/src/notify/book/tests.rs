@@ -3,7 +3,10 @@ mod model;
 
 use std::time::Duration;
 
-use notification::State::{Changed, Cleared, Event, Raised};
+use notification::{
+    Severity,
+    State::{Changed, Cleared, Event, Raised},
+};
 
 use self::harness::{Harness, Said};
 use super::{LOST_AFTER, MAX_ALARMS_PER_NAMESPACE};
@@ -207,4 +210,44 @@ fn a_session_that_no_longer_serves_leaves_its_alarm_to_the_next() {
     book.close(first);
     book.pass(2 * MINUTE);
     assert_eq!((book.lost("c"), book.events(), book.rows("c")), (0, vec![], vec![(1, 5)]));
+}
+
+#[test]
+fn who_heard_of_the_raise_hears_of_the_clear() {
+    let mut book = Harness::new();
+    let pod = book.open("acme", true);
+    book.say_with(pod, 1, 1, Raised, Severity::Critical);
+    book.say_with(pod, 1, 2, Changed, Severity::Warning);
+    book.say(pod, 1, 3, Cleared);
+    assert_eq!(book.severities(), [Some(Severity::Critical); 3]);
+    book.say_with(pod, 1, 4, Raised, Severity::Warning);
+    book.say_with(pod, 1, 5, Changed, Severity::Major);
+    book.sync(pod, &[], true);
+    assert_eq!(book.severities(), [Severity::Warning, Severity::Major, Severity::Major].map(Some));
+}
+
+#[test]
+fn a_list_over_a_unix_socket_clears_alarms_of_earlier_sessions_but_none_of_tenants() {
+    let mut book = Harness::new();
+    let (earlier, tenant) = (book.open_unproven("acme"), book.open("acme", true));
+    book.say(earlier, 1, 5, Raised);
+    book.say(tenant, 2, 5, Raised);
+    book.close(earlier);
+    book.events();
+    let later = book.open_unproven("acme");
+    book.sync(later, &[], true);
+    assert_eq!(book.events(), [Said { object: 1, sequence: 6, state: Cleared }]);
+    assert_eq!(book.rows("c"), [(2, 5)]);
+}
+
+#[test]
+fn nothing_is_kept_of_sessions_that_have_ended() {
+    let mut book = Harness::new();
+    for _ in 0..100 {
+        let pod = book.open("acme", true);
+        book.say(pod, 1, 5, Raised);
+        book.sync(pod, &[1], true);
+        book.close(pod);
+    }
+    assert_eq!((book.book.sessions.len(), book.rows("c")), (0, vec![(1, 5)]));
 }

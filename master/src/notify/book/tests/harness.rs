@@ -30,6 +30,7 @@ pub(super) struct Pod {
     id: u32,
     namespace: &'static str,
     serves: bool,
+    proven: bool,
 }
 
 pub(super) struct Harness {
@@ -70,22 +71,37 @@ impl Harness {
 
     pub(super) fn open(&mut self, namespace: &'static str, serves: bool) -> Pod {
         self.last += 1;
-        Pod { id: self.last, namespace, serves }
+        Pod { id: self.last, namespace, serves, proven: true }
+    }
+
+    /// Opens a session over a Unix socket.
+    pub(super) fn open_unproven(&mut self, namespace: &'static str) -> Pod {
+        Pod { proven: false, ..self.open(namespace, true) }
+    }
+
+    /// Takes the severities by which targets are selected.
+    pub(super) fn severities(&mut self) -> Vec<Option<Severity>> {
+        self.book.take_events().iter().map(|event| event.severity).collect()
     }
 
     fn receive(&mut self, pod: Pod, serves: bool, content: Content) {
-        let namespace = Some(pod.namespace.into());
-        let received = Received { namespace, proven: true, session: pod.id, context: context(), serves, content };
+        let proven = pod.proven;
+        let namespace = Some(pod.namespace.into()).filter(|_| proven || matches!(content, Content::Notification(_)));
+        let received = Received { namespace, proven, session: pod.id, context: context(), serves, content };
         self.book.take(Notice::Received(Box::new(received)), self.now);
     }
 
     pub(super) fn say(&mut self, pod: Pod, object: u32, sequence: u32, state: State) {
+        self.say_with(pod, object, sequence, state, Severity::Major);
+    }
+
+    pub(super) fn say_with(&mut self, pod: Pod, object: u32, sequence: u32, state: State, severity: Severity) {
         let details = Details {
             alarm_type: base().join(&[0, 1]).unwrap(),
             id: id_of(object),
             sequence,
             state,
-            severity: if state == State::Cleared { Severity::Indeterminate } else { Severity::Major },
+            severity: if state == State::Cleared { Severity::Indeterminate } else { severity },
             time: date_and_time(self.now.wall).to_vec(),
             resource: format!("{}/web/web-{}", pod.namespace, pod.id),
             text: String::new(),
