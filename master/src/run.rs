@@ -12,6 +12,7 @@ mod main_loop;
 
 use std::{
     io,
+    net::SocketAddr,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     thread,
@@ -21,7 +22,7 @@ use std::{
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use daemon::{
-    admin::Face,
+    admin::{Admin, Face},
     drain::{self, Watcher},
     heartbeat::Heartbeat,
     logging::LogArgs,
@@ -51,7 +52,7 @@ use crate::{
         tls::{Dependencies, Settings, TlsListener},
         traffic::Traffic,
     },
-    notify::driver,
+    notify::{driver, record::RecordStore},
     observability::{admin, status::Status},
     snmp::statistics::Statistics,
     subagents::{authority::Grants, dispatch::Dispatcher},
@@ -105,8 +106,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     let (statistics, traffic) = (Arc::new(Statistics::default()), Arc::new(Traffic::default()));
     let snapshot = Arc::default();
     let (commander, receiver) = mpsc::channel(COMMANDS);
-    let (main_heartbeat, agent_heartbeat) = (Heartbeat::new(), Heartbeat::new());
-    let notify_heartbeat = Heartbeat::new();
+    let (main_heartbeat, agent_heartbeat, notify_heartbeat) = (Heartbeat::new(), Heartbeat::new(), Heartbeat::new());
     let (notify_parts, notices, notifier) = driver::parts(notify_heartbeat.clone());
     let readiness = Readiness::new();
     let unconfigured = readiness.block("configuration");
@@ -116,14 +116,10 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
         &statistics,
         &traffic,
         &snapshot,
-        &notifier.status,
+        &notifier,
         commander.clone(),
     ));
-    for (address, face) in [(args.listen, Face::Public), (args.local_listen, Face::Local)] {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
-        tracing::info!(%address, ?face, "listening");
-        tokio::spawn(Arc::clone(&admin).serve(listener, face, watcher.clone()));
-    }
+    listen(&admin, [(args.listen, Face::Public), (args.local_listen, Face::Local)], &watcher).await?;
     tokio::spawn(beat(main_heartbeat.clone()));
 
     let startup = async {
@@ -178,19 +174,10 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
         snapshot,
         heartbeat: agent_heartbeat.clone(),
     };
-    agent_heartbeat.beat();
-    notify_heartbeat.beat();
-    let notify_ended =
-        start_notify(notify_parts, watcher.clone()).context("cannot start the thread of notifications")?;
+    let notify_parts = notify_parts.with_record(args.state.as_deref().map(RecordStore::new));
+    let threads = Threads { agent: parts, notify: notify_parts, agent_heartbeat, notify_heartbeat, main_heartbeat };
+    let (agent_ended, notify_ended) = threads.start(&watcher)?;
     engine_switch.notifier.apply(&document).await;
-    let agent_ended = start_agent(parts, watcher).context("cannot start the agent thread")?;
-    let thread = |name, limit, heartbeat| Watched { name, limit, heartbeat };
-    watchdog::start(vec![
-        thread("agent", AGENT_HANG_LIMIT, agent_heartbeat),
-        thread("notify", NOTIFY_HANG_LIMIT, notify_heartbeat),
-        thread("main", MAIN_HANG_LIMIT, main_heartbeat),
-    ])
-    .context("cannot start the watchdog")?;
     status.loaded(&document);
     if is_standalone {
         engine_switch.notifier.activate(&engine, started).await;
@@ -210,6 +197,16 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     };
     main_loop.run(&mut signals).await?;
     main_loop.shut_down(trigger).await;
+    Ok(())
+}
+
+/// Serves the admin server at these addresses.
+async fn listen(admin: &Arc<Admin>, addresses: [(SocketAddr, Face); 2], watcher: &Watcher) -> anyhow::Result<()> {
+    for (address, face) in addresses {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
+        tracing::info!(%address, ?face, "listening");
+        tokio::spawn(Arc::clone(admin).serve(listener, face, watcher.clone()));
+    }
     Ok(())
 }
 
@@ -235,6 +232,34 @@ async fn beat(heartbeat: Heartbeat) {
     loop {
         beats.tick().await;
         heartbeat.beat();
+    }
+}
+
+/// The threads besides the main thread, before they start.
+struct Threads {
+    agent: Parts,
+    notify: driver::Parts,
+    agent_heartbeat: Heartbeat,
+    notify_heartbeat: Heartbeat,
+    main_heartbeat: Heartbeat,
+}
+
+impl Threads {
+    /// Starts them, and the watchdog that monitors all threads. The receivers resolve when a thread ends.
+    fn start(self, watcher: &Watcher) -> anyhow::Result<(oneshot::Receiver<io::Result<()>>, oneshot::Receiver<()>)> {
+        let Self { agent, notify, agent_heartbeat, notify_heartbeat, main_heartbeat } = self;
+        agent_heartbeat.beat();
+        notify_heartbeat.beat();
+        let notify_ended = start_notify(notify, watcher.clone()).context("cannot start the thread of notifications")?;
+        let agent_ended = start_agent(agent, watcher.clone()).context("cannot start the agent thread")?;
+        let thread = |name, limit, heartbeat| Watched { name, limit, heartbeat };
+        watchdog::start(vec![
+            thread("agent", AGENT_HANG_LIMIT, agent_heartbeat),
+            thread("notify", NOTIFY_HANG_LIMIT, notify_heartbeat),
+            thread("main", MAIN_HANG_LIMIT, main_heartbeat),
+        ])
+        .context("cannot start the watchdog")?;
+        Ok((agent_ended, notify_ended))
     }
 }
 

@@ -25,6 +25,7 @@ use self::{
 };
 use super::{
     event::Event,
+    record::Entry,
     table::{ContextTable, Tables},
 };
 use crate::pdu::notice::{Content, Notice, Received, Subject};
@@ -32,9 +33,9 @@ use crate::pdu::notice::{Content, Notice, Received, Subject};
 /// Alarms of all namespaces, and of one.
 const MAX_ALARMS: usize = 10_000;
 const MAX_ALARMS_PER_NAMESPACE: usize = 1_000;
-/// An alarm without a session is lost after this time, and cleared after the second one.
-const LOST_AFTER: Duration = Duration::from_secs(60);
-const CLEARED_AFTER: Duration = Duration::from_hours(1);
+/// An alarm without a session is lost after the first time, and cleared after both: in an hour.
+const LOST_AFTER: Duration = Duration::from_mins(1);
+const CLEARED_AFTER: Duration = Duration::from_mins(59);
 
 /// Context and id of an alarm.
 type Key = (Arc<[u8]>, AlarmId);
@@ -78,6 +79,8 @@ pub(crate) struct Book {
     last_change: HashMap<Arc<[u8]>, Instant>,
     counts: BookCounts,
     events: Vec<Arc<Event>>,
+    /// Number of changes of the alarms.
+    revision: u64,
     /// Contexts whose tables must be published anew.
     changed: BTreeSet<Arc<[u8]>>,
 }
@@ -99,7 +102,9 @@ impl Book {
                 self.sessions.remove(&session);
                 let owned: Vec<_> = self.alarms.iter().filter(|(_, alarm)| alarm.owner == Some(session)).collect();
                 let owned: Vec<Key> = owned.into_iter().map(|(key, _)| key.clone()).collect();
-                owned.iter().for_each(|key| self.release(key, now));
+                for key in &owned {
+                    self.release(key, now);
+                }
             }
         }
     }
@@ -111,7 +116,9 @@ impl Book {
             (!is_granted(namespace, &key.0, alarm.instance())).then(|| key.clone())
         };
         let denied: Vec<_> = self.alarms.iter().filter_map(denied).collect();
-        denied.iter().for_each(|key| self.clear(key, now));
+        for key in &denied {
+            self.clear(key, now);
+        }
     }
 
     /// Handles what is due: alarms without a session.
@@ -125,7 +132,7 @@ impl Book {
             if alarm.lost {
                 self.clear(&key, now);
             } else {
-                let until = at + (CLEARED_AFTER - LOST_AFTER);
+                let until = at + CLEARED_AFTER;
                 (alarm.lost, alarm.lapses) = (true, Some(until));
                 self.lapses.add(until, key.clone());
                 self.touch(&key.0, now);
@@ -137,6 +144,46 @@ impl Book {
     /// Returns when [`Self::tick`] must be called.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.lapses.deadline()
+    }
+
+    /// Returns what survives a restart.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.alarms.iter().map(|(key, alarm)| Entry {
+            namespace: alarm.namespace.clone(),
+            proven: alarm.proven,
+            context: Arc::clone(&key.0),
+            raised: alarm.row.raised.clone(),
+            worst: alarm.worst,
+            notification: alarm.notification.clone(),
+        })
+    }
+
+    /// Adds alarms from before a restart, unless they are known. They wait for their sessions.
+    pub(crate) fn restore(&mut self, entries: Vec<Entry>, now: Now) {
+        for Entry { namespace, proven, context, raised, worst, notification } in entries {
+            let Some(details) = &notification.details else { continue };
+            let (key, sequence): (Key, u32) = ((context, details.id), details.sequence);
+            if self.alarms.contains_key(&key) || !self.has_room(&namespace) {
+                continue;
+            }
+            if let Some(alarm) = Alarm::new(&notification, namespace.clone(), proven, None, Some((raised, worst))) {
+                *self.per_namespace.entry(namespace.clone()).or_default() += 1;
+                self.alarms.insert(key.clone(), alarm);
+                self.memory.record(&key, &namespace, sequence, now.instant);
+                self.release(&key, now);
+                self.touch(&key.0, now);
+            }
+        }
+    }
+
+    /// Returns a number that increases whenever an alarm changes.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn has_room(&self, namespace: &Namespace) -> bool {
+        let of_namespace = self.per_namespace.get(namespace).copied().unwrap_or(0);
+        of_namespace < MAX_ALARMS_PER_NAMESPACE && self.alarms.len() < MAX_ALARMS
     }
 
     /// Takes the events for the targets, in order.
@@ -264,23 +311,20 @@ impl Book {
     fn keep(&mut self, session: u32, key: &Key, notification: &Notification, now: Now) {
         let (namespace, proven) = self.sessions.get(&session).map(Session::identity).unwrap_or_default();
         let before = self.alarms.get(key);
-        if before.is_none() {
-            let of_namespace = self.per_namespace.get(&namespace).copied().unwrap_or(0);
-            if of_namespace >= MAX_ALARMS_PER_NAMESPACE || self.alarms.len() >= MAX_ALARMS {
-                self.counts.overflow += 1;
-                let overflow = self.overflow.entry(Arc::clone(&key.0)).or_default();
-                *overflow = overflow.wrapping_add(1);
-                self.changed.insert(Arc::clone(&key.0));
-                return;
-            }
+        if before.is_none() && !self.has_room(&namespace) {
+            self.counts.overflow += 1;
+            let overflow = self.overflow.entry(Arc::clone(&key.0)).or_default();
+            *overflow = overflow.wrapping_add(1);
+            self.changed.insert(Arc::clone(&key.0));
+            return;
         }
         let since = before.map(|alarm| (alarm.row.raised.clone(), alarm.worst));
         // An instance can move to another namespace together with its grant.
-        if before.is_some_and(|alarm| alarm.namespace != namespace) || before.is_none() {
+        if before.is_none_or(|alarm| alarm.namespace != namespace) {
             self.forget(key);
             *self.per_namespace.entry(namespace.clone()).or_default() += 1;
         }
-        if let Some(alarm) = Alarm::new(notification, namespace, proven, session, since) {
+        if let Some(alarm) = Alarm::new(notification, namespace, proven, Some(session), since) {
             self.alarms.insert(key.clone(), alarm);
         }
         self.touch(&key.0, now);
@@ -350,9 +394,15 @@ impl Book {
         });
         let (named, over): (Vec<Key>, Vec<Key>) =
             others.map(|(key, _)| key.clone()).partition(|(_, id)| named.contains(id));
-        over.iter().for_each(|key| self.clear(key, now));
-        named.iter().for_each(|key| self.own(session, key, now));
-        own.iter().for_each(|key| self.take_over(session, key, now));
+        for key in &over {
+            self.clear(key, now);
+        }
+        for key in &named {
+            self.own(session, key, now);
+        }
+        for key in &own {
+            self.take_over(session, key, now);
+        }
     }
 
     /// Makes a session the owner of an alarm, if there is one of its namespace.
@@ -409,6 +459,7 @@ impl Book {
     }
 
     fn touch(&mut self, context: &Arc<[u8]>, now: Now) {
+        self.revision += 1;
         self.last_change.insert(Arc::clone(context), now.instant);
         self.changed.insert(Arc::clone(context));
     }

@@ -19,6 +19,7 @@ pub(crate) use self::notifier::AlarmNumbers;
 pub use self::notifier::{AlarmStatus, Notifier};
 use super::{
     book::{Book, Now},
+    record::RecordStore,
     status::TargetStatuses,
     table::{AlarmTables, Tables},
 };
@@ -34,6 +35,8 @@ const BEAT: Duration = Duration::from_millis(500);
 const NOTICES: usize = 4_096;
 /// Capacity of the channel of commands.
 const COMMANDS: usize = 16;
+/// Shortest time between two records.
+const RECORD_PERIOD: Duration = Duration::from_secs(5);
 /// Notices that are handled before anything else runs.
 const BATCH: usize = 256;
 
@@ -67,6 +70,7 @@ pub struct Parts {
     status: AlarmStatus,
     targets: TargetStatuses,
     heartbeat: Heartbeat,
+    record: Option<RecordStore>,
 }
 
 /// Creates the parts of the thread, the sender of notices for the agent thread, and the handle for the main thread.
@@ -74,12 +78,20 @@ pub fn parts(heartbeat: Heartbeat) -> (Parts, mpsc::Sender<Notice>, Notifier) {
     let (notifier, commands) = Notifier::new(COMMANDS);
     let (sender, notices) = mpsc::channel(NOTICES);
     let (tables, status, targets) = (notifier.tables.clone(), notifier.status.clone(), notifier.targets.clone());
-    (Parts { notices, commands, tables, status, targets, heartbeat }, sender, notifier)
+    (Parts { notices, commands, tables, status, targets, heartbeat, record: None }, sender, notifier)
+}
+
+impl Parts {
+    /// Adds the record of a state directory, if there is one: its alarms, and those from now on.
+    #[must_use]
+    pub(crate) fn with_record(self, record: Option<RecordStore>) -> Self {
+        Self { record, ..self }
+    }
 }
 
 /// Runs until the drain. Needs a `LocalSet`.
 pub async fn run(parts: Parts, mut drain: Watcher) {
-    let Parts { mut notices, mut commands, tables, status, targets, heartbeat } = parts;
+    let Parts { mut notices, mut commands, tables, status, targets, heartbeat, record } = parts;
     let mut driver = Driver {
         book: Book::default(),
         delivery: Delivery::new(targets),
@@ -89,7 +101,10 @@ pub async fn run(parts: Parts, mut drain: Watcher) {
         published: Tables::default(),
         tables,
         status,
+        recorded: (0, Instant::now()),
+        record,
     };
+    driver.restore();
     let mut beats = interval(BEAT);
     loop {
         let deadline = driver.book.deadline();
@@ -101,7 +116,10 @@ pub async fn run(parts: Parts, mut drain: Watcher) {
         };
         tokio::select! {
             () = drain.triggered() => break,
-            _ = beats.tick() => heartbeat.beat(),
+            _ = beats.tick() => {
+                heartbeat.beat();
+                driver.record(false);
+            }
             Some(command) = commands.recv() => driver.execute(command),
             Some(notice) = notices.recv() => {
                 let now = driver.now();
@@ -116,6 +134,7 @@ pub async fn run(parts: Parts, mut drain: Watcher) {
         }
         driver.flush();
     }
+    driver.record(true);
 }
 
 struct Driver {
@@ -127,12 +146,42 @@ struct Driver {
     published: Tables,
     tables: AlarmTables,
     status: AlarmStatus,
+    record: Option<RecordStore>,
+    /// The revision of the book that was recorded last, and when.
+    recorded: (u64, Instant),
 }
 
 impl Driver {
     fn now(&self) -> Now {
         let instant = Instant::now();
         Now { instant, wall: SystemTime::now(), uptime: time_ticks(self.started, instant) }
+    }
+
+    fn restore(&mut self) {
+        let entries = self.record.as_ref().map(RecordStore::load).unwrap_or_default();
+        self.book.restore(entries, self.now());
+        self.recorded.0 = self.book.revision();
+        self.flush();
+    }
+
+    /// Records the alarms if they have changed, but not too often unless `is_last`.
+    fn record(&mut self, is_last: bool) {
+        let Some(store) = &self.record else { return };
+        let (revision, at) = self.recorded;
+        if self.book.revision() == revision || !is_last && at.elapsed() < RECORD_PERIOD {
+            return;
+        }
+        self.recorded = (self.book.revision(), Instant::now());
+        match store.save(self.book.entries()) {
+            Ok(0) => {}
+            Ok(left_out) => tracing::warn!(
+                left_out,
+                "the record of alarms is full; after a restart, sidecars must send the others again"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "failed to record the alarms; after a restart, sidecars must send them again")
+            }
+        }
     }
 
     fn execute(&mut self, command: Command) {

@@ -101,12 +101,11 @@ impl ContextTable {
 
     fn next_cell(&self, from: &[SubId], include: bool) -> Option<(Oid, Value)> {
         let (column, index) = match strip(from, &ALARM_TABLE) {
-            Position::Before => (*COLUMNS.start(), &[][..]),
-            Position::After => return None,
             Position::Within([ENTRY, column, index @ ..]) if COLUMNS.contains(column) => (*column, index),
-            Position::Within([ENTRY, column, ..]) if *column > *COLUMNS.end() => return None,
-            Position::Within([] | [0 | ENTRY, ..]) => (*COLUMNS.start(), &[][..]),
-            Position::Within(_) => return None,
+            Position::Before | Position::Within([] | [0, ..] | [ENTRY] | [ENTRY, 0 | 1, ..]) => {
+                (*COLUMNS.start(), &[][..])
+            }
+            Position::Within(_) | Position::After => return None,
         };
         let at =
             self.rows.partition_point(|row| row.index.as_slice() < index || !include && row.index.as_slice() == index);

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     agent::snapshot::Sessions,
-    notify::driver::AlarmStatus,
+    notify::driver::Notifier,
     observability::role::{LeaseStatus, Role, Trouble},
     snmp::{EngineIdentity, statistics::Counter},
 };
@@ -146,7 +146,7 @@ impl Status {
     }
 
     /// Returns the status as JSON, with the sessions if the agent thread reported them.
-    pub(crate) fn to_json(&self, sessions: Option<&Sessions>, alarms: &AlarmStatus) -> String {
+    pub(crate) fn to_json(&self, sessions: Option<&Sessions>, notifier: &Notifier) -> String {
         let engine = lock(&self.0.engine).clone();
         let engine = engine.map(|engine| {
             let EngineIdentity { engine_id, boots } = engine;
@@ -157,7 +157,8 @@ impl Status {
             "engine": engine,
             "role": self.role(),
             "configuration": self.configuration(),
-            "notifications": alarms.get(),
+            "notifications": notifier.status.get(),
+            "targets": notifier.targets.get(),
             "sessions": sessions.map(Sessions::to_json),
         });
         format!("{json:#}\n")
@@ -204,7 +205,8 @@ mod tests {
         assert_eq!(status.engine_boots(), 0);
         status.activated(&engine());
         status.loaded(&document(1161));
-        let text = status.to_json(None, &AlarmStatus::default());
+        let (_, _, notifier) = crate::notify::driver::parts(daemon::heartbeat::Heartbeat::new());
+        let text = status.to_json(None, &notifier);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["configuration"]["contexts"], serde_json::json!(["acme"]));
         assert_eq!((&json["configuration"]["users"], &json["engine"]["boots"]), (&1.into(), &1.into()));

@@ -43,10 +43,9 @@ impl Memory {
             ages.remove(&(at, key.clone()));
         }
         ages.insert((now, key.clone()));
-        if ages.len() > MAX_PER_NAMESPACE || is_full && ages.len() > 1 {
-            if let Some((_, oldest)) = ages.pop_first() {
-                self.last.remove(&(namespace.clone(), oldest));
-            }
+        let is_over = ages.len() > MAX_PER_NAMESPACE || is_full && ages.len() > 1;
+        if let Some((_, oldest)) = is_over.then(|| ages.pop_first()).flatten() {
+            self.last.remove(&(namespace.clone(), oldest));
         }
     }
 

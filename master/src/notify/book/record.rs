@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use agentx::{Oid, Value};
+use data_encoding::HEXLOWER;
 use notification::{Notification, Severity, State};
 
 use super::{Key, Namespace};
@@ -57,7 +58,7 @@ impl Alarm {
         notification: &Notification,
         namespace: Namespace,
         proven: bool,
-        owner: u32,
+        owner: Option<u32>,
         since: Option<(Vec<u8>, Severity)>,
     ) -> Option<Self> {
         let details = notification.details.clone()?;
@@ -81,7 +82,7 @@ impl Alarm {
             resource: details.resource,
             text: details.text,
         };
-        let (owner, notification) = (Some(owner), notification.clone());
+        let notification = notification.clone();
         Some(Self { notification, namespace, proven, owner, lapses: None, lost: false, worst, row: Arc::new(row) })
     }
 
@@ -127,11 +128,15 @@ fn value_text(value: &Value) -> String {
         Value::IpAddress([a, b, c, d]) => format!("{a}.{b}.{c}.{d}"),
         Value::OctetString(octets) => match std::str::from_utf8(octets) {
             Ok(text) => text.to_owned(),
-            Err(_) => octets.iter().take(MAX_VALUE / 2).map(|octet| format!("{octet:02x}")).collect(),
+            Err(_) => hexadecimal(octets),
         },
-        Value::Opaque(octets) => octets.iter().take(MAX_VALUE / 2).map(|octet| format!("{octet:02x}")).collect(),
+        Value::Opaque(octets) => hexadecimal(octets),
         Value::Null | Value::NoSuchObject | Value::NoSuchInstance | Value::EndOfMibView => String::new(),
     };
     text.truncate(text.floor_char_boundary(MAX_VALUE));
     text
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    HEXLOWER.encode(octets.get(..MAX_VALUE / 2).unwrap_or(octets))
 }

@@ -251,3 +251,24 @@ fn nothing_is_kept_of_sessions_that_have_ended() {
     }
     assert_eq!((book.book.sessions.len(), book.rows("c")), (0, vec![(1, 5)]));
 }
+
+#[test]
+fn alarms_survive_a_restart_and_those_of_lost_pods_are_cleared() {
+    let mut before = Harness::new();
+    let pod = before.open("acme", true);
+    before.say(pod, 1, 5, Raised);
+    before.say(pod, 2, 5, Raised);
+    let mut after = Harness::new();
+    let now = after.now;
+    after.book.restore(before.book.entries().collect(), now);
+    after.book.restore(before.book.entries().collect(), now);
+    assert_eq!((after.events(), after.rows("c")), (vec![], vec![(1, 5), (2, 5)]));
+    let again = after.open("acme", true);
+    after.say(again, 1, 5, Raised);
+    assert_eq!(after.events(), [], "a duplicate");
+    after.pass(LOST_AFTER);
+    assert_eq!(after.lost("c"), 1);
+    after.pass(60 * MINUTE);
+    assert_eq!(after.events(), [Said { object: 2, sequence: 6, state: Cleared }]);
+    assert_eq!(after.rows("c"), [(1, 5)]);
+}

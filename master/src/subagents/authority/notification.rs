@@ -15,8 +15,8 @@ const RESERVED_OBJECTS: [&[SubId]; 2] = [&SNMP_TRAP_ADDRESS, &SNMP_TRAP_OID];
 
 /// Checks what applies to all peers: no notification or object of the product itself, other than the details of an alarm,
 /// whose id must be the one that its context, type and object give it.
-pub(super) fn authorize(context: &[u8], content: &Content) -> Result<(), Denial> {
-    match content {
+pub(super) fn authorize(context: &[u8], notify: &Content) -> Result<(), Denial> {
+    match notify {
         Content::Sync(Sync { base, .. }) => foreign(base),
         Content::Notification(notification) => {
             let Notification { oid, objects, details } = notification;

@@ -40,6 +40,8 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 /// Longest name of a namespace (RFC 1123).
 const MAX_NAMESPACE: usize = 63;
 
+/// The namespace of a peer. `None` if it has none.
+type Namespace = Option<Arc<str>>;
 type Key = (SessionId, Arc<[u8]>, Subject);
 
 /// The state of notifications.
@@ -47,10 +49,10 @@ type Key = (SessionId, Arc<[u8]>, Subject);
 pub(super) struct Notifying {
     notices: VecDeque<Notice>,
     /// When the notifications of a namespace so far would have arrived at exactly the permitted rate.
-    due: HashMap<Option<Arc<str>>, Instant>,
+    due: HashMap<Namespace, Instant>,
     watches: BTreeMap<Key, Watch>,
     /// Number of watches of each namespace.
-    watched: HashMap<Option<Arc<str>>, usize>,
+    watched: HashMap<Namespace, usize>,
     /// The revision of the registry whose changes have been looked up, or are being looked up.
     revision: u64,
     /// The last watch that was looked up, while not all of them have been.
@@ -61,7 +63,7 @@ pub(super) struct Notifying {
 
 #[derive(Debug)]
 struct Watch {
-    namespace: Option<Arc<str>>,
+    namespace: Namespace,
     name: Oid,
     serves: bool,
 }
@@ -80,7 +82,7 @@ impl Notifying {
     }
 
     /// Counts a notification. Returns whether the rate of the namespace permits it.
-    fn permits(&mut self, namespace: &Option<Arc<str>>, now: Instant) -> bool {
+    fn permits(&mut self, namespace: &Namespace, now: Instant) -> bool {
         if self.due.len() > MAX_NOTICES {
             self.due.retain(|_, due| *due > now);
         }
@@ -93,7 +95,7 @@ impl Notifying {
         is_permitted
     }
 
-    fn has_room(&self, namespace: &Option<Arc<str>>) -> bool {
+    fn has_room(&self, namespace: &Namespace) -> bool {
         self.watches.len() < MAX_WATCHES
             && self.watched.get(namespace).is_none_or(|count| *count < MAX_WATCHES_PER_NAMESPACE)
     }
@@ -144,12 +146,11 @@ impl Notifying {
         if self.deadline(registry).is_none_or(|deadline| deadline > now) {
             return;
         }
-        let start = match self.cursor.take() {
-            Some(key) => Bound::Excluded(key),
-            None => {
-                self.revision = registry.revision();
-                Bound::Unbounded
-            }
+        let start = if let Some(key) = self.cursor.take() {
+            Bound::Excluded(key)
+        } else {
+            self.revision = registry.revision();
+            Bound::Unbounded
         };
         let mut count = 0;
         for (key, watch) in self.watches.range_mut((start, Bound::Unbounded)).take(SWEEP) {
@@ -211,17 +212,17 @@ impl<O: OwnObjects> Dispatcher<O> {
         varbinds: &[VarBind],
         now: Instant,
     ) -> Result<(), ResponseError> {
-        let content = Content::parse(varbinds).map_err(|error| {
+        let parsed = Content::parse(varbinds).map_err(|error| {
             tracing::debug!(session = session.0, %error, "refused a notification");
             match error {
                 ContentError::TooLong => ResponseError::RequestDenied,
                 ContentError::Malformed(_) => ResponseError::ProcessingError,
             }
         })?;
-        self.authorize(connection, Action::Notify { context, content: &content }, now)?;
+        self.authorize(connection, Action::Notify { context, content: &parsed }, now)?;
         let identity = self.connections.get(connection).and_then(|connection| connection.peer.identity());
         let proven = identity.map(|identity| Arc::clone(&identity.namespace));
-        let namespace = proven.clone().or_else(|| named_namespace(&content));
+        let namespace = proven.clone().or_else(|| named_namespace(&parsed));
         if !self.notifying.permits(&proven, now) {
             self.totals.notifications_over_rate += 1;
             return Err(ResponseError::ProcessingError);
@@ -231,12 +232,12 @@ impl<O: OwnObjects> Dispatcher<O> {
             return Err(ResponseError::ProcessingError);
         }
         let context: Arc<[u8]> = context.into();
-        let name = match &content {
+        let name = match &parsed {
             Content::Sync(sync) => Some(sync.base.clone()),
             Content::Notification(notification) => notification.objects.first().map(|object| object.name.clone()),
         };
         let serves = name.as_ref().is_some_and(|name| serves(&self.registry, session, &context, name));
-        let raised = match &content {
+        let raised = match &parsed {
             Content::Sync(sync) => Some(Subject::Subtree(sync.base.clone())),
             Content::Notification(Notification { details: Some(details), .. }) => {
                 let subject = Subject::Alarm(details.id);
@@ -257,14 +258,14 @@ impl<O: OwnObjects> Dispatcher<O> {
             }
             self.notifying.watch(key, Watch { namespace: namespace.clone(), name, serves });
         }
-        if let Content::Sync(sync) = &content {
+        if let Content::Sync(sync) = &parsed {
             self.notifying.retain_named(session, &context, &sync.base, &sync.raised);
         }
         if let Some(session) = self.sessions.get_mut(session) {
             session.has_notified = true;
         }
         let (proven, session) = (proven.is_some(), session.0);
-        let received = Received { namespace, proven, session, context, serves, content };
+        let received = Received { namespace, proven, session, context, serves, content: parsed };
         self.notifying.notices.push_back(Notice::Received(Box::new(received)));
         Ok(())
     }
@@ -278,7 +279,7 @@ fn serves(registry: &Registry, session: SessionId, context: &[u8], name: &Oid) -
 }
 
 /// Returns the namespace that a notification names, if it can be the name of one.
-fn named_namespace(content: &Content) -> Option<Arc<str>> {
+fn named_namespace(content: &Content) -> Namespace {
     let Content::Notification(Notification { details: Some(details), .. }) = content else { return None };
     let (namespace, _) = details.resource.split_once('/')?;
     let is_inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
