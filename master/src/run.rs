@@ -16,7 +16,7 @@ use std::{
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -31,6 +31,7 @@ use daemon::{
     watchdog::{self, Watched},
 };
 use identity::KubeReviewer;
+use master_config::Document;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -54,7 +55,7 @@ use crate::{
     },
     notify::{driver, record::RecordStore},
     observability::{admin, status::Status},
-    snmp::statistics::Statistics,
+    snmp::{SystemObjects, statistics::Statistics},
     subagents::{authority::Grants, dispatch::Dispatcher},
 };
 
@@ -98,9 +99,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     daemon::install_crypto_provider()?;
     let mut signals = Signals::install().context("cannot catch signals")?;
     let (trigger, watcher) = drain::channel();
-    if let Err(error) = raise_open_files_limit() {
-        tracing::warn!(%error, "failed to raise the limit of open files; fewer subagents can connect");
-    }
+    raise_open_files_limit();
     let status = Status::default();
     let mut deployment = Deployment::open(&args).await?;
     let (statistics, traffic) = (Arc::new(Statistics::default()), Arc::new(Traffic::default()));
@@ -161,11 +160,9 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
             (Some(listener), Some(arrivals))
         }
     };
-    let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
-    dispatcher.set_grants(Grants::new(&document.contexts), started);
     let parts = Parts {
         engine: is_standalone.then_some(first),
-        dispatcher,
+        dispatcher: dispatcher(objects, &document, started),
         bound,
         arrivals,
         commands: receiver,
@@ -221,10 +218,20 @@ fn silence_libraries(log: &LogArgs) -> LogArgs {
     log
 }
 
+/// Creates the dispatcher, with the grants of the document.
+fn dispatcher(objects: SystemObjects, document: &Document, started: Instant) -> Dispatcher<SystemObjects> {
+    let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
+    dispatcher.set_grants(Grants::new(&document.contexts), started);
+    dispatcher
+}
+
 /// Raises the soft limit of open files to the hard limit: each connection of a subagent is an open file.
-fn raise_open_files_limit() -> nix::Result<()> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
+fn raise_open_files_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "failed to raise the limit of open files; fewer subagents can connect");
+    }
 }
 
 async fn beat(heartbeat: Heartbeat) {

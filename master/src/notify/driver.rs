@@ -4,6 +4,8 @@
 
 mod delivery;
 mod notifier;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -179,7 +181,7 @@ impl Driver {
                 "the record of alarms is full; after a restart, sidecars must send the others again"
             ),
             Err(error) => {
-                tracing::warn!(%error, "failed to record the alarms; after a restart, sidecars must send them again")
+                tracing::warn!(%error, "failed to record the alarms; after a restart, sidecars must send them again");
             }
         }
     }

@@ -13,7 +13,7 @@ const FILE: &str = "alarms";
 
 /// The record in the state directory, which the process has locked.
 #[derive(Debug)]
-pub struct RecordStore {
+pub(crate) struct RecordStore {
     directory: PathBuf,
 }
 

@@ -205,3 +205,24 @@ fn a_cleared_alarm_is_no_longer_watched() {
     harness.pass(Duration::from_secs(1));
     assert_eq!(notices(&mut harness), []);
 }
+
+#[test]
+fn the_alarms_of_a_namespace_are_limited() {
+    let mut harness = tenants();
+    let (acme, globex) = (open(&mut harness, "acme", "web-0"), open(&mut harness, "globex", "web-0"));
+    for number in 0..10_000 {
+        harness.pass(Duration::from_millis(20));
+        assert_eq!(raise(&mut harness, acme, &format!("{A}.{number}"), 1), ResponseError::NoError);
+        notices(&mut harness);
+    }
+    assert_eq!(raise(&mut harness, acme, &format!("{A}.10000"), 1), ResponseError::RequestDenied);
+    // An alarm that is known can still change, and another namespace is not affected.
+    assert_eq!(raise(&mut harness, acme, &format!("{A}.1"), 2), ResponseError::NoError);
+    assert_eq!(raise(&mut harness, globex, B, 1), ResponseError::NoError);
+    assert_eq!(harness.master.totals().notifications_over_capacity, 1);
+    // The end of its session makes room.
+    harness.disconnect(acme);
+    let again = open(&mut harness, "acme", "web-0");
+    harness.pass(Duration::from_secs(1));
+    assert_eq!(raise(&mut harness, again, &format!("{A}.10000"), 1), ResponseError::NoError);
+}
