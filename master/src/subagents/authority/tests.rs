@@ -168,8 +168,9 @@ fn unix() -> Peer {
     Peer { transport: Transport::Unix { pid: None, uid: None } }
 }
 
-fn notify(peer: &Peer, context: &str, content: &Content) -> &'static str {
-    name_of(&granted().authorize(peer, Action::Notify { context: context.as_bytes(), content }))
+fn notify(peer: &Peer, context: &str, notification: &Content) -> &'static str {
+    let action = Action::Notify { context: context.as_bytes(), content: notification };
+    name_of(&granted().authorize(peer, action))
 }
 
 /// Returns a notification without details. Objects whose value is an OID are written `name=value`.
