@@ -277,9 +277,11 @@ async fn a_standby_pod_takes_over_and_the_operator_sees_which_pod_serves() {
 fn only_the_operator_can_read_registrations() {
     let master = Master::start(&granted());
     let token = Claims::of("acme", "web-0").signed("good");
-    let mut client = Client::connect(&master);
-    client.send(format!("GET /registrations HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {token}\r\n\r\n").as_bytes());
-    assert_eq!(client.response().0, 403);
+    for path in ["registrations", "targets"] {
+        let mut client = Client::connect(&master);
+        client.send(format!("GET /{path} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {token}\r\n\r\n").as_bytes());
+        assert_eq!(client.response().0, 403, "{path}");
+    }
 }
 
 #[tokio::test]

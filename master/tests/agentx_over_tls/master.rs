@@ -19,7 +19,7 @@ use master::{
     agent::{self, Command, Parts, snapshot::Snapshot},
     io::{
         Bound,
-        tls::{Dependencies, Settings, TlsListener},
+        tls::{Dependencies, Settings, TargetStatuses, TlsListener},
         traffic::Traffic,
     },
     snmp::{Access, Engine, EngineIdentity, KeyCache, SystemObjects, statistics::Statistics},
@@ -125,6 +125,7 @@ impl Master {
             reviewer: Box::new(FakeReviewer),
             commander: commander.clone(),
             traffic: Arc::clone(&traffic),
+            targets: TargetStatuses::default(),
         };
         let limits = document.limits.clone();
         let (sender, arrivals) = std_mpsc::channel();

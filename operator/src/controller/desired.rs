@@ -240,7 +240,7 @@ fn credential<'a>(
         let message = format!(
             "{kind} {namespace}/{name} does not exist, or lacks the label that allows the operator to read it: \
              kubectl label {resource} {name} -n {namespace} {}=true",
-            crate::index::READABLE
+            plan::READABLE
         );
         Unresolved { reason: not_readable, message }
     })?;

@@ -41,13 +41,12 @@ impl Default for Settings {
 /// Where the documents of a plan are written, which decides how large they can be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
-    /// Files: one document for the master. Trap targets are refused, because nothing delivers to them yet.
+    /// Files: one document for the master.
     Files {
         /// Where the master listens.
         listeners: Listeners,
     },
-    /// A cluster: a ConfigMap for each namespace, and a Secret for each shard of the masters' configuration. Trap
-    /// targets stay in the plan; their conditions say that nothing delivers to them yet.
+    /// A cluster: a ConfigMap for each namespace, and a Secret for each shard of the masters' configuration.
     Cluster {
         /// Where the masters listen.
         listeners: Listeners,
