@@ -63,7 +63,7 @@ pub(crate) fn document(grants: &Json, limits: &Json) -> Valid {
             "communities": [{"community": "public", "sources": ["127.0.0.0/8"]}],
         }],
     });
-    master_config::parse(document.to_string().as_bytes()).expect("the document is valid")
+    master_config::parse(document.to_string().as_bytes()).expect("the document is valid").document
 }
 
 /// Creates a CA.
