@@ -297,7 +297,7 @@ fn targets_that_do_not_fit_into_a_shard_are_refused_from_the_youngest_on() {
     let open = json!({"allowedNamespaces": {"from": "All"}});
     let spec = json!({"address": "noc:162", "contextRefs": names, "version": "V2c", "communityRef": {"name": "c", "key": "k"}});
     let long = format!("{}.", "y".repeat(50)).repeat(4);
-    let trap_targets: Vec<_> = (0..7000)
+    let trap_targets: Vec<_> = (0..8400)
         .map(|i| {
             let mut target = target("acme", &format!("{long}{i:05}"), "2026-01-01T00:00:00Z", &spec);
             Arc::make_mut(&mut target).metadata.creation_timestamp = None;
@@ -314,8 +314,8 @@ fn targets_that_do_not_fit_into_a_shard_are_refused_from_the_youngest_on() {
     let settings = Settings { targets_per_namespace: usize::MAX, ..Settings::default() };
     let plan = plan_cluster(&objects, &settings);
     assert_eq!(plan.subtrees.len(), 1);
-    assert_eq!(plan.trap_targets.len() + plan.refusals.len(), 7000);
-    assert!(!plan.refusals.is_empty() && plan.trap_targets.len() > 4000, "{}", plan.trap_targets.len());
+    assert_eq!(plan.trap_targets.len() + plan.refusals.len(), 8400);
+    assert!(!plan.refusals.is_empty() && plan.trap_targets.len() > 6000, "{}", plan.trap_targets.len());
     assert!(plan.refusals.iter().all(|refusal| refusal.reason == Reason::TooLarge));
     let refused: Vec<_> = plan.refusals.iter().map(|refusal| &refusal.object.name).collect();
     assert!(plan.trap_targets.iter().any(|target| target.name < *refused[0]), "the oldest are kept");
@@ -470,22 +470,22 @@ fn a_trap_target_is_checked_against_its_contexts() {
         (
             "acme",
             with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "none", "key": "k"})),
-            Some(("spec.communityRef", Reason::NoSuchSecret)),
+            Some(("spec.communityRef.key", Reason::NoSuchSecret)),
         ),
         (
             "acme",
             with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "c", "key": "none"})),
-            Some(("spec.communityRef", Reason::NoSuchSecret)),
+            Some(("spec.communityRef.key", Reason::NoSuchSecret)),
         ),
         (
             "acme",
             with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "c", "key": "empty"})),
-            Some(("spec.communityRef", Reason::Invalid)),
+            Some(("spec.communityRef.key", Reason::Invalid)),
         ),
         (
             "acme",
             with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "c", "key": "binary"})),
-            Some(("spec.communityRef", Reason::Invalid)),
+            Some(("spec.communityRef.key", Reason::Invalid)),
         ),
         ("acme", with(v2c("10.1.2.3:162"), "timeout", json!("0s")), Some(("spec.timeout", Reason::Invalid))),
         ("acme", with(v2c("10.1.2.3:162"), "maxAge", json!("5")), Some(("spec.maxAge", Reason::Invalid))),

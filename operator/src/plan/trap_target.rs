@@ -126,7 +126,7 @@ impl Translation {
         let mut community = || {
             let found = spec.community_ref.as_ref().map(|reference| credentials.community(reference));
             found.unwrap_or_else(|| Ok(Secret::new(String::new()))).unwrap_or_else(|(reason, message)| {
-                self.refusals.push(FieldRefusal::new(reason, "spec.communityRef", message));
+                self.refusals.push(FieldRefusal::new(reason, "spec.communityRef.key", message));
                 Secret::new(String::new())
             })
         };
@@ -227,7 +227,7 @@ fn violations(target: &Target) -> Vec<FieldRefusal> {
             let message = violation.message;
             let (path, message) = match field {
                 "security.v1.community" | "security.v2c.community" => {
-                    ("communityRef".to_owned(), format!("the community {message}"))
+                    ("communityRef.key".to_owned(), format!("the community {message}"))
                 }
                 "security.v3.user.auth.passphrase" => {
                     ("user.secretRef".to_owned(), format!("authPassphrase {message}"))

@@ -292,6 +292,8 @@ impl Peer {
         connector: &TlsConnector,
         token: &HeaderValue,
     ) -> Result<Vec<TargetState>, String> {
+        // Masters close a connection after each response.
+        self.connection = None;
         let request = Request::get("/targets").header(HOST, &url.host).header(AUTHORIZATION, token.clone());
         match self.send(request, address, url, connector).await? {
             (StatusCode::OK, _, body) => {
