@@ -175,6 +175,8 @@ pub(crate) async fn create_once(
     let secret_ref = crds::SecretKey { name: DEFAULT_SECRET.into(), key: COMMUNITY.into() };
     let community = crds::Community { secret_ref, access: crds::Access::ReadOnly, sources: Vec::new() };
     context.spec.communities.push(community);
+    let targets = parameters.settings.default_context_targets.iter();
+    context.spec.allowed_targets = targets.map(|network| crds::Cidr(network.to_string())).collect();
     let contexts: Api<crds::SnmpContext> = Api::all(writer.client().clone());
     match writer.create(&contexts, &context).await {
         Ok(created) => {

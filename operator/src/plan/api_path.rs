@@ -47,7 +47,7 @@ pub(super) fn api_path(path: &str, spec: &SnmpSubtreeSpec) -> String {
 fn notification(path: &str, spec: &SnmpSubtreeSpec) -> Option<String> {
     let (index, field) = path.strip_prefix("notifications[")?.split_once("].")?;
     let notification = spec.notifications.get(index.parse::<usize>().ok()?)?;
-    let When { above, below, equals, changes, absent, clear_below, .. } = &notification.when;
+    let When { above, below, equals, changes, absent, clear_below, clear_above, .. } = &notification.when;
     let clear = notification.clear.as_ref().and_then(|clear| clear.absolute_oid.as_ref());
     let field = match field {
         "oid" if notification.absolute_oid.is_some() => "absoluteOID",
@@ -58,8 +58,8 @@ fn notification(path: &str, spec: &SnmpSubtreeSpec) -> Option<String> {
         _ => {
             let test = field.strip_prefix("when.test")?;
             match () {
-                () if test.ends_with(".clear") && clear_below.is_some() => "when.clearBelow",
-                () if test.ends_with(".clear") => "when.clearAbove",
+                () if test == ".above.clear" && clear_below.is_some() => "when.clearBelow",
+                () if test == ".below.clear" && clear_above.is_some() => "when.clearAbove",
                 () if above.is_some() => "when.above",
                 () if below.is_some() => "when.below",
                 () if equals.is_some() => "when.equals",
