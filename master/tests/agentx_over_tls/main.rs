@@ -284,6 +284,23 @@ fn only_the_operator_can_read_registrations() {
     }
 }
 
+#[test]
+fn the_operator_can_read_the_targets() {
+    let master = Master::start(&granted());
+    for (signature, expected) in [("good", 200), ("forged", 401)] {
+        let token = Claims::of("snmp-system", "snmp-operator-0").signed(signature);
+        let mut client = Client::connect(&master);
+        client.send(format!("GET /targets HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {token}\r\n\r\n").as_bytes());
+        let (status, _, mut body) = client.response();
+        assert_eq!(status, expected);
+        if status == 200 {
+            body.extend(client.rest());
+            let page: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(page, json!({"active": true, "replica": "snmp-master-0", "targets": []}));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_new_certificate_is_used_at_once_and_sessions_continue() {
     let master = Master::start(&granted());
