@@ -50,7 +50,7 @@ use crate::{
     config::{Configuration, Loaded},
     io::{
         Bound,
-        tls::{Dependencies, Settings, TlsListener},
+        tls::{Dependencies, Settings, TargetStatuses, TlsListener},
         traffic::Traffic,
     },
     notify::{driver, record::RecordStore},
@@ -154,7 +154,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
                 deployment.client().await.context("listeners.agentxTls needs the Kubernetes API, to review tokens")?;
             let reviewer = Box::new(KubeReviewer::new(client));
             let (commander, traffic) = (engine_switch.commander.clone(), Arc::clone(&traffic));
-            let dependencies = Dependencies { reviewer, commander, traffic };
+            let dependencies = Dependencies { reviewer, commander, traffic, targets: TargetStatuses::default() };
             let (listener, arrivals) =
                 TlsListener::start(bound, settings, &document.limits, dependencies, watcher.clone());
             (Some(listener), Some(arrivals))

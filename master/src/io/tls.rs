@@ -9,6 +9,7 @@ mod certificates;
 mod http;
 mod listener;
 mod registrations;
+mod targets;
 
 use std::{
     io,
@@ -20,6 +21,8 @@ use identity::ReviewCounts;
 use nix::sys::socket::SockType;
 
 pub use listener::{Dependencies, ServiceAccount, Settings, TlsListener};
+
+pub use crate::notify::status::TargetStatuses;
 
 use super::{ListenError, bound, listen_at};
 use crate::snmp::statistics::Counter;
@@ -43,7 +46,7 @@ pub struct TlsTraffic {
     pub timeouts: Counter,
     /// Responses 101: connections upgraded to AgentX.
     pub upgrades: Counter,
-    /// Responses to the operator with registrations.
+    /// Responses to the operator with registrations or targets.
     pub registrations: Counter,
     /// Responses 401.
     pub unauthorized: Counter,

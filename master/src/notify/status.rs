@@ -54,7 +54,7 @@ pub(crate) struct TargetStatus {
 
 /// The state of all targets, shared between threads.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TargetStatuses(Arc<Mutex<Vec<TargetStatus>>>);
+pub struct TargetStatuses(Arc<Mutex<Vec<TargetStatus>>>);
 
 impl TargetStatuses {
     /// Returns the state of all targets.

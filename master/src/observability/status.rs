@@ -7,7 +7,7 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use master_config::{Listeners, Valid};
+use master_config::{LeftOut, Listeners, Valid};
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -49,6 +49,8 @@ pub(crate) struct ConfigurationStatus {
     pub contexts: BTreeSet<String>,
     /// The number of SNMPv3 users in the document.
     pub users: usize,
+    /// The targets that are left out of the document, and why.
+    pub left_out: Vec<String>,
 }
 
 // serde passes fields by reference.
@@ -114,6 +116,16 @@ impl Status {
         now.loaded = true;
         now.loaded_at = Some((Instant::now(), SystemTime::now()));
         tracing::info!(contexts = now.contexts.len(), users = now.users, "loaded the document");
+    }
+
+    /// Records the targets that are left out of the latest document.
+    pub(crate) fn left_out(&self, left_out: &[LeftOut]) {
+        let left_out: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+        let mut now = self.lock();
+        for report in left_out.iter().filter(|report| !now.left_out.contains(report)) {
+            tracing::warn!("a target of notifications is invalid: {report}");
+        }
+        now.left_out = left_out;
     }
 
     /// Records that the latest document is invalid, and why.
@@ -192,7 +204,7 @@ mod tests {
                 "priv": {"protocol": "AES-128", "passphrase": "hidden-priv-pass"},
             }],
         });
-        master_config::parse(document.to_string().as_bytes()).unwrap()
+        master_config::parse(document.to_string().as_bytes()).unwrap().document
     }
 
     fn engine() -> EngineIdentity {

@@ -62,7 +62,7 @@ fn document(path: &std::path::Path, sessions: u32, community: &str) -> Valid {
         "limits": {"sessions": sessions},
         "contexts": [{"name": "", "communities": [{"community": community, "sources": ["127.0.0.0/8"]}]}],
     });
-    master_config::parse(document.to_string().as_bytes()).expect("the document is valid")
+    master_config::parse(document.to_string().as_bytes()).expect("the document is valid").document
 }
 
 fn instance(subtree: &str) -> Oid {

@@ -19,7 +19,7 @@ use master::{
     agent::{self, Command, Parts, snapshot::Snapshot},
     io::{
         Bound,
-        tls::{Dependencies, Settings, TlsListener},
+        tls::{Dependencies, Settings, TargetStatuses, TlsListener},
         traffic::Traffic,
     },
     notify::driver,
@@ -64,7 +64,7 @@ pub(crate) fn document(grants: &Json, limits: &Json) -> Valid {
             "communities": [{"community": "public", "sources": ["127.0.0.0/8"]}],
         }],
     });
-    master_config::parse(document.to_string().as_bytes()).expect("the document is valid")
+    master_config::parse(document.to_string().as_bytes()).expect("the document is valid").document
 }
 
 /// Creates a CA.
@@ -126,6 +126,7 @@ impl Master {
             reviewer: Box::new(FakeReviewer),
             commander: commander.clone(),
             traffic: Arc::clone(&traffic),
+            targets: TargetStatuses::default(),
         };
         let limits = document.limits.clone();
         let (sender, arrivals) = std_mpsc::channel();

@@ -87,6 +87,92 @@ fn an_invalid_object_is_refused_with_the_field(#[case] pointer: &str, #[case] va
     assert_eq!((&status["reason"], &status["code"]), (&json!("Invalid"), &json!(422)));
 }
 
+/// Returns a subtree with a table, a text, a counter, and these notifications.
+fn notifying(notifications: Json) -> Json {
+    let value = json!({"source": "app", "metric": "m"});
+    let mut subtree = subtree("second", "1.3.6.1.4.1.8072.9999.2");
+    subtree["spec"]["sources"] = json!([{"name": "app", "prometheus": {"port": 80}}]);
+    subtree["spec"]["scalars"] = json!([
+        {"name": "load", "oid": "1", "syntax": "Gauge32", "value": value},
+        {"name": "text", "oid": "2", "syntax": "DisplayString", "value": {"constant": "x"}},
+        {"name": "requests", "oid": "3", "syntax": "Counter64", "value": value},
+    ]);
+    let table = |name: &str, oid: &str| {
+        json!({
+            "name": format!("{name}Table"), "oid": oid,
+            "index": [{"name": format!("{name}Index"), "label": "i", "as": "Hash"}],
+            "columns": [{"name": format!("{name}Load"), "oid": "2", "syntax": "Gauge32", "value": value}],
+        })
+    };
+    subtree["spec"]["tables"] = json!([table("disk", "10"), table("net", "11")]);
+    subtree["spec"]["notifications"] = notifications;
+    subtree
+}
+
+fn rule(patch: &Json) -> Json {
+    let mut rule = json!({"name": "event", "oid": "0.1", "when": {"object": "load", "above": 80.0}});
+    rule.as_object_mut().unwrap().extend(patch.as_object().unwrap().clone());
+    rule
+}
+
+#[test]
+fn a_subtree_with_notifications_is_allowed() {
+    let rules = json!([
+        rule(&json!({"objects": ["load", "text"], "clear": {"name": "over", "oid": "0.2"}})),
+        rule(
+            &json!({"name": "disk", "oid": "0.3", "when": {"object": "diskLoad", "below": 1.0}, "objects": ["diskLoad", "load"]})
+        ),
+        rule(
+            &json!({"name": "old", "oid": null, "absoluteOID": "1.3.6.1.4.1.8072.0.1", "when": {"object": "text", "equals": "x"}})
+        ),
+        rule(&json!({"name": "count", "oid": "0.4", "when": {"object": "requests", "absent": true}})),
+    ]);
+    assert_eq!(created(&notifying(rules)), (Outcome::Allowed, AdmissionResponse::default()));
+}
+
+#[rstest]
+#[case::unknown_object(rule(&json!({"when": {"object": "none", "above": 80.0}})), "spec.notifications[0].when.object")]
+#[case::unknown_carried_object(rule(&json!({"objects": ["load", "none"]})), "spec.notifications[0].objects[1]")]
+#[case::columns_of_two_tables(
+    rule(&json!({"when": {"object": "diskLoad", "above": 80.0}, "objects": ["diskLoad", "netLoad"]})),
+    "spec.notifications[0].objects[1]"
+)]
+#[case::threshold_on_text(rule(&json!({"when": {"object": "text", "above": 80.0}})), "spec.notifications[0].when.")]
+#[case::threshold_on_a_counter(rule(&json!({"when": {"object": "requests", "below": 1.0}})), "spec.notifications[0].when.")]
+#[case::duplicate_oid(rule(&json!({"clear": {"name": "over", "oid": "0.1"}})), "spec.notifications[0].clear.oid")]
+#[case::two_oids(rule(&json!({"absoluteOID": "1.3.6.1.4.1.8072.0.1"})), "spec.notifications[0].oid")]
+fn an_invalid_notification_is_refused_with_the_field(#[case] rule: Json, #[case] field: &str) {
+    let (outcome, response) = created(&notifying(json!([rule])));
+    assert_eq!(outcome, Outcome::Refused);
+    let status = response.refusal.unwrap();
+    let causes = status.pointer("/details/causes").and_then(Json::as_array).unwrap();
+    assert!(causes.iter().any(|cause| cause["field"].as_str().unwrap().starts_with(field)), "{status}");
+}
+
+fn trap_target(spec: &Json) -> Json {
+    json!({"apiVersion": "snmp-operator.dev/v1alpha1", "kind": "SnmpTrapTarget", "metadata": {"name": "noc", "namespace": "acme"}, "spec": spec})
+}
+
+#[test]
+fn a_trap_target_is_validated_like_it_is_planned() {
+    let user = json!({"name": "u", "secretRef": {"name": "trap"}});
+    let spec = json!({"address": "noc.example:162", "contextRefs": ["acme"], "user": user});
+    let (outcome, response) = created(&trap_target(&spec));
+    assert_eq!((outcome, &response.refusal), (Outcome::Warned, &None));
+    assert!(response.warnings[0].contains("kubectl label secret trap -n acme"), "{response:?}");
+    let refused = [
+        ("allContexts", json!(true), "spec.allContexts"),
+        ("address", json!("noc.example:0"), "spec.address"),
+        ("timeout", json!("2h"), "spec.timeout"),
+        ("version", json!("V2c"), "spec.communityRef"),
+    ];
+    for (field, value, path) in refused {
+        let (outcome, response) = created(&trap_target(&with(spec.clone(), &format!("/{field}"), value)));
+        assert_eq!(outcome, Outcome::Refused, "{field}");
+        assert!(response.refusal.unwrap()["message"].as_str().unwrap().contains(path), "{field}");
+    }
+}
+
 #[test]
 fn a_refusal_has_the_form_of_the_api_server() {
     let (_, response) = created(&subtree("second", "1.3.6.1.4.1.8072"));
