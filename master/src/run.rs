@@ -50,7 +50,7 @@ use crate::{
     config::{Configuration, Loaded},
     io::{
         Bound,
-        tls::{Dependencies, Settings, TargetStatuses, TlsListener},
+        tls::{Dependencies, Settings, TlsListener},
         traffic::Traffic,
     },
     notify::{driver, record::RecordStore},
@@ -152,9 +152,9 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
             let settings = Settings { directory, operator, replica, active };
             let client =
                 deployment.client().await.context("listeners.agentxTls needs the Kubernetes API, to review tokens")?;
-            let reviewer = Box::new(KubeReviewer::new(client));
+            let (reviewer, targets) = (Box::new(KubeReviewer::new(client)), engine_switch.notifier.targets.clone());
             let (commander, traffic) = (engine_switch.commander.clone(), Arc::clone(&traffic));
-            let dependencies = Dependencies { reviewer, commander, traffic, targets: TargetStatuses::default() };
+            let dependencies = Dependencies { reviewer, commander, traffic, targets };
             let (listener, arrivals) =
                 TlsListener::start(bound, settings, &document.limits, dependencies, watcher.clone());
             (Some(listener), Some(arrivals))

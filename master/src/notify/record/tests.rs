@@ -21,8 +21,8 @@ fn entry_of(number: SubId, text: String) -> Entry {
         event_type: None,
     };
     Entry {
-        namespace: (number % 2 == 0).then(|| "acme".into()),
-        proven: number % 2 == 0,
+        namespace: (number.is_multiple_of(2)).then(|| "acme".into()),
+        proven: number.is_multiple_of(2),
         context: Arc::from(*b"c"),
         raised: time,
         worst: Severity::Critical,
