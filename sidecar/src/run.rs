@@ -106,7 +106,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         .into_iter()
         .map(|url| Subagent::new(url, files.clone(), exports.subscribe(), sets.clone(), outbox.clone(), &description));
     let subagents: Vec<_> = subagents.collect();
-    let status = Status::new(&pod_name, subagents.iter().map(Subagent::status).collect(), state.clone(), sets.counts(), outbox.clone());
+    let status = Status::new(
+        &pod_name,
+        subagents.iter().map(Subagent::status).collect(),
+        state.clone(),
+        sets.counts(),
+        outbox.clone(),
+    );
     let main_heartbeat = Heartbeat::new();
     watchdog::start(watched_threads(&main_heartbeat, &subagents)).context("cannot start the watchdog")?;
 

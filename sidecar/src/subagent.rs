@@ -42,7 +42,9 @@ pub(crate) use status::{MasterStatus, RegistrationState, SessionState, SessionSt
 pub(crate) use tls::TlsFiles;
 pub(crate) use url::MasterUrl;
 
-use crate::{notification::Outbox, set::SetCoordinator, subagent::jitter::Jitter, task::resume_panic, view::exports::Exports};
+use crate::{
+    notification::Outbox, set::SetCoordinator, subagent::jitter::Jitter, task::resume_panic, view::exports::Exports,
+};
 use link::{Address, Link};
 use tls::TlsMaster;
 
@@ -126,8 +128,17 @@ impl Subagent {
         let jitter = Jitter::new(seed());
         let (found, mut addresses) = watch::channel(BTreeSet::new());
         let mut lookups = pin!(watch_addresses(url, resolver, status.clone(), found));
-        let mut links =
-            Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, sets, outbox, description, status, jitter, tls };
+        let mut links = Links {
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+            exports,
+            sets,
+            outbox,
+            description,
+            status,
+            jitter,
+            tls,
+        };
         let mut beats = interval(HEARTBEAT_INTERVAL);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = pin!(stop);

@@ -167,9 +167,9 @@ impl Outbox {
                 subtree.entries.insert(key, entry);
             }
         }
-        let lost = before.iter().filter(|(key, entry)| {
-            !subtree.entries.contains_key(key) && !entry.is_delivered.load(Ordering::Relaxed)
-        });
+        let lost = before
+            .iter()
+            .filter(|(key, entry)| !subtree.entries.contains_key(key) && !entry.is_delivered.load(Ordering::Relaxed));
         self.0.dropped.fetch_add(lost.count() as u64, Ordering::Relaxed);
         for (id, _) in before.keys().filter(|key| !subtree.entries.contains_key(key)) {
             if !subtree.entries.keys().any(|(known, _)| known == id) {

@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn an_interruption_starts_a_timer_again() {
         use Verdict::{Holds, Over};
-        let verdicts = [(0, Holds), (9, Over), (10, Holds), (19, Holds), (20, Holds), (21, Over), (25, Holds), (26, Over)];
+        let verdicts =
+            [(0, Holds), (9, Over), (10, Holds), (19, Holds), (20, Holds), (21, Over), (25, Holds), (26, Over)];
         assert_eq!(run(&verdicts), [(20, Step::Raise)]);
     }
 

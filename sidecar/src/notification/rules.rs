@@ -246,7 +246,8 @@ impl Rules {
 
     /// Returns the last notification about each raised alarm that can be cleared.
     pub(crate) fn raised(&self) -> impl Iterator<Item = &Transition> {
-        let alarms = self.rules.iter().filter(|state| state.rule.clear.is_some()).flat_map(|state| state.alarms.values());
+        let alarms =
+            self.rules.iter().filter(|state| state.rule.clear.is_some()).flat_map(|state| state.alarms.values());
         let orphans = self.orphans.iter().map(|orphan| &orphan.transition);
         alarms.filter(|alarm| alarm.phase.is_raised()).filter_map(|alarm| alarm.last.as_ref()).chain(orphans)
     }
@@ -270,9 +271,7 @@ impl Rules {
             for (index, alarm) in &state.alarms {
                 match (alarm.phase, &alarm.last) {
                     (Phase::Raised(_), Some(last)) => {
-                        saved
-                            .raised
-                            .push(SavedRaised { clear: state.rule.clear.clone(), transition: last.clone() });
+                        saved.raised.push(SavedRaised { clear: state.rule.clear.clone(), transition: last.clone() });
                     }
                     (Phase::Pending(timer), _) if !state.rule.raise_after.is_zero() => {
                         let elapsed = u64::try_from(timer.elapsed(now.instant).as_millis()).unwrap_or(u64::MAX);
@@ -359,8 +358,7 @@ impl<'a> Evaluation<'a> {
             missing.entry(vec![0]).or_insert(None);
         }
         for (index, before) in missing {
-            let reading =
-                if is_known(&state.rule.object.arcs, &index) { Reading::Gone } else { Reading::Unknown };
+            let reading = if is_known(&state.rule.object.arcs, &index) { Reading::Gone } else { Reading::Unknown };
             self.instance(state, index, before, reading);
         }
     }
@@ -544,13 +542,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Returns the objects of a notification. Those without a value have their last one, or Null.
-    fn objects(
-        &self,
-        rule: &Rule,
-        index: &[SubId],
-        value: Option<ValueRef<'_>>,
-        last: &[VarBind],
-    ) -> Vec<VarBind> {
+    fn objects(&self, rule: &Rule, index: &[SubId], value: Option<ValueRef<'_>>, last: &[VarBind]) -> Vec<VarBind> {
         let known = |name: Oid, value: Option<ValueRef<'_>>| {
             let value = value.and_then(|value| value.to_value().ok());
             let last = || last.iter().find(|varbind| varbind.name == name).map(|varbind| varbind.value.clone());

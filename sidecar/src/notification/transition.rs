@@ -111,12 +111,8 @@ mod tests {
         let varbinds = transition.notification("acme", &"r".repeat(600)).varbinds();
         assert!(varbinds.len() <= MAX_VARBINDS);
         let mut octets = Vec::new();
-        let header = agentx::Header {
-            byte_order: agentx::ByteOrder::Big,
-            session_id: 1,
-            transaction_id: 1,
-            packet_id: 1,
-        };
+        let header =
+            agentx::Header { byte_order: agentx::ByteOrder::Big, session_id: 1, transaction_id: 1, packet_id: 1 };
         let pdu = agentx::Pdu { header, context: "acme".into(), body: agentx::Body::Notify(varbinds.clone()) };
         agentx::encode(&pdu, &mut octets).unwrap();
         assert!(octets.len() <= MAX_OCTETS, "{}", octets.len());

@@ -151,7 +151,13 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 
 impl Status {
     /// Creates the status of the sidecar in this pod.
-    pub(crate) fn new(pod_name: &str, masters: Vec<MasterStatus>, state: StateDirectory, sets: Arc<SetCounts>, outbox: Outbox) -> Self {
+    pub(crate) fn new(
+        pod_name: &str,
+        masters: Vec<MasterStatus>,
+        state: StateDirectory,
+        sets: Arc<SetCounts>,
+        outbox: Outbox,
+    ) -> Self {
         let (configuration, error_count, subtrees) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
         Self(Arc::new(Inner {
             pod_name: pod_name.to_owned(),

@@ -173,7 +173,8 @@ fn an_unknown_value_changes_nothing() {
 
 #[test]
 fn a_timer_has_a_deadline_and_pauses_while_the_value_is_unknown() {
-    let mut fixture = Fixture::new([with(with(above("load"), "/when/forMs", json!(10_000)), "/when/clearForMs", json!(5000))]);
+    let mut fixture =
+        Fixture::new([with(with(above("load"), "/when/forMs", json!(10_000)), "/when/clearForMs", json!(5000))]);
     assert_eq!(fixture.load(95), []);
     assert_eq!(fixture.rules.deadline(), Some(fixture.start + Duration::from_secs(10)));
     fixture.pass(4);
@@ -285,7 +286,10 @@ fn the_severity_follows_an_object() {
     assert_eq!(raised.severity, Severity::Critical);
     assert_eq!(fixture.disks(&[(1, 96)]), []);
     let changed = fixture.evaluate(None, &[(1, 97)]).remove(0);
-    assert_eq!((changed.state, changed.severity, changed.oid.to_string()), (State::Changed, Severity::Minor, RAISE.to_owned()));
+    assert_eq!(
+        (changed.state, changed.severity, changed.oid.to_string()),
+        (State::Changed, Severity::Minor, RAISE.to_owned())
+    );
     assert!(changed.sequence > raised.sequence);
     let cleared = fixture.evaluate(None, &[(1, 5)]).remove(0);
     assert_eq!((cleared.state, cleared.severity), (State::Cleared, Severity::Minor));

@@ -100,8 +100,9 @@ impl Notices {
         let numbers: BTreeSet<u64> = transitions.entries.iter().map(|entry| entry.number).collect();
         self.done.retain(|number| numbers.contains(number));
         if let Recipient::Forwards(acknowledged) = &self.recipient {
-            let is_known =
-                |entry: &&Arc<Entry>| acknowledged.get(&entry.id.to_string()).is_some_and(|last| *last >= entry.sequence);
+            let is_known = |entry: &&Arc<Entry>| {
+                acknowledged.get(&entry.id.to_string()).is_some_and(|last| *last >= entry.sequence)
+            };
             self.done.extend(transitions.entries.iter().filter(is_known).map(|entry| entry.number));
         }
         let served: BTreeSet<Group> = transitions.served.iter().map(group_of).collect();

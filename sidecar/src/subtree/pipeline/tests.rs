@@ -97,7 +97,8 @@ struct Sidecar {
 impl Sidecar {
     fn start(state: StateDirectory) -> Self {
         let exports = ExportTable::new();
-        let status = Status::new("web-0", Vec::new(), state.clone(), Arc::default(), crate::notification::Outbox::new(&state));
+        let status =
+            Status::new("web-0", Vec::new(), state.clone(), Arc::default(), crate::notification::Outbox::new(&state));
         let environment = PipelineEnvironment {
             sets: crate::set::SetCoordinator::inactive(),
             outbox: status.outbox().clone(),

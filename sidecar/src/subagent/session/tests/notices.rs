@@ -26,7 +26,8 @@ fn transitions(entries: &[(&str, u32)], is_raised: bool) -> Arc<Transitions> {
     };
     let served = [A, B].map(|base| {
         let last = entries.iter().filter(|(of, _)| *of == base).map(|(_, sequence)| *sequence).max();
-        let raised: BTreeMap<_, _> = last.filter(|_| is_raised).map(|last| (AlarmId([1; 8]), last)).into_iter().collect();
+        let raised: BTreeMap<_, _> =
+            last.filter(|_| is_raised).map(|last| (AlarmId([1; 8]), last)).into_iter().collect();
         Served { context: String::new(), base: oid(base), raised }
     });
     Arc::new(Transitions { entries: entries.iter().map(entry).collect(), served: served.into() })
