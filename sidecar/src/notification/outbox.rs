@@ -84,7 +84,7 @@ pub(crate) struct Entry {
     pub(crate) id: AlarmId,
     pub(crate) sequence: u32,
     pub(crate) varbinds: Vec<VarBind>,
-    /// Whether a master has it.
+    /// Whether a master has it, or needs it no more.
     is_delivered: AtomicBool,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct Sender {
 }
 
 impl Entry {
-    /// Records that a master has acknowledged it.
+    /// Records that a master has acknowledged it, or needs it no more.
     pub(crate) fn mark_delivered(&self) {
         self.is_delivered.store(true, Ordering::Relaxed);
     }

@@ -103,7 +103,10 @@ impl Notices {
             let is_known = |entry: &&Arc<Entry>| {
                 acknowledged.get(&entry.id.to_string()).is_some_and(|last| *last >= entry.sequence)
             };
-            self.done.extend(transitions.entries.iter().filter(is_known).map(|entry| entry.number));
+            for entry in transitions.entries.iter().filter(is_known) {
+                entry.mark_delivered();
+                self.done.insert(entry.number);
+            }
         }
         let served: BTreeSet<Group> = transitions.served.iter().map(group_of).collect();
         self.groups.retain(|group, state| state.is_unanswered || served.contains(group));
@@ -154,7 +157,10 @@ impl Notices {
             // Another pod speaks for the subtree. Only what is still raised at the takeover is sent then.
             let is_over = |entry: &&Arc<Entry>| served.raised.get(&entry.id) != Some(&entry.sequence);
             let over = self.transitions.entries.iter().filter(is_of).filter(is_over);
-            self.done.extend(over.map(|entry| entry.number));
+            for entry in over {
+                entry.mark_delivered();
+                self.done.insert(entry.number);
+            }
         }
         let may_send = is_registered || (stands_by && keeps_alarms);
         if !may_send || state.is_unanswered || state.retry_at.is_some_and(|at| now < at) {
