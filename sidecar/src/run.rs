@@ -148,7 +148,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
             now = ticks.tick() => {
                 main_heartbeat.beat();
                 if let Some(selection) = watch.poll(SystemTime::now()).cloned() {
-                    let pod_index = mapping::pod_index(watch.labels(), &status.pod_name());
+                    let pod_index = mapping::pod_index(watch.labels(), status.pod_name());
                     status.set_selection(&selection, pod_index);
                     subtrees.apply(&selection, pod_index);
                 }

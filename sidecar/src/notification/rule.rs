@@ -145,10 +145,9 @@ impl Condition {
     /// holds: it is an event.
     pub(super) fn verdict(&self, reading: Reading<'_>, is_raised: bool) -> Verdict {
         let value = match (self, reading) {
-            (Self::Absent, Reading::Value(_)) => return Verdict::Over,
             (Self::Absent, Reading::Unknown | Reading::Gone) => return Verdict::Holds,
             (_, Reading::Unknown) => return Verdict::Unknown,
-            (_, Reading::Gone) => return Verdict::Over,
+            (Self::Absent, Reading::Value(_)) | (_, Reading::Gone) => return Verdict::Over,
             (_, Reading::Value(value)) => value,
         };
         let holds = match self {

@@ -40,7 +40,7 @@ pub(crate) struct Now {
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     base: Oid,
-    rules: Vec<RuleState>,
+    states: Vec<RuleState>,
     /// Alarms whose rule is gone. The next evaluation clears them.
     orphans: Vec<SavedRaised>,
     sequences: Sequences,
@@ -122,8 +122,8 @@ impl Rules {
     pub(crate) fn new(subtree: &Subtree, saved: SavedAlarms, now: Now) -> Self {
         let compiled = rule::compile(subtree).into_iter();
         let state = |rule| RuleState { rule, alarms: BTreeMap::new(), known: BTreeMap::new(), values: BTreeMap::new() };
-        let rules = compiled.map(state).collect();
-        let mut rules = Self { base: subtree.oid.clone(), rules, is_changed: true, ..Self::default() };
+        let states = compiled.map(state).collect();
+        let mut rules = Self { base: subtree.oid.clone(), states, is_changed: true, ..Self::default() };
         let ahead = saved.sequences.into_iter().map(|(alarm_type, instance, last)| ((alarm_type, instance), last));
         rules.sequences = Sequences { latest: saved.latest, ahead: ahead.collect() };
         rules.log = saved.log.into();
@@ -145,7 +145,7 @@ impl Rules {
                 None => {}
             }
         }
-        rules.status.rules = rules.rules.len();
+        rules.status.rules = rules.states.len();
         rules.count();
         rules
     }
@@ -166,7 +166,7 @@ impl Rules {
         has_clear: Option<bool>,
     ) -> Option<(&mut RuleState, Vec<SubId>)> {
         let below = instance.strip_prefix(self.base.as_slice())?;
-        let state = self.rules.iter_mut().find(|state| state.rule.oid == *alarm_type)?;
+        let state = self.states.iter_mut().find(|state| state.rule.oid == *alarm_type)?;
         let index = below.strip_prefix(state.rule.object.arcs.as_slice())?.to_vec();
         let same = has_clear.is_none_or(|has_clear| has_clear == state.rule.clear.is_some());
         (same && state.rule.condition != Condition::Changes).then_some((state, index))
@@ -197,7 +197,7 @@ impl Rules {
         for orphan in self.orphans.drain(..) {
             evaluation.clear_orphan(orphan);
         }
-        for state in &mut self.rules {
+        for state in &mut self.states {
             evaluation.rule(state, &is_known);
         }
         let Evaluation { refused, dropped, is_changed, transitions, .. } = evaluation;
@@ -218,14 +218,14 @@ impl Rules {
     }
 
     fn count(&mut self) {
-        let alarms = || self.rules.iter().flat_map(|state| state.alarms.values());
+        let alarms = || self.states.iter().flat_map(|state| state.alarms.values());
         self.status.raised = alarms().filter(|alarm| alarm.phase.is_raised()).count() + self.orphans.len();
         self.status.pending = alarms().count() + self.orphans.len() - self.status.raised;
     }
 
     /// Returns when a timer of a rule is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let alarms = self.rules.iter().flat_map(|state| state.alarms.values().map(move |alarm| (&state.rule, alarm)));
+        let alarms = self.states.iter().flat_map(|state| state.alarms.values().map(move |alarm| (&state.rule, alarm)));
         alarms.filter_map(|(rule, alarm)| alarm.phase.deadline(rule.raise_after, rule.clear_after)).min()
     }
 
@@ -236,7 +236,7 @@ impl Rules {
 
     /// Returns whether there are rules, or alarms of earlier rules.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.orphans.is_empty() && self.log.is_empty()
+        self.states.is_empty() && self.orphans.is_empty() && self.log.is_empty()
     }
 
     /// Returns whether the state has changed since the last call.
@@ -247,7 +247,7 @@ impl Rules {
     /// Returns the last notification about each raised alarm that can be cleared.
     pub(crate) fn raised(&self) -> impl Iterator<Item = &Transition> {
         let alarms =
-            self.rules.iter().filter(|state| state.rule.clear.is_some()).flat_map(|state| state.alarms.values());
+            self.states.iter().filter(|state| state.rule.clear.is_some()).flat_map(|state| state.alarms.values());
         let orphans = self.orphans.iter().map(|orphan| &orphan.transition);
         alarms.filter(|alarm| alarm.phase.is_raised()).filter_map(|alarm| alarm.last.as_ref()).chain(orphans)
     }
@@ -267,7 +267,7 @@ impl Rules {
             raised: self.orphans.clone(),
             log: self.log.iter().cloned().collect(),
         };
-        for state in &self.rules {
+        for state in &self.states {
             for (index, alarm) in &state.alarms {
                 match (alarm.phase, &alarm.last) {
                     (Phase::Raised(_), Some(last)) => {
