@@ -11,6 +11,8 @@ mod transition;
 
 pub(crate) use outbox::{Acknowledged, Entry, Outbox, Sender, Served, Transitions};
 pub(crate) use rules::{Now, Rules, RulesStatus};
+#[cfg(test)]
+pub(crate) use saved::SavedAlarms;
 
 /// Maximum number of raised alarms of a pod.
 pub(crate) const MAX_RAISED: usize = 256;

@@ -281,3 +281,103 @@ impl Entry {
         Self { number, context, base, id, sequence, varbinds, is_delivered }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant, SystemTime};
+
+    use agentx::ValueRef;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        notification::{Now, SavedAlarms},
+        view::MibView,
+    };
+
+    const BASE: &str = "1.3.6.1.4.1.64500.1";
+
+    fn name() -> SubtreeName {
+        SubtreeName { namespace: "acme".to_owned(), name: "a".to_owned() }
+    }
+
+    /// Evaluates a rule on these values, one after the other, and publishes after each.
+    fn publish(outbox: &Outbox, values: &[i32]) {
+        let document = json!({
+            "version": 1, "namespace": "acme", "name": "a", "oid": BASE, "contexts": ["", "x"],
+            "sources": [{"name": "host", "intervalMs": 1000, "timeoutMs": 1000, "staleAfterMs": 5000, "system": {}}],
+            "scalars": [{"name": "load", "oid": "1", "syntax": "Integer32", "value": {"source": "host", "metric": "load"}}],
+            "notifications": [{
+                "name": "high", "oid": format!("{BASE}.0.1"),
+                "when": {"object": "load", "test": {"above": {"threshold": 90}}},
+                "clear": {"name": "low", "oid": format!("{BASE}.0.2")},
+            }],
+        });
+        let document = sidecar_config::parse(document.to_string().as_bytes()).unwrap();
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let now = Now { instant: Instant::now(), wall };
+        let mut rules = Rules::new(&document, SavedAlarms::default(), now);
+        for value in values {
+            let mut view = MibView::new(document.oid.clone(), vec!["1".parse().unwrap()]);
+            view.push(&[1], &[0], ValueRef::Integer(*value)).unwrap();
+            rules.evaluate(&view, |_, _| true, 0, now);
+            outbox.publish(&name(), &document.contexts, &document.oid, "acme/a/web-0", &rules);
+        }
+    }
+
+    #[test]
+    fn a_transition_is_one_entry_in_each_context_and_keeps_its_number() {
+        let outbox = Outbox::inactive();
+        let receiver = outbox.subscribe();
+        publish(&outbox, &[95]);
+        let first = Arc::clone(&receiver.borrow());
+        let of = |transitions: &Transitions| -> Vec<(u64, String)> {
+            transitions.entries.iter().map(|entry| (entry.number, entry.context.clone())).collect()
+        };
+        assert_eq!(of(&first), [(1, String::new()), (2, "x".to_owned())]);
+        assert!(first.served.iter().all(|served| served.raised.len() == 1));
+        publish(&outbox, &[95, 95, 10]);
+        let later = Arc::clone(&receiver.borrow());
+        assert_eq!(of(&later).get(..2), Some(&of(&first)[..]));
+        assert_eq!((later.entries.len(), outbox.waiting()), (4, 4));
+        assert!(later.served.iter().all(|served| served.raised.is_empty()));
+        later.entries.iter().for_each(|entry| entry.mark_delivered());
+        outbox.withdraw(&name());
+        assert_eq!((receiver.borrow().entries.len(), outbox.waiting()), (0, 0));
+    }
+
+    #[test]
+    fn only_one_session_sends_to_a_master_that_forwards() {
+        let outbox = Outbox::inactive();
+        let first = outbox.sender("unix:/a").unwrap();
+        assert!(outbox.sender("unix:/a").is_none());
+        assert!(outbox.sender("unix:/b").is_some());
+        drop(first);
+        assert!(outbox.sender("unix:/a").is_some());
+    }
+
+    #[tokio::test]
+    async fn what_a_master_has_acknowledged_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::new(Some(dir.path().to_owned()));
+        let outbox = Outbox::new(&directory);
+        publish(&outbox, &[95]);
+        let entry = Arc::clone(&outbox.subscribe().borrow().entries[0]);
+        let (sender, before) = outbox.sender("unix:/a").unwrap();
+        assert!(before.is_empty());
+        sender.acknowledge(&entry);
+        let saving = tokio::spawn(outbox.clone().save_acknowledged(directory.clone()));
+        let after = async {
+            loop {
+                let (_, acknowledged) = Outbox::new(&directory).sender("unix:/a").unwrap();
+                if !acknowledged.is_empty() {
+                    return acknowledged;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let after = tokio::time::timeout(Duration::from_secs(30), after).await.unwrap();
+        assert_eq!(after, Acknowledged::from([(entry.id.to_string(), entry.sequence)]));
+        saving.abort();
+    }
+}
