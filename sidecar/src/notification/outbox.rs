@@ -314,7 +314,7 @@ mod tests {
             }],
         });
         let document = sidecar_config::parse(document.to_string().as_bytes()).unwrap();
-        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let now = Now { instant: Instant::now(), wall };
         let mut rules = Rules::new(&document, SavedAlarms::default(), now);
         for value in values {
