@@ -505,7 +505,7 @@ fn every_violation_of_notifications_is_reported_with_its_path() {
         .map(|i| changed(one.clone(), &[("/name", json!(format!("n{i}"))), ("/oid", json!(format!("{base}.0.{i}")))]));
     let columns_of = "is a column of fanTable; only scalars and columns of the table of when.object are allowed";
     let cases: Vec<Case> = [
-        (vec![("/notifications", Json::from_iter(many))], vec!["notifications: has 65 entries; at most 64 allowed".to_owned()]),
+        (vec![("/notifications", many.collect())], vec!["notifications: has 65 entries; at most 64 allowed".to_owned()]),
         (
             vec![("/notifications/0/name", json!("mode"))],
             vec!["notifications[0].name: mode is already used by scalars[3].name".to_owned()],

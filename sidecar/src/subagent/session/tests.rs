@@ -4,6 +4,7 @@ mod answers;
 mod fuzzed;
 mod hostile;
 mod lifetime;
+mod notices;
 mod registering;
 mod rig;
 mod walks;

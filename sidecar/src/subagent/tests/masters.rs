@@ -53,6 +53,7 @@ pub(super) fn start_with(url: &str, files: TlsFiles, names: Option<Names>) -> Ru
         files,
         watched,
         crate::set::SetCoordinator::inactive(),
+        crate::notification::Outbox::inactive(),
         "test",
     );
     let status = subagent.status();

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::subagent::session::{
     capabilities::{AdditionNumber, Capability},
+    notices::Notice,
     registrations::Registration,
 };
 
@@ -23,6 +24,7 @@ pub(super) enum SubagentRequest {
     Unregister(Registration),
     AddCapability(Capability, AdditionNumber),
     RemoveCapability,
+    Notify(Notice),
     Ping,
     Close,
 }
