@@ -239,7 +239,7 @@ mod tests {
         )
     }
 
-    fn community(document: &Valid) -> &str {
+    fn community(document: &master_config::Document) -> &str {
         document.contexts[0].communities[0].community.expose()
     }
 
