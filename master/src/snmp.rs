@@ -34,7 +34,7 @@ mod sealer;
 pub mod statistics;
 mod system;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tlv;
 mod usm;
 

@@ -80,7 +80,7 @@ fn a_trap_of_version_1_is_translated(
 #[rstest]
 #[case::all_fit(1472, 0, false)]
 #[case::without_details(200, 0, true)]
-#[case::without_the_last_object(140, 1, true)]
+#[case::without_the_last_object(130, 1, true)]
 #[case::without_objects(10, 3, true)]
 fn a_message_that_is_too_long_loses_details_first(#[case] limit: usize, #[case] lost: usize, #[case] no_details: bool) {
     let (objects, details) = (objects(), details());
