@@ -19,7 +19,9 @@ impl AlarmId {
         hash.update(context);
         for arcs in [alarm_type, instance] {
             hash.update((arcs.len() as u64).to_be_bytes());
-            arcs.iter().for_each(|arc| hash.update(arc.to_be_bytes()));
+            for arc in arcs {
+                hash.update(arc.to_be_bytes());
+            }
         }
         let mut id = [0; 8];
         id.iter_mut().zip(hash.finalize()).for_each(|(octet, of_hash)| *octet = of_hash);

@@ -27,8 +27,12 @@ use super::{
     event::Event,
     record::Entry,
     table::{ContextTable, Tables},
+    target::Tallies,
 };
-use crate::pdu::notice::{Content, Notice, Received, Subject};
+use crate::pdu::{
+    notice::{Content, Notice, Received, Subject},
+    time_ticks::time_ticks,
+};
 
 /// Alarms of all namespaces, and of one.
 const MAX_ALARMS: usize = 10_000;
@@ -199,6 +203,19 @@ impl Book {
     /// Returns the number of alarms of each namespace.
     pub(crate) fn per_namespace(&self) -> impl Iterator<Item = (Option<&str>, usize)> {
         self.per_namespace.iter().map(|(namespace, count)| (namespace.as_deref(), *count))
+    }
+
+    /// Returns the number of alarms by namespace and context, and when one changed last, for an engine that started at
+    /// `started`.
+    pub(crate) fn tallies(&self, started: Instant) -> Tallies {
+        let mut tallies = Tallies::new();
+        for ((context, _), alarm) in &self.alarms {
+            tallies.entry((alarm.namespace.clone(), Arc::clone(context))).or_default().raised += 1;
+        }
+        for ((_, context), tally) in &mut tallies {
+            tally.changed = self.last_change.get(context).map_or(0, |at| time_ticks(started, *at));
+        }
+        tallies
     }
 
     /// Updates the tables of the contexts that have changed. Returns whether there were any.

@@ -2,12 +2,15 @@
 //!
 //! It is a thread of its own so that neither many alarms nor a slow target delays a response to a manager.
 
-mod delivery;
 mod notifier;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use daemon::{drain::Watcher, heartbeat::Heartbeat};
 use master_config::{Context, Target};
@@ -16,11 +19,12 @@ use tokio::{
     time::{interval, sleep_until},
 };
 
-use self::delivery::Delivery;
 pub(crate) use self::notifier::AlarmNumbers;
 pub use self::notifier::{AlarmStatus, Notifier};
 use super::{
     book::{Book, Now},
+    delivery::Delivery,
+    event::Event,
     record::RecordStore,
     status::TargetStatuses,
     table::{AlarmTables, Tables},
@@ -39,6 +43,11 @@ const NOTICES: usize = 4_096;
 const COMMANDS: usize = 16;
 /// Shortest time between two records.
 const RECORD_PERIOD: Duration = Duration::from_secs(5);
+/// How long a master on standby keeps events. When it becomes active, it delivers those that the other one may not have
+/// delivered: receivers recognize duplicates by id and sequence.
+const REPLAY: Duration = Duration::from_secs(30);
+/// Maximum number of events that are kept for that.
+const MAX_REPLAY: usize = 10_000;
 /// Notices that are handled before anything else runs.
 const BATCH: usize = 256;
 
@@ -104,6 +113,8 @@ pub async fn run(parts: Parts, mut drain: Watcher) {
         tables,
         status,
         recorded: (0, Instant::now()),
+        recent: VecDeque::new(),
+        tallied: None,
         record,
     };
     driver.restore();
@@ -149,6 +160,10 @@ struct Driver {
     tables: AlarmTables,
     status: AlarmStatus,
     record: Option<RecordStore>,
+    /// Events since a while, when they came.
+    recent: VecDeque<(Instant, Arc<Event>)>,
+    /// The revision of the book whose numbers the delivery has.
+    tallied: Option<u64>,
     /// The revision of the book that was recorded last, and when.
     recorded: (u64, Instant),
 }
@@ -199,6 +214,11 @@ impl Driver {
                 self.engine = Some(engine);
                 self.apply();
                 self.delivery.set_active(true, started);
+                self.tallied = None;
+                let since = Instant::now().checked_sub(REPLAY);
+                for (_, event) in self.recent.drain(..).filter(|(at, _)| since.is_none_or(|since| *at >= since)) {
+                    self.delivery.offer(&event);
+                }
             }
             Command::Deactivate(done) => {
                 self.delivery.set_active(false, self.started);
@@ -214,11 +234,29 @@ impl Driver {
         }
     }
 
+    /// Keeps an event in case that this master becomes active.
+    fn keep(&mut self, event: Arc<Event>) {
+        let now = Instant::now();
+        let is_old = |at: Instant| now.saturating_duration_since(at) > REPLAY;
+        while self.recent.len() >= MAX_REPLAY || self.recent.front().is_some_and(|(at, _)| is_old(*at)) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now, event));
+    }
+
     /// Does what is due, passes events on, and publishes what has changed.
     fn flush(&mut self) {
         self.book.tick(self.now());
         for event in self.book.take_events() {
-            self.delivery.offer(&event);
+            if self.delivery.is_active() {
+                self.delivery.offer(&event);
+            } else {
+                self.keep(event);
+            }
+        }
+        if self.delivery.is_active() && self.tallied != Some(self.book.revision()) {
+            self.tallied = Some(self.book.revision());
+            self.delivery.set_tallies(self.book.tallies(self.started));
         }
         if self.book.update(&mut self.published) {
             self.tables.publish(self.published.clone());

@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::counts::Counts;
+
 /// Whether a target receives notifications, in one word: the reason of the condition `Ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Readiness {
@@ -54,16 +56,21 @@ pub(crate) struct TargetStatus {
 
 /// The state of all targets, shared between threads.
 #[derive(Debug, Clone, Default)]
-pub struct TargetStatuses(Arc<Mutex<Vec<TargetStatus>>>);
+pub struct TargetStatuses(Arc<Mutex<(Vec<TargetStatus>, Counts)>>);
 
 impl TargetStatuses {
     /// Returns the state of all targets.
     pub(crate) fn get(&self) -> Vec<TargetStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    /// Replaces the state of all targets.
-    pub(crate) fn set(&self, statuses: Vec<TargetStatus>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = statuses;
+    /// Returns the counters of all targets together, also of those that were removed.
+    pub(crate) fn totals(&self) -> Counts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// Replaces the state of all targets, and the counters.
+    pub(crate) fn set(&self, statuses: Vec<TargetStatus>, totals: Counts) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (statuses, totals);
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn server(
 ) -> Admin {
     let mut registry = Registry::with_prefix("snmp_master");
     let metrics = Metrics::new(status.clone(), Arc::clone(statistics), Arc::clone(traffic), Arc::clone(snapshot))
-        .with_alarms(notifier.status.clone());
+        .with_alarms(notifier.status.clone(), notifier.targets.clone());
     registry.register_collector(Box::new(metrics));
     let (status, notifier) = (status.clone(), notifier.clone());
     Admin::new(readiness, registry).async_route("/status", move |_| {

@@ -12,7 +12,10 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, regis
 use crate::{
     agent::snapshot::Snapshot,
     io::traffic::Traffic,
-    notify::driver::{AlarmNumbers, AlarmStatus},
+    notify::{
+        driver::{AlarmNumbers, AlarmStatus},
+        status::{TargetStatus, TargetStatuses},
+    },
     observability::{
         role::{Role, Trouble},
         status::Status,
@@ -28,6 +31,7 @@ pub(crate) struct Metrics {
     traffic: Arc<Traffic>,
     snapshot: Arc<Mutex<Snapshot>>,
     alarms: AlarmStatus,
+    targets: TargetStatuses,
 }
 
 impl Metrics {
@@ -38,12 +42,19 @@ impl Metrics {
         traffic: Arc<Traffic>,
         snapshot: Arc<Mutex<Snapshot>>,
     ) -> Self {
-        Self { status, statistics, traffic, snapshot, alarms: AlarmStatus::default() }
+        Self {
+            status,
+            statistics,
+            traffic,
+            snapshot,
+            alarms: AlarmStatus::default(),
+            targets: TargetStatuses::default(),
+        }
     }
 
-    /// Adds the book of alarms.
-    pub(crate) fn with_alarms(self, alarms: AlarmStatus) -> Self {
-        Self { alarms, ..self }
+    /// Adds the book of alarms and the targets.
+    pub(crate) fn with_alarms(self, alarms: AlarmStatus, targets: TargetStatuses) -> Self {
+        Self { alarms, targets, ..self }
     }
 }
 
@@ -266,7 +277,46 @@ impl Metrics {
         page.counters("alarm_notifications", "Notifications that reached the book of alarms.", one(received))?;
         let ignored = [("duplicate", duplicates), ("standing_by", standing_by)];
         page.counters("alarm_notifications_ignored", "Notifications ignored, by reason.", counted("reason", ignored))?;
-        page.counters("alarms_overflow", "Alarms not kept because of a limit.", one(overflow))
+        page.counters("alarms_overflow", "Alarms not kept because of a limit.", one(overflow))?;
+        self.targets(page)
+    }
+
+    fn targets(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
+        let of_target = |value: fn(&TargetStatus) -> u64| {
+            move |target: &TargetStatus| {
+                let labels = vec![("namespace", target.namespace.clone()), ("target", target.name.clone())];
+                (labels, value(target))
+            }
+        };
+        let targets = self.targets.get();
+        let queued = targets.iter().map(of_target(|target| target.queued)).map(|(labels, n)| (labels, number(n)));
+        page.gauges("target_queue_length", "Notifications that wait for a target.", None, queued)?;
+        let delivered = targets.iter().map(of_target(|target| target.delivered));
+        page.counters("target_delivered", "Traps sent to a target, or informs that it acknowledged.", delivered)?;
+        let lost = targets.iter().map(of_target(|target| target.lost));
+        page.counters("target_lost", "Notifications to a target that were dropped.", lost)?;
+        let totals = self.targets.totals();
+        let messages = [
+            ("first", totals.sent),
+            ("retry", totals.retried),
+            ("acknowledgement", totals.acknowledged),
+            ("discovery", totals.discoveries),
+            ("ignored", totals.ignored),
+        ];
+        page.counters("targets_messages", "Messages to and from all targets, by kind.", counted("kind", messages))?;
+        let dropped = [
+            ("superseded", totals.superseded),
+            ("overflow", totals.overflowed),
+            ("expired", totals.expired),
+            ("unsendable", totals.unsendable),
+        ];
+        page.counters("targets_dropped", "Notifications dropped, by reason.", counted("reason", dropped))?;
+        let omitted = [
+            ("details", totals.details_omitted),
+            ("objects", totals.objects_omitted),
+            ("untranslatable", totals.untranslatable),
+        ];
+        page.counters("targets_omitted", "Parts left out of messages, by reason.", counted("what", omitted))
     }
 }
 

@@ -4,7 +4,7 @@ mod user;
 
 use async_snmp::Community;
 
-pub(super) use self::user::{Sender, UserEnvelope};
+pub(crate) use self::user::{Authority, UserEnvelope};
 use super::message::{Pdu, Version, community_message, community_message_len};
 
 /// The envelope of a response or report.

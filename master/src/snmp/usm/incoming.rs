@@ -104,6 +104,7 @@ impl IncomingHeader {
             msg_id: self.msg_id,
             max_size: self.max_size,
             level,
+            is_reportable: false,
             user_name: self.user_name.clone(),
             keys,
             context,

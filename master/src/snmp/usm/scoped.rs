@@ -6,18 +6,18 @@ use crate::{pdu::ber::tag, snmp::tlv::Elements};
 
 /// A scoped PDU whose PDU is not decoded.
 #[derive(Debug)]
-pub(super) struct ScopedPdu {
+pub(crate) struct ScopedPdu {
     /// contextEngineID.
-    pub(super) engine_id: Bytes,
+    pub(crate) engine_id: Bytes,
     /// contextName.
-    pub(super) context: Bytes,
+    pub(crate) context: Bytes,
     /// The encoded PDU, including its tag and length.
-    pub(super) pdu: Bytes,
+    pub(crate) pdu: Bytes,
 }
 
 impl ScopedPdu {
     /// Parses `data`, which may end with up to `padding` octets of padding. Returns `None` if it is malformed.
-    pub(super) fn parse(data: &Bytes, padding: usize) -> Option<Self> {
+    pub(crate) fn parse(data: &Bytes, padding: usize) -> Option<Self> {
         let mut outer = Elements(data);
         let mut fields = Elements(outer.expect(tag::SEQUENCE)?);
         if outer.0.len() > padding {
