@@ -10,6 +10,7 @@ mod examples;
 mod exposition;
 mod floods;
 mod master;
+mod notifications;
 mod page;
 mod pods;
 mod reload;

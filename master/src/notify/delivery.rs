@@ -14,11 +14,7 @@ use std::{
 };
 
 use master_config::{Context, IpNet, Target, User};
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::sleep_until,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep_until};
 
 use self::{address::Resolver, link::Socket};
 use super::{
