@@ -72,14 +72,13 @@ impl Draft {
         let mut targets = Vec::with_capacity(unread.len());
         let mut left_out = Vec::new();
         for (i, target) in unread.into_iter().enumerate() {
-            match Target::deserialize(target) {
-                Ok(target) => targets.push(target),
+            if let Ok(target) = Target::deserialize(target) {
+                targets.push(target);
+            } else {
                 // The error of serde could quote a secret.
-                Err(_) => {
-                    let (path, message) = (format!("targets[{i}]"), "cannot be read".to_owned());
-                    let violations = vec![Violation { path, message }];
-                    left_out.push(LeftOut { target: None, is_kept: false, violations });
-                }
+                let (path, message) = (format!("targets[{i}]"), "cannot be read".to_owned());
+                let violations = vec![Violation { path, message }];
+                left_out.push(LeftOut { target: None, is_kept: false, violations });
             }
         }
         let document = Document { version, listeners, limits, contexts, users, targets };

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_snmp::v3::CryptoError;
 use master_config::{Context, IpNet, Target, User};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep_until};
 
@@ -54,8 +55,8 @@ enum Arrival {
 enum Done {
     /// A name was looked up.
     Resolved(Key, Result<Vec<std::net::IpAddr>, String>),
-    /// Keys were derived. `None` if that failed.
-    Derived(Key, Vec<u8>, Option<Option<Arc<Keys>>>),
+    /// The keys of a user were derived for an engine id. A user without authentication has none.
+    Derived(Key, Vec<u8>, Result<Option<Arc<Keys>>, CryptoError>),
 }
 
 /// A target with its socket.
@@ -143,8 +144,7 @@ impl Delivery {
         }
         self.engine = Some(engine.clone());
         // Networks may have changed.
-        let keys: Vec<_> = self.slots.keys().cloned().collect();
-        keys.iter().for_each(|key| self.connect(key));
+        self.connect_all();
         self.next_status = now;
     }
 
@@ -171,8 +171,7 @@ impl Delivery {
                     slot.machine.reset_security();
                     slot.machine.offer_agent_event(&start, now);
                 });
-                let keys: Vec<_> = self.slots.keys().cloned().collect();
-                keys.iter().for_each(|key| self.connect(key));
+                self.connect_all();
             }
             Err(error) => tracing::error!(%error, "cannot send notifications"),
         }
@@ -292,9 +291,7 @@ impl Delivery {
 
     /// Returns when [`Self::run`] has something to do without an arrival.
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        if self.local.is_none() {
-            return None;
-        }
+        self.local.as_ref()?;
         let of_slot = |slot: &Slot| [slot.machine.deadline(now), slot.address.due(slot.machine.is_down())];
         let deadlines = self.slots.values().flat_map(of_slot).chain([self.statuses_due(now)]);
         deadlines.flatten().min()
@@ -337,11 +334,12 @@ impl Delivery {
             Done::Derived(key, engine_id, keys) => {
                 self.is_deriving = false;
                 match (self.slots.get_mut(&key), keys) {
-                    (Some(slot), Some(keys)) => slot.machine.derived(&engine_id, keys),
-                    (_, Some(_)) => {}
-                    (_, None) => tracing::error!(
+                    (Some(slot), Ok(keys)) => slot.machine.derived(&engine_id, keys),
+                    (None, Ok(_)) => {}
+                    (_, Err(error)) => tracing::error!(
                         namespace = key.0,
                         target = key.1,
+                        %error,
                         "failed to derive the keys of a target's user; it receives no notifications"
                     ),
                 }
@@ -365,7 +363,9 @@ impl Delivery {
                 None => connect.push(key.clone()),
             }
         }
-        connect.iter().for_each(|key| self.connect(key));
+        for key in &connect {
+            self.connect(key);
+        }
     }
 
     fn derive_next(&mut self) {
@@ -375,9 +375,16 @@ impl Delivery {
         let Some((key, user, engine_id)) = self.derivations.pop_front() else { return };
         self.is_deriving = true;
         self.jobs.spawn_blocking(move || {
-            let keys = Keys::derive_for(&user, &engine_id).ok().map(|keys| keys.map(Arc::new));
-            Done::Derived(key, engine_id, keys)
+            let keys = Keys::derive_for(&user, &engine_id);
+            Done::Derived(key, engine_id, keys.map(|keys| keys.map(Arc::new)))
         });
+    }
+
+    fn connect_all(&mut self) {
+        let keys: Vec<_> = self.slots.keys().cloned().collect();
+        for key in &keys {
+            self.connect(key);
+        }
     }
 
     /// Connects a target to the first of its addresses that is allowed, unless it is connected to that one.

@@ -599,14 +599,12 @@ fn encode(
 /// Returns the request-id of a notification to a target. It is the same for each transmission, and for each master.
 fn request_id(config: &Target, serial: Serial, entry: &Entry) -> i32 {
     let target = [config.namespace.as_bytes(), config.name.as_bytes()];
-    match &entry.event.notification.details {
-        Some(details) => hash31(&[target[0], target[1], &details.id.0, &details.sequence.to_be_bytes()]),
-        None => {
-            let Event { uptime, at, .. } = &*entry.event;
-            let nanos = at.duration_since(std::time::UNIX_EPOCH).map_or(0, |at| at.as_nanos());
-            hash31(&[target[0], target[1], &uptime.to_be_bytes(), &nanos.to_be_bytes(), &serial.to_be_bytes()])
-        }
+    if let Some(details) = &entry.event.notification.details {
+        return hash31(&[target[0], target[1], &details.id.0, &details.sequence.to_be_bytes()]);
     }
+    let Event { uptime, at, .. } = &*entry.event;
+    let nanos = at.duration_since(std::time::UNIX_EPOCH).map_or(0, |at| at.as_nanos());
+    hash31(&[target[0], target[1], &uptime.to_be_bytes(), &nanos.to_be_bytes(), &serial.to_be_bytes()])
 }
 
 /// Returns 31 bits of SHA-256 over the parts, each after its length.

@@ -187,13 +187,16 @@ fn parse_trap(head: &str, rows: &str) -> Result<Trap> {
         Some(TrapV1 { enterprise, generic: 6, specific, .. }) => enterprise.join(&[0, *specific])?,
         Some(TrapV1 { generic, .. }) => "1.3.6.1.6.3.1.1.5".parse::<Oid>()?.join(&[generic + 1])?,
         None => {
-            ensure!(rows.len() >= 2 && *rows[0].oid == SYS_UP_TIME, "sysUpTime.0 is not the first varbind: {rows:?}");
-            ensure!(*rows[1].oid == SNMP_TRAP_OID, "snmpTrapOID.0 is not the second varbind: {rows:?}");
-            rows.remove(0);
-            match rows.remove(0).value {
-                Value::ObjectIdentifier(oid) => oid,
-                other => bail!("snmpTrapOID.0 is {other:?}"),
-            }
+            let oid = match rows.as_slice() {
+                [time, Row { oid, value: Value::ObjectIdentifier(of_trap) }, ..]
+                    if *time.oid == SYS_UP_TIME && **oid == SNMP_TRAP_OID =>
+                {
+                    of_trap.clone()
+                }
+                _ => bail!("sysUpTime.0 and snmpTrapOID.0 are not the first varbinds: {rows:?}"),
+            };
+            rows.drain(..2);
+            oid
         }
     };
     Ok(Trap { kind: (*kind).to_owned(), from: (*from).to_owned(), v1, oid, rows })

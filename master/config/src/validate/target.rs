@@ -94,12 +94,11 @@ impl Checks<'_> {
 /// Returns whether the text is a host, a colon and a port. IPv6 addresses are in brackets.
 fn is_address(address: &str) -> bool {
     let Some((host, port)) = address.rsplit_once(':') else { return false };
-    let is_host = match host.strip_prefix('[') {
-        Some(host) => host.strip_suffix(']').is_some_and(|host| host.parse::<Ipv6Addr>().is_ok()),
-        None => {
-            let octet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-            (1..=MAX_HOST_OCTETS).contains(&host.len()) && host.bytes().all(octet)
-        }
+    let is_host = if let Some(host) = host.strip_prefix('[') {
+        host.strip_suffix(']').is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
+    } else {
+        let octet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        (1..=MAX_HOST_OCTETS).contains(&host.len()) && host.bytes().all(octet)
     };
     is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
 }

@@ -27,7 +27,7 @@ thread_local! {
 /// reads from it until it is dropped.
 #[derive(Debug)]
 pub(super) struct Socket {
-    socket: Rc<UdpSocket>,
+    udp: Rc<UdpSocket>,
     address: SocketAddr,
     reader: AbortHandle,
 }
@@ -47,7 +47,7 @@ impl Socket {
         socket.set_nonblocking(true)?;
         let socket = Rc::new(UdpSocket::from_std(socket)?);
         let reader = spawn_local(read(Rc::clone(&socket), key, sender)).abort_handle();
-        Ok(Self { socket, address, reader })
+        Ok(Self { udp: socket, address, reader })
     }
 
     /// Returns the address of the peer.
@@ -60,9 +60,9 @@ impl Socket {
     /// # Errors
     /// Returns an error if the datagram cannot be sent.
     pub(super) fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        match self.socket.try_send(datagram) {
+        match self.udp.try_send(datagram) {
             // The error of an earlier datagram, which the reader may not have seen yet.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.socket.try_send(datagram).map(drop),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.udp.try_send(datagram).map(drop),
             sent => sent.map(drop),
         }
     }
