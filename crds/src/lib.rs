@@ -31,7 +31,7 @@ pub use context::{
 };
 pub use definition::{GROUP, VERSION, definitions, manifests};
 pub use endpoint::{Authorization, BasicAuth, Port, Scheme, SecretOrConfigMap, TlsConfig};
-pub use notification::{Clear, EventType, Notification, Severity, SeverityFrom, When};
+pub use notification::{Clear, Notification, Severity, When};
 pub use object::{Column, Index, IndexEncoding, Length, Object, PodIndex, Range, Scalar, Syntax, Table};
 pub use source::{
     ConfigMapSource, HttpEndpoint, JsonMetric, JsonSource, PrometheusSource, ReadMethod, Source, SqlDriver, SqlQuery,
@@ -40,8 +40,7 @@ pub use source::{
 pub use subtree::{Mib, Pods, SnmpSubtree, SnmpSubtreeSpec, SnmpSubtreeStatus};
 pub use text::{
     Address, Arc, BaseOid, Cidr, ConfigMapName, ContextName, ContextRef, DataKey, Descriptor, Duration, Host, HttpPath,
-    HttpUrl, LabelKey, LabelValue, MetricName, ModuleName, NotificationOid, Prose, RelativeOid, Shown, Size,
-    SourceName, UserName,
+    HttpUrl, LabelKey, LabelValue, MetricName, ModuleName, Prose, RelativeOid, Shown, Size, SourceName, UserName,
 };
 pub use trap_target::{SnmpTrapTarget, SnmpTrapTargetSpec, SnmpTrapTargetStatus, SnmpVersion, TrapKind};
 pub use value::{

@@ -65,8 +65,6 @@ texts! {
     BaseOid: max 512, pattern ABSOLUTE, rules [arcs_fit()];
     /// Arcs below the base OID of a subtree, for example `2` or `10.1`.
     RelativeOid: max 128, pattern ARCS, rules [arcs_fit(), arcs_are_free()];
-    /// Arcs of a notification below the base OID of a subtree, for example `0.1`.
-    NotificationOid: max 12, pattern r"^0\.[1-9][0-9]{0,9}$", rules [specific_trap_fits()];
     /// One arc below a table's entry, at least 1.
     Arc: max 10, pattern "^[1-9][0-9]{0,9}$", rules [arcs_fit()];
     /// An SMIv2 descriptor: a lower-case letter, followed by letters and digits (RFC 2578 section 3.1).
@@ -120,11 +118,6 @@ fn arcs_fit() -> Rule {
 /// time of counters, 9999 for conformance statements.
 fn arcs_are_free() -> Rule {
     Rule::new("!(self.split('.')[0] in ['9998', '9999'])").message("the arcs 9998 and 9999 are reserved")
-}
-
-/// Returns the rule that SNMPv1 can carry the last arc of a notification as its specific-trap (RFC 3584 section 3.2).
-fn specific_trap_fits() -> Rule {
-    Rule::new("int(self.split('.')[1]) <= 2147483647").message("the last arc must not be greater than 2147483647")
 }
 
 fn with_rules(schema: &mut Schema, rules: impl IntoIterator<Item = Rule>) {

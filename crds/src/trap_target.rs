@@ -24,8 +24,7 @@ use crate::{Address, Condition, ContextRef, Duration, SecretKey, Severity, User}
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Queued", type_ = "integer", json_path = ".status.queued"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(validation = Rule::new("self.version != 'V1' || self.kind == 'Trap'")
@@ -42,15 +41,11 @@ pub struct SnmpTrapTargetSpec {
     #[serde(default)]
     pub kind: TrapKind,
     /// Names of the SnmpContexts whose notifications are sent. Their `allowedNamespaces` must include this namespace. In the
-    /// operator's namespace, any SnmpContext is allowed, and the notifications of all namespaces are sent; elsewhere, only
-    /// those of this namespace.
+    /// operator's namespace, any SnmpContext is allowed.
     #[serde(default = "default_contexts")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub context_refs: Vec<ContextRef>,
-    /// Sends the notifications of every SnmpContext, whatever `contextRefs` says. Only valid in the operator's namespace.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub all_contexts: bool,
     /// SNMPv3 user that sends the notifications. Required with V3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
@@ -64,7 +59,7 @@ pub struct SnmpTrapTargetSpec {
     #[serde(default = "default_retries")]
     #[schemars(range(min = 0, max = 100))]
     pub retries: i32,
-    /// Time that a notification is kept for a target that is down.
+    /// Time that an inform is kept for a target that is down.
     #[serde(default = "default_max_age")]
     pub max_age: Duration,
     /// Lowest severity that is sent. Default: all severities.
@@ -73,21 +68,6 @@ pub struct SnmpTrapTargetSpec {
     /// Interval of heartbeat notifications, which show that the agent is alive. Default: none are sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat_interval: Option<Duration>,
-    /// Maximum number of messages per second.
-    #[serde(default = "default_rate_limit")]
-    #[schemars(range(min = 1, max = 10_000))]
-    pub rate_limit: i32,
-    /// Maximum length of a message in octets. From a longer one, varbinds are removed: those that describe the alarm first,
-    /// then objects from the end.
-    #[serde(default = "default_max_message_octets")]
-    #[schemars(range(min = 484, max = 65_507))]
-    pub max_message_octets: i32,
-    /// Whether the agent's own events are sent: coldStart, warmStart, and lost notifications.
-    #[serde(default = "yes")]
-    pub agent_events: bool,
-    /// Whether notifications carry objects that describe the alarm, such as its identifier, severity and text.
-    #[serde(default = "yes")]
-    pub alarm_objects: bool,
 }
 
 fn default_contexts() -> Vec<ContextRef> {
@@ -104,18 +84,6 @@ fn default_retries() -> i32 {
 
 fn default_max_age() -> Duration {
     "24h".into()
-}
-
-fn default_rate_limit() -> i32 {
-    200
-}
-
-fn default_max_message_octets() -> i32 {
-    1472
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A version of SNMP.
@@ -143,15 +111,9 @@ pub enum TrapKind {
 /// Observed state of an SnmpTrapTarget.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct SnmpTrapTargetStatus {
-    /// Conditions of the types Accepted, ResolvedRefs, Programmed, Ready and Complete.
+    /// Conditions of the types Accepted, ResolvedRefs, Programmed and Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// IP address and port to which notifications are sent: what the host was resolved to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Number of notifications that wait to be sent or acknowledged.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queued: Option<i64>,
 }

@@ -117,7 +117,7 @@ fn the_kinds_have_their_names_and_printer_columns() {
         [
             r#"Namespaced SnmpSubtree snmpsubtrees ["subtree"] ["snmp"] v1alpha1: Context OID Accepted Ready Reason Age"#,
             r#"Cluster SnmpContext snmpcontexts ["snmpctx"] ["snmp"] v1alpha1: Context Subtrees Accepted Reason Age"#,
-            r#"Namespaced SnmpTrapTarget snmptraptargets ["traptarget"] ["snmp"] v1alpha1: Context Address Accepted Ready Queued Reason Age"#,
+            r#"Namespaced SnmpTrapTarget snmptraptargets ["traptarget"] ["snmp"] v1alpha1: Context Address Accepted Ready Reason Age"#,
         ]
     );
 }

@@ -19,7 +19,7 @@ use std::{
 use agentx::Framer;
 use daemon::{drain::Watcher, heartbeat::Heartbeat};
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::mpsc,
     task::{AbortHandle, JoinError, JoinSet, spawn_local, yield_now},
     time::{interval, sleep, timeout},
 };
@@ -36,7 +36,7 @@ use crate::{
         connection::{self, Connection, Handler},
         traffic::Traffic,
     },
-    pdu::{Token, notice::Notice},
+    pdu::Token,
     snmp::{Datagram, Engine, Received, Source, SystemObjects},
     subagents::dispatch::{ConnectionId, Dispatcher},
 };
@@ -64,8 +64,6 @@ pub struct Parts {
     pub arrivals: Option<mpsc::Receiver<Arrival>>,
     /// Commands from other threads.
     pub commands: mpsc::Receiver<Command>,
-    /// Takes notifications and changes of registrations to the book of alarms.
-    pub notices: mpsc::Sender<Notice>,
     /// Counters of the sockets.
     pub traffic: Arc<Traffic>,
     /// The published snapshot, replaced twice a second.
@@ -98,7 +96,6 @@ pub(crate) struct Agent {
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     framers: RefCell<Vec<Framer>>,
     deadline: Deadline,
-    notices: mpsc::Sender<Notice>,
     traffic: Arc<Traffic>,
 }
 
@@ -116,19 +113,7 @@ impl Agent {
                 self.send_datagram(&datagram);
             }
         }
-        self.pass_notices(state);
         self.deadline.set(state.dispatcher.deadline());
-    }
-
-    /// Passes notices to the book of alarms, as many as it can take.
-    fn pass_notices(&self, state: &mut State) {
-        while let Some(notice) = state.dispatcher.next_notice() {
-            // If the thread of the book has ended, the process ends soon.
-            if let Err(TrySendError::Full(notice)) = self.notices.try_send(notice) {
-                state.dispatcher.return_notice(notice);
-                break;
-            }
-        }
     }
 
     fn send_datagram(&self, datagram: &Datagram) {
@@ -329,7 +314,7 @@ pub async fn run(parts: Parts, drain: Watcher) -> io::Result<()> {
 }
 
 async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
-    let Parts { engine, dispatcher, bound, arrivals, mut commands, notices, traffic, snapshot, heartbeat } = parts;
+    let Parts { engine, dispatcher, bound, arrivals, mut commands, traffic, snapshot, heartbeat } = parts;
     let mut acceptor = Acceptor::new(bound.agentx_unix, bound.agentx_tcp, arrivals)?;
     let agent = Rc::new(Agent {
         state: RefCell::new(State { engine, last_token: Token::default(), dispatcher }),
@@ -337,7 +322,6 @@ async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
         connections: RefCell::default(),
         framers: RefCell::default(),
         deadline: Deadline::default(),
-        notices,
         traffic,
     });
     let mut tasks = JoinSet::new();
@@ -351,7 +335,6 @@ async fn serve(parts: Parts, mut drain: Watcher) -> io::Result<()> {
             () = drain.triggered() => break,
             _ = beats.tick() => {
                 *snapshot.lock().unwrap_or_else(PoisonError::into_inner) = agent.snapshot();
-                agent.pass_notices(&mut agent.state.borrow_mut());
                 heartbeat.beat();
             }
             Some(ended) = tasks.join_next() => {

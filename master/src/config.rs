@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use master_config::{MAX_OCTETS, ParseError, Parsed, Valid};
+use master_config::{MAX_OCTETS, ParseError, Valid};
 use tokio::{
     task::JoinHandle,
     time::{Interval, MissedTickBehavior, interval},
@@ -112,7 +112,7 @@ impl Watch {
     ///
     /// An error is returned only if two reads in a row find the same contents, because a file that is being written is
     /// no error.
-    fn poll(&mut self) -> Option<Result<Parsed, DocumentError>> {
+    fn poll(&mut self) -> Option<Result<Valid, DocumentError>> {
         let contents = read(&self.path);
         let fingerprint = fingerprint(&contents);
         if self.reported == Some(fingerprint) {
@@ -146,7 +146,7 @@ impl FileSource {
         Self { watch: Watch::new(path), ticks }
     }
 
-    async fn next(&mut self) -> Result<Parsed, String> {
+    async fn next(&mut self) -> Result<Valid, String> {
         loop {
             self.ticks.tick().await;
             if let Some(document) = self.watch.poll() {
@@ -158,7 +158,7 @@ impl FileSource {
 
 impl Source {
     /// Waits for the next document. Cancel safe.
-    async fn next(&mut self) -> Result<Parsed, String> {
+    async fn next(&mut self) -> Result<Valid, String> {
         match self {
             Self::File(file) => file.next().await,
             Self::Secrets(secrets) => secrets.next().await,
@@ -207,8 +207,7 @@ impl Configuration {
             }
             match self.source.next().await {
                 Err(error) => self.status.refused(error),
-                Ok(Parsed { document, left_out }) => {
-                    self.status.left_out(&left_out);
+                Ok(document) => {
                     let (engine_id, mut keys) = (Arc::clone(&self.engine_id), std::mem::take(&mut self.keys));
                     self.deriving = Some(tokio::task::spawn_blocking(move || {
                         let access = Access::new(&document, &engine_id, &mut keys);
@@ -239,7 +238,7 @@ mod tests {
         )
     }
 
-    fn community(document: &master_config::Document) -> &str {
+    fn community(document: &Valid) -> &str {
         document.contexts[0].communities[0].community.expose()
     }
 

@@ -8,7 +8,6 @@
 //! | `io` | sockets: SNMP over UDP; AgentX over Unix sockets, TCP and TLS |
 //! | `snmp` | the SNMP engine, without I/O |
 //! | `subagents` | the AgentX master, without I/O: sessions, registrations, requests to subagents |
-//! | `notify` | notifications: the book of alarms, and the queues of the targets |
 //! | `pdu` | types that `snmp` and `subagents` exchange: requests, responses, varbinds |
 //! | `replication` | replicas in a Kubernetes cluster, of which one is active |
 //! | `observability` | health, status and metrics over HTTP |
@@ -18,7 +17,6 @@ pub mod cli;
 mod commands;
 mod config;
 pub mod io;
-pub mod notify;
 mod observability;
 pub mod pdu;
 mod replication;

@@ -1,7 +1,6 @@
 //! The types that the SNMP engine and the dispatcher of subagents exchange: requests, responses and varbinds.
 
 pub(crate) mod ber;
-pub mod notice;
 pub mod own_objects;
 mod request;
 pub(crate) mod time_ticks;

@@ -2,9 +2,9 @@
 //!
 //! In a cluster each replica does the same, and the replica that holds the Lease answers managers.
 //!
-//! Three threads do the work. The `agent` thread answers managers and does nothing else, so that neither a new document
-//! nor the derivation of its users' keys delays a response. The thread `notify` keeps the book of alarms and delivers
-//! notifications. The main thread does the rest. A watchdog thread monitors them.
+//! Two threads do the work. The `agent` thread answers managers and does nothing else, so that neither a new document
+//! nor the derivation of its users' keys delays a response. The main thread does the rest. A watchdog thread monitors
+//! both.
 
 mod deployment;
 mod engine_switch;
@@ -12,17 +12,16 @@ mod main_loop;
 
 use std::{
     io,
-    net::SocketAddr,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use daemon::{
-    admin::{Admin, Face},
+    admin::Face,
     drain::{self, Watcher},
     heartbeat::Heartbeat,
     logging::LogArgs,
@@ -31,7 +30,6 @@ use daemon::{
     watchdog::{self, Watched},
 };
 use identity::KubeReviewer;
-use master_config::Document;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -53,9 +51,8 @@ use crate::{
         tls::{Dependencies, Settings, TlsListener},
         traffic::Traffic,
     },
-    notify::{driver, record::RecordStore},
     observability::{admin, status::Status},
-    snmp::{SystemObjects, statistics::Statistics},
+    snmp::statistics::Statistics,
     subagents::{authority::Grants, dispatch::Dispatcher},
 };
 
@@ -65,8 +62,6 @@ const BEAT: Duration = Duration::from_secs(1);
 const SILENCED: [&str; 2] = ["kube_client", "kube_runtime"];
 /// The watchdog ends the process if the agent thread hangs this long. Managers wait about as long for a response.
 const AGENT_HANG_LIMIT: Duration = Duration::from_secs(3);
-/// The watchdog ends the process if the thread of notifications hangs this long. It looks up names and derives keys.
-const NOTIFY_HANG_LIMIT: Duration = Duration::from_secs(30);
 /// The watchdog ends the process if the main thread hangs this long. It is longer because of large documents.
 const MAIN_HANG_LIMIT: Duration = Duration::from_mins(1);
 /// Capacity of the channel of commands to the agent thread.
@@ -99,26 +94,24 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     daemon::install_crypto_provider()?;
     let mut signals = Signals::install().context("cannot catch signals")?;
     let (trigger, watcher) = drain::channel();
-    raise_open_files_limit();
+    if let Err(error) = raise_open_files_limit() {
+        tracing::warn!(%error, "failed to raise the limit of open files; fewer subagents can connect");
+    }
     let status = Status::default();
     let mut deployment = Deployment::open(&args).await?;
     let (statistics, traffic) = (Arc::new(Statistics::default()), Arc::new(Traffic::default()));
     let snapshot = Arc::default();
     let (commander, receiver) = mpsc::channel(COMMANDS);
-    let (main_heartbeat, agent_heartbeat, notify_heartbeat) = (Heartbeat::new(), Heartbeat::new(), Heartbeat::new());
-    let (notify_parts, notices, notifier) = driver::parts(notify_heartbeat.clone());
+    let (main_heartbeat, agent_heartbeat) = (Heartbeat::new(), Heartbeat::new());
     let readiness = Readiness::new();
     let unconfigured = readiness.block("configuration");
-    let admin = Arc::new(admin::server(
-        readiness.clone(),
-        &status,
-        &statistics,
-        &traffic,
-        &snapshot,
-        &notifier,
-        commander.clone(),
-    ));
-    listen(&admin, [(args.listen, Face::Public), (args.local_listen, Face::Local)], &watcher).await?;
+    let admin =
+        Arc::new(admin::server(readiness.clone(), &status, &statistics, &traffic, &snapshot, commander.clone()));
+    for (address, face) in [(args.listen, Face::Public), (args.local_listen, Face::Local)] {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
+        tracing::info!(%address, ?face, "listening");
+        tokio::spawn(Arc::clone(&admin).serve(listener, face, watcher.clone()));
+    }
     tokio::spawn(beat(main_heartbeat.clone()));
 
     let startup = async {
@@ -140,7 +133,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     let is_standalone = matches!(deployment, Deployment::Standalone(..));
     let active = Arc::new(AtomicBool::new(is_standalone));
     let engine_switch =
-        EngineSwitch { access, statistics, commander, active: Arc::clone(&active), notifier, status: status.clone() };
+        EngineSwitch { access, statistics, commander, active: Arc::clone(&active), status: status.clone() };
     let ActiveEngine { engine: first, objects, started } =
         engine_switch.create(&engine).context("cannot start the SNMP engine")?;
     let mut bound = Bound::bind(&document.listeners)?;
@@ -152,58 +145,45 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
             let settings = Settings { directory, operator, replica, active };
             let client =
                 deployment.client().await.context("listeners.agentxTls needs the Kubernetes API, to review tokens")?;
-            let (reviewer, targets) = (Box::new(KubeReviewer::new(client)), engine_switch.notifier.targets.clone());
+            let reviewer = Box::new(KubeReviewer::new(client));
             let (commander, traffic) = (engine_switch.commander.clone(), Arc::clone(&traffic));
-            let dependencies = Dependencies { reviewer, commander, traffic, targets };
+            let dependencies = Dependencies { reviewer, commander, traffic };
             let (listener, arrivals) =
                 TlsListener::start(bound, settings, &document.limits, dependencies, watcher.clone());
             (Some(listener), Some(arrivals))
         }
     };
+    let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
+    dispatcher.set_grants(Grants::new(&document.contexts), started);
     let parts = Parts {
         engine: is_standalone.then_some(first),
-        dispatcher: dispatcher(objects, &document, started),
+        dispatcher,
         bound,
         arrivals,
         commands: receiver,
-        notices,
         traffic,
         snapshot,
         heartbeat: agent_heartbeat.clone(),
     };
-    let notify_parts = notify_parts.with_record(args.state.as_deref().map(RecordStore::new));
-    let threads = Threads { agent: parts, notify: notify_parts, agent_heartbeat, notify_heartbeat, main_heartbeat };
-    let (agent_ended, notify_ended) = threads.start(&watcher)?;
-    engine_switch.notifier.apply(&document).await;
+    agent_heartbeat.beat();
+    let agent_ended = start_agent(parts, watcher).context("cannot start the agent thread")?;
+    let thread = |name, limit, heartbeat| Watched { name, limit, heartbeat };
+    watchdog::start(vec![
+        thread("agent", AGENT_HANG_LIMIT, agent_heartbeat),
+        thread("main", MAIN_HANG_LIMIT, main_heartbeat),
+    ])
+    .context("cannot start the watchdog")?;
     status.loaded(&document);
     if is_standalone {
-        engine_switch.notifier.activate(&engine, started).await;
         status.activated(&engine);
     }
     let replica = deployment.replica(&status);
     drop(unconfigured);
     tracing::info!("ready");
-    let mut main_loop = MainLoop {
-        engine: engine_switch,
-        tls_listener,
-        configuration,
-        replica,
-        agent_ended,
-        notify_ended,
-        pending: None,
-    };
+    let mut main_loop =
+        MainLoop { engine: engine_switch, tls_listener, configuration, replica, agent_ended, pending: None };
     main_loop.run(&mut signals).await?;
     main_loop.shut_down(trigger).await;
-    Ok(())
-}
-
-/// Serves the admin server at these addresses.
-async fn listen(admin: &Arc<Admin>, addresses: [(SocketAddr, Face); 2], watcher: &Watcher) -> anyhow::Result<()> {
-    for (address, face) in addresses {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
-        tracing::info!(%address, ?face, "listening");
-        tokio::spawn(Arc::clone(admin).serve(listener, face, watcher.clone()));
-    }
     Ok(())
 }
 
@@ -218,20 +198,10 @@ fn silence_libraries(log: &LogArgs) -> LogArgs {
     log
 }
 
-/// Creates the dispatcher, with the grants of the document.
-fn dispatcher(objects: SystemObjects, document: &Document, started: Instant) -> Dispatcher<SystemObjects> {
-    let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
-    dispatcher.set_grants(Grants::new(&document.contexts), started);
-    dispatcher
-}
-
 /// Raises the soft limit of open files to the hard limit: each connection of a subagent is an open file.
-fn raise_open_files_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
-    if let Err(error) = raised {
-        tracing::warn!(%error, "failed to raise the limit of open files; fewer subagents can connect");
-    }
+fn raise_open_files_limit() -> nix::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
 }
 
 async fn beat(heartbeat: Heartbeat) {
@@ -239,34 +209,6 @@ async fn beat(heartbeat: Heartbeat) {
     loop {
         beats.tick().await;
         heartbeat.beat();
-    }
-}
-
-/// The threads besides the main thread, before they start.
-struct Threads {
-    agent: Parts,
-    notify: driver::Parts,
-    agent_heartbeat: Heartbeat,
-    notify_heartbeat: Heartbeat,
-    main_heartbeat: Heartbeat,
-}
-
-impl Threads {
-    /// Starts them, and the watchdog that monitors all threads. The receivers resolve when a thread ends.
-    fn start(self, watcher: &Watcher) -> anyhow::Result<(oneshot::Receiver<io::Result<()>>, oneshot::Receiver<()>)> {
-        let Self { agent, notify, agent_heartbeat, notify_heartbeat, main_heartbeat } = self;
-        agent_heartbeat.beat();
-        notify_heartbeat.beat();
-        let notify_ended = start_notify(notify, watcher.clone()).context("cannot start the thread of notifications")?;
-        let agent_ended = start_agent(agent, watcher.clone()).context("cannot start the agent thread")?;
-        let thread = |name, limit, heartbeat| Watched { name, limit, heartbeat };
-        watchdog::start(vec![
-            thread("agent", AGENT_HANG_LIMIT, agent_heartbeat),
-            thread("notify", NOTIFY_HANG_LIMIT, notify_heartbeat),
-            thread("main", MAIN_HANG_LIMIT, main_heartbeat),
-        ])
-        .context("cannot start the watchdog")?;
-        Ok((agent_ended, notify_ended))
     }
 }
 
@@ -280,18 +222,5 @@ fn start_agent(parts: Parts, watcher: Watcher) -> io::Result<oneshot::Receiver<i
         _ = ended.send(result);
     };
     thread::Builder::new().name("agent".to_owned()).spawn(thread)?;
-    Ok(receiver)
-}
-
-/// Starts the thread of notifications. The receiver resolves when the thread ends, also if it panics.
-fn start_notify(parts: driver::Parts, watcher: Watcher) -> io::Result<oneshot::Receiver<()>> {
-    let runtime = runtime()?;
-    let (ended, receiver) = oneshot::channel();
-    let thread = move || {
-        LocalSet::new().block_on(&runtime, driver::run(parts, watcher));
-        // The receiver is gone only while the process ends.
-        _ = ended.send(());
-    };
-    thread::Builder::new().name("notify".to_owned()).spawn(thread)?;
     Ok(receiver)
 }

@@ -6,7 +6,7 @@
 //! | `access` | the access rules of the configuration document; `keys`: the keys of SNMPv3 users |
 //! | `community`, `usm` | authentication and authorization of SNMPv1 and SNMPv2c, and of SNMPv3 |
 //! | `tlv`, `request` | decoding of requests |
-//! | `response`, `report`, `envelope`, `message`, `sealer` | encoding of responses, reports and other messages |
+//! | `response`, `report`, `envelope`, `message` | encoding of responses and reports |
 //! | `exchange`, `pending` | requests that are being answered |
 //! | `system` | the objects that the engine itself serves |
 //! | `statistics` | counters |
@@ -30,11 +30,10 @@ mod receive_error;
 mod report;
 mod request;
 mod response;
-mod sealer;
 pub mod statistics;
 mod system;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod tlv;
 mod usm;
 
@@ -43,13 +42,7 @@ pub(crate) use datagram::{Datagram, Source};
 pub use engine::Engine;
 pub(crate) use engine::Received;
 pub use engine_identity::{EngineError, EngineIdentity};
-pub(crate) use envelope::{Authority, UserEnvelope};
 pub use keys::KeyCache;
-pub(crate) use keys::Keys;
 pub use message::Version;
-pub(crate) use message::{Pdu, community_message, community_message_len, element_len, integer_len, room};
-pub(crate) use request::{RawPdu, pdu_tag};
-pub(crate) use sealer::Sealer;
+pub(crate) use product::PRODUCT_OID;
 pub use system::SystemObjects;
-pub(crate) use tlv::Elements;
-pub(crate) use usm::scoped::ScopedPdu;

@@ -11,7 +11,7 @@ use crds::Condition;
 
 pub(crate) use events::{EventNote, event_notes};
 pub(crate) use subtree::{Master, Programmed, SubtreeFacts, subtree};
-pub(crate) use tenancy::{TargetFacts, TargetHealth, context, trap_target};
+pub(crate) use tenancy::{context, trap_target};
 
 /// The object is valid and allowed.
 pub(crate) const ACCEPTED: &str = "Accepted";
@@ -19,9 +19,7 @@ pub(crate) const ACCEPTED: &str = "Accepted";
 pub(crate) const RESOLVED_REFS: &str = "ResolvedRefs";
 /// The configuration of the object is written.
 pub(crate) const PROGRAMMED: &str = "Programmed";
-/// Nothing was lost on the way to the trap target.
-pub(crate) const COMPLETE: &str = "Complete";
-/// Pods serve the object. Of a trap target: it receives notifications.
+/// Pods serve the object.
 pub(crate) const READY: &str = "Ready";
 
 /// The message of conditions of an object that is not accepted.

@@ -286,11 +286,11 @@ impl Controllers {
 
     /// Returns the statuses that differ, without those that failed and are not due for a retry.
     fn status_changes(&self, desired: &Desired, failures: &Failures) -> Vec<status::Change> {
-        let registrations::State { master, served, targets } = self.registrations.borrow().clone();
+        let registrations::State { master, served } = self.registrations.borrow().clone();
         let changes = lock(&self.index, |index| {
             let pending = master::pending(index, &self.parameters, desired);
             let now = Timestamp::now();
-            let view = View { desired, pending: &pending, failures, master, served: &served, targets: &targets, now };
+            let view = View { desired, pending: &pending, failures, master, served: &served, now };
             status::changes(index, &view)
         });
         changes.into_iter().filter(|change| failures.may_try(&change.target())).collect()

@@ -14,7 +14,7 @@ use crds::{SnmpContext, SnmpSubtree, SnmpTrapTarget};
 use kube::ResourceExt;
 use tokio::sync::watch;
 
-pub(crate) use reduced::{CONFIGURATION, DataObject, MANAGED_BY, NamespaceInfo, OPERATOR, Pod, slim};
+pub(crate) use reduced::{CONFIGURATION, DataObject, MANAGED_BY, NamespaceInfo, OPERATOR, Pod, READABLE, slim};
 pub(crate) use store::{Key, Store, Version};
 pub(crate) use watch_backoff::watch_backoff;
 
@@ -146,7 +146,7 @@ impl Inputs {
         }
     }
 
-    /// Returns the objects of a plan. They include only Secrets that SnmpContexts and SnmpTrapTargets refer to.
+    /// Returns the objects of a plan. They include only Secrets that SnmpContexts refer to.
     #[must_use]
     pub(crate) fn objects(&self, system_namespace: &str) -> Objects {
         let labels = |(name, info): (&String, &Arc<NamespaceInfo>)| (name.clone(), info.labels.clone());
@@ -161,19 +161,6 @@ impl Inputs {
             for name in secrets_of(context) {
                 if let Some(secret) = self.system_secrets.get(name) {
                     objects.secrets.insert(system_namespace, name, secret.data.clone());
-                }
-            }
-        }
-        for target in &objects.trap_targets {
-            let namespace = target.metadata.namespace.as_deref().unwrap_or_default();
-            for name in secrets_of_target(target) {
-                let secret = if namespace == system_namespace {
-                    self.system_secrets.get(name)
-                } else {
-                    self.readable_secrets.get(&Key::new(namespace, name))
-                };
-                if let Some(secret) = secret {
-                    objects.secrets.insert(namespace, name, secret.data.clone());
                 }
             }
         }
@@ -197,16 +184,13 @@ impl Index {
             |store: &Store<Arc<DataObject>>| store.iter().map(|(key, data)| (key.clone(), Arc::clone(data))).collect();
         let contexts = not_deleted(&self.contexts);
         // Other Secrets in this namespace, such as those that the operator writes itself, do not affect the plan.
-        let trap_targets = not_deleted(&self.trap_targets);
-        let by_contexts = contexts.iter().flat_map(|context| secrets_of(context));
-        let named: BTreeSet<&str> =
-            by_contexts.chain(trap_targets.iter().flat_map(|target| secrets_of_target(target))).collect();
+        let named: BTreeSet<&str> = contexts.iter().flat_map(|context| secrets_of(context)).collect();
         let system = self.system_secrets.iter();
         let system = system.filter(|(key, secret)| secret.readable || named.contains(&*key.name));
         let system_secrets = system.map(|(key, secret)| (key.name.clone(), Arc::clone(secret))).collect();
         Inputs {
             subtrees,
-            trap_targets,
+            trap_targets: not_deleted(&self.trap_targets),
             namespaces: self.namespaces.iter().map(|(key, info)| (key.name.clone(), Arc::clone(info))).collect(),
             system_secrets,
             contexts,
@@ -254,12 +238,6 @@ impl Index {
 fn secrets_of(context: &SnmpContext) -> impl Iterator<Item = &str> {
     let communities = context.spec.communities.iter().map(|community| &*community.secret_ref.name);
     communities.chain(context.spec.users.iter().map(|user| &*user.secret_ref.name))
-}
-
-/// Returns the names of the Secrets that a trap target refers to.
-fn secrets_of_target(target: &SnmpTrapTarget) -> impl Iterator<Item = &str> {
-    let community = target.spec.community_ref.as_ref().map(|reference| &*reference.name);
-    community.into_iter().chain(target.spec.user.as_ref().map(|user| &*user.secret_ref.name))
 }
 
 /// Returns the objects that are not being deleted.

@@ -9,7 +9,6 @@ mod credential;
 mod documents;
 mod draft;
 mod endpoint;
-mod notification;
 mod object;
 mod oid_space;
 mod quota;
@@ -40,7 +39,6 @@ pub use subtree::Planned;
 
 pub(crate) use context::{DEFAULT_CONTEXT, built_in, snmp_name};
 pub(crate) use documents::{CA_KEY, SIDECAR_CONFIGURATION};
-pub(crate) use secret::READABLE;
 pub(crate) use selector::selects;
 pub(crate) use settings::MAX_OBJECT_OCTETS;
 
@@ -71,6 +69,7 @@ pub fn plan(objects: &Objects, settings: &Settings, delivery: &Delivery) -> Plan
     let (documents, master) = match delivery {
         Delivery::Files { listeners } => {
             let documents = documents::fit(&mut draft, 0);
+            draft.refuse_trap_targets();
             (documents, draft.master(listeners.clone()).map(|document| vec![document]))
         }
         Delivery::Cluster { listeners, reserved } => {
@@ -83,7 +82,6 @@ pub fn plan(objects: &Objects, settings: &Settings, delivery: &Delivery) -> Plan
         }
     };
     let Draft { subtrees, contexts, trap_targets, refusals, users: _ } = draft;
-    let trap_targets = trap_targets.iter().map(ObjectId::from).collect();
     Plan { subtrees, documents, contexts, master, trap_targets, refusals }
 }
 

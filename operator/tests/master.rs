@@ -141,36 +141,6 @@ fn the_example_makes_the_other_examples_readable() {
 }
 
 #[test]
-fn the_examples_with_notifications_are_rendered() {
-    let temp = TempDir::new().unwrap();
-    let folder = temp.path().join("out");
-    let examples = repository().join("examples");
-    let file = |name: &str| examples.join(name).to_str().unwrap().to_owned();
-    let inputs = [
-        "default-context",
-        "alerts/subtree.yaml",
-        "alerts/target.yaml",
-        "alertmanager/subtree.yaml",
-        "alertmanager/target.yaml",
-    ];
-    let inputs: Vec<_> = inputs.into_iter().map(file).collect();
-    let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
-    render(&inputs, &folder, &["--format", "mounted"]);
-    let text = fs::read(folder.join("snmp-master/master.json")).unwrap();
-    let document = master_config::parse_strict(&text).unwrap();
-    insta::assert_snapshot!("targets", serde_json::to_string_pretty(&document.targets).unwrap());
-    let notifications: Vec<_> = ["alerts", "alertmanager"]
-        .into_iter()
-        .map(|name| {
-            let path = folder.join(format!("default/snmp-sidecar/subtree.{name}.json"));
-            let subtree: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-            subtree["notifications"].clone()
-        })
-        .collect();
-    insta::assert_snapshot!("notifications", serde_json::to_string_pretty(&notifications).unwrap());
-}
-
-#[test]
 fn errors_in_secrets_do_not_show_their_values() {
     let temp = TempDir::new().unwrap();
     let start = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";

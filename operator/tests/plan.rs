@@ -220,202 +220,6 @@ fn target(namespace: &str, name: &str, created: &str, spec: &Json) -> Arc<crds::
     Arc::new(serde_json::from_value(object).unwrap())
 }
 
-/// Returns Secrets for trap targets in each of these namespaces.
-fn target_secrets(namespaces: &[&str]) -> Secrets {
-    let auth = |protocol: &str, passphrase: &str| {
-        [("authProtocol", protocol.to_owned()), ("authPassphrase", passphrase.to_owned())]
-    };
-    let mut secrets = Secrets::default();
-    for namespace in namespaces {
-        let mut add = |name: &str, data: &[(&str, String)]| {
-            let data = data.iter().map(|(key, text)| ((*key).to_owned(), text.as_bytes().to_vec())).collect();
-            secrets.insert(namespace, name, data);
-        };
-        add("auth", &auth("SHA-256", "auth-pass"));
-        add("short", &auth("SHA-256", "short"));
-        add("odd", &auth("SHA-1000", "auth-pass"));
-        add("nothing", &[]);
-        let privacy = [("privProtocol", "AES".to_owned()), ("privPassphrase", "priv-pass".to_owned())];
-        add("s", &[auth("SHA-256", "auth-pass"), privacy].concat());
-        let texts = [("k", b"public".to_vec()), ("empty", Vec::new()), ("binary", vec![0xff])];
-        secrets.insert(namespace, "c", texts.map(|(key, text)| (key.to_owned(), text)).into());
-    }
-    secrets
-}
-
-#[test]
-fn a_target_is_planned_with_every_default_and_its_credentials() {
-    let tenant = json!({"contextName": "t", "allowedNamespaces": {"from": "All"}, "allowedTargets": ["10.0.0.0/8"]});
-    let user = json!({"name": "u", "secretRef": {"name": "s"}});
-    let spec = json!({"address": "10.0.0.1:162", "kind": "Inform", "contextRefs": ["tenant"], "user": user});
-    let cluster =
-        json!({"address": "noc:162", "version": "V2c", "communityRef": {"name": "c", "key": "k"}, "allContexts": true});
-    let objects = Objects {
-        contexts: vec![context("tenant", &tenant)],
-        trap_targets: vec![
-            target("acme", "noc", "2026-01-01T00:00:00Z", &spec),
-            // The same address a second time, and a target that cannot be planned.
-            target("acme", "twin", "2026-01-02T00:00:00Z", &spec),
-            target("globex", "noc", "2026-01-03T00:00:00Z", &spec),
-            target("snmp-system", "all", "2026-01-04T00:00:00Z", &cluster),
-        ],
-        secrets: target_secrets(&["acme", "snmp-system"]),
-        ..Objects::default()
-    };
-    for plan in [plan(&objects, &Settings::default()), plan_cluster(&objects, &Settings::default())] {
-        let refused: Vec<_> =
-            plan.refusals.iter().map(|refusal| (refusal.object.to_string(), refusal.reason)).collect();
-        assert_eq!(refused, [("SnmpTrapTarget globex/noc".to_owned(), Reason::NoSuchSecret)]);
-        assert!(plan.refusals[0].message.ends_with("kubectl label secret s -n globex snmp-operator.dev/readable=true"));
-        let mut targets = master(&plan).targets;
-        targets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let names: Vec<_> = targets.iter().map(|target| format!("{}/{}", target.namespace, target.name)).collect();
-        assert_eq!(names, ["acme/noc", "acme/twin", "snmp-system/all"]);
-        let tenant = json!({
-            "namespace": "acme", "name": "noc", "address": "10.0.0.1:162", "kind": "Inform", "scope": "Namespace",
-            "contexts": ["t"], "timeoutMs": 5000, "retries": 5, "maxAgeMs": 86_400_000, "rateLimit": 200,
-            "maxMessageOctets": 1472, "agentEvents": true, "alarmObjects": true,
-            "security": {"v3": {
-                "user": {
-                    "name": "u", "auth": {"protocol": "SHA-256", "passphrase": "auth-pass"},
-                    "priv": {"protocol": "AES-128", "passphrase": "priv-pass"},
-                },
-                "securityLevel": "AuthPriv",
-            }},
-        });
-        assert_eq!(serde_json::to_value(&targets[0]).unwrap(), tenant);
-        let all = serde_json::to_value(&targets[2]).unwrap();
-        assert_eq!((&all["scope"], &all["contexts"]), (&json!("Cluster"), &json!([])));
-        assert_eq!(all["security"], json!({"v2c": {"community": "public"}}));
-        assert!(!format!("{:?}", plan.master).contains("auth-pass"), "a passphrase is in Debug");
-    }
-}
-
-#[test]
-fn targets_that_do_not_fit_into_a_shard_are_refused_from_the_youngest_on() {
-    let names: Vec<_> = (0..16).map(|i| format!("context-{i:02}-{}", "x".repeat(20))).collect();
-    let open = json!({"allowedNamespaces": {"from": "All"}});
-    let spec = json!({"address": "noc:162", "contextRefs": names, "version": "V2c", "communityRef": {"name": "c", "key": "k"}});
-    let long = format!("{}.", "y".repeat(50)).repeat(4);
-    let trap_targets: Vec<_> = (0..8400)
-        .map(|i| {
-            let mut target = target("acme", &format!("{long}{i:05}"), "2026-01-01T00:00:00Z", &spec);
-            Arc::make_mut(&mut target).metadata.creation_timestamp = None;
-            target
-        })
-        .collect();
-    let objects = Objects {
-        contexts: names.iter().map(|name| context(name, &open)).collect(),
-        trap_targets,
-        secrets: target_secrets(&["acme"]),
-        subtrees: vec![subtree("a", "1.3.6.1.4.1.9.1", None, &one())],
-        ..Objects::default()
-    };
-    let settings = Settings { targets_per_namespace: usize::MAX, ..Settings::default() };
-    let plan = plan_cluster(&objects, &settings);
-    assert_eq!(plan.subtrees.len(), 1);
-    assert_eq!(plan.trap_targets.len() + plan.refusals.len(), 8400);
-    assert!(!plan.refusals.is_empty() && plan.trap_targets.len() > 6000, "{}", plan.trap_targets.len());
-    assert!(plan.refusals.iter().all(|refusal| refusal.reason == Reason::TooLarge));
-    let refused: Vec<_> = plan.refusals.iter().map(|refusal| &refusal.object.name).collect();
-    assert!(plan.trap_targets.iter().any(|target| target.name < *refused[0]), "the oldest are kept");
-    assert_eq!(master(&plan).targets.len(), plan.trap_targets.len());
-}
-
-/// Returns a subtree with the scalar `load`, and these notifications.
-fn notifying(name: &str, oid: &str, created: &str, notifications: &Json) -> Arc<crds::SnmpSubtree> {
-    let load = json!([{"name": "load", "oid": "1", "syntax": "Gauge32", "value": {"constant": "1"}}]);
-    let mut subtree = subtree(name, oid, Some(created), &load);
-    Arc::make_mut(&mut subtree).spec.notifications = serde_json::from_value(notifications.clone()).unwrap();
-    subtree
-}
-
-#[test]
-fn notifications_are_planned_with_whole_oids() {
-    let notifications = json!([
-        {
-            "name": "loadHigh", "oid": "0.1", "severity": "Major", "eventType": "QualityOfService", "description": "Load is high",
-            "when": {"object": "load", "above": 80.0, "clearBelow": 70.0, "for": "30s", "clearFor": "1m"},
-            "objects": ["load"], "clear": {"name": "loadNormal", "oid": "0.2"},
-        },
-        {
-            "name": "old", "absoluteOID": "1.3.6.1.4.1.9.0.7", "when": {"object": "load", "changes": true},
-            "severityFrom": {"object": "load", "map": {"1": "Minor"}, "default": "Critical"},
-        },
-    ]);
-    let objects = Objects {
-        subtrees: vec![notifying("a", "1.3.6.1.4.1.9.1", "2026-01-01T00:00:00Z", &notifications)],
-        ..Objects::default()
-    };
-    let plan = plan(&objects, &Settings::default());
-    assert_eq!(refusals(&plan), []);
-    let planned = serde_json::to_value(&plan.subtrees[0].document.notifications).unwrap();
-    let expected = json!([
-        {
-            "name": "loadHigh", "oid": "1.3.6.1.4.1.9.1.0.1", "severity": "Major", "eventType": "QualityOfService",
-            "text": "Load is high",
-            "when": {"object": "load", "test": {"above": {"threshold": 80.0, "clear": 70.0}}, "forMs": 30_000, "clearForMs": 60_000},
-            "objects": ["load"], "clear": {"name": "loadNormal", "oid": "1.3.6.1.4.1.9.1.0.2"},
-        },
-        {
-            "name": "old", "oid": "1.3.6.1.4.1.9.0.7", "severity": "Warning", "when": {"object": "load", "test": {"changes": {}}},
-            "severityFrom": {"object": "load", "map": {"1": "Minor"}, "default": "Critical"},
-        },
-    ]);
-    assert_eq!(planned, expected);
-    let grants = &master(&plan).contexts[0].grants[0].subtrees;
-    assert_eq!(grants.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1.3.6.1.4.1.9.0.7", "1.3.6.1.4.1.9.1"]);
-}
-
-#[test]
-fn an_absolute_oid_is_claimed_like_the_oid_of_a_subtree() {
-    let of = |oid: &str, clear: &str| {
-        json!([{
-            "name": "old", "absoluteOID": oid, "when": {"object": "load", "absent": true},
-            "clear": {"name": "oldClear", "absoluteOID": clear},
-        }])
-    };
-    let day = |n: u32| format!("2026-01-{n:02}T00:00:00Z");
-    let (raise, clear) = ("1.3.6.1.4.1.9.0.1", "1.3.6.1.4.1.9.0.2");
-    let path = "spec.notifications[0].absoluteOID";
-    let cases = [
-        // Two subtrees with equal OIDs: the older keeps them, and both paths are named.
-        (
-            notifying("b", "1.3.6.1.4.1.9.2", &day(2), &of(raise, clear)),
-            vec![("b", Reason::Conflict, path), ("b", Reason::Conflict, "spec.notifications[0].clear.absoluteOID")],
-        ),
-        (notifying("b", "1.3.6.1.4.1.9.2", &day(2), &of("1.3.6.1.4.1.9.0.3", "1.3.6.1.4.1.9.0.4")), vec![]),
-        // Below its own base OID, nothing more is claimed.
-        (notifying("b", "1.3.6.1.4.1.9.2", &day(2), &of("1.3.6.1.4.1.9.2.0.1", "1.3.6.1.4.1.9.2.0.2")), vec![]),
-        // Inside of another subtree, and above one.
-        (
-            notifying("b", "1.3.6.1.4.1.9.2", &day(2), &of("1.3.6.1.4.1.9.1.0.9", "1.3.6.1.4.1.9.0.4")),
-            vec![("b", Reason::Conflict, path)],
-        ),
-        (notifying("b", "1.3.6.1.4.1.9.0", &day(2), &json!([])), vec![("b", Reason::Conflict, "spec.oid")]),
-        (notifying("b", "1.3.6.1.4.1.9.0.2.5", &day(2), &json!([])), vec![("b", Reason::Conflict, "spec.oid")]),
-        // Outside of what the context allows, and too short.
-        (
-            notifying("b", "1.3.6.1.4.1.9.2", &day(2), &of("1.3.6.1.6.3.1.1.5.3", "1.3.6.1.4.1.9.0.4")),
-            vec![("b", Reason::NotAllowed, path)],
-        ),
-        (
-            notifying("b", "1.3.6.1.4.1.9.2", &day(2), &of("1.3.6.1.4.1.9", "1.3.6.1.4.1.9.0.4")),
-            vec![("b", Reason::Invalid, path)],
-        ),
-    ];
-    for (other, expected) in cases {
-        let first = notifying("a", "1.3.6.1.4.1.9.1", &day(1), &of(raise, clear));
-        for subtrees in [vec![first.clone(), other.clone()], vec![other, first]] {
-            let objects = Objects { subtrees, ..Objects::default() };
-            let plan = plan(&objects, &Settings::default());
-            assert_eq!(refusals(&plan), expected);
-            assert_eq!(plan.subtrees[0].document.name, "a", "the older keeps its OIDs");
-            assert!(plan.master.is_ok());
-        }
-    }
-}
-
 #[test]
 fn the_youngest_above_the_quota_are_refused_and_each_namespace_has_its_own_quota() {
     let day = |n: u32| format!("2026-01-{n:02}T00:00:00Z");
@@ -427,8 +231,7 @@ fn the_youngest_above_the_quota_are_refused_and_each_namespace_has_its_own_quota
     subtrees.push(elsewhere);
     let spec = json!({"address": "noc:162", "version": "V2c", "communityRef": {"name": "c", "key": "k"}});
     let trap_targets = (1..=3).map(|n| target("acme", &format!("t{n}"), &day(n), &spec)).collect();
-    let secrets = target_secrets(&["acme"]);
-    let objects = Objects { subtrees, trap_targets, secrets, ..Objects::default() };
+    let objects = Objects { subtrees, trap_targets, ..Objects::default() };
     let settings = Settings { subtrees_per_namespace: 3, targets_per_namespace: 2, ..Settings::default() };
     let plan = plan_cluster(&objects, &settings);
     let served: Vec<_> = plan.subtrees.iter().map(|planned| planned.document.name.as_str()).collect();
@@ -446,14 +249,6 @@ fn a_trap_target_is_checked_against_its_contexts() {
         "allowedTargets": ["10.0.0.0/8", "2001:db8::/32"],
     });
     let v2c = |address: &str| json!({"address": address, "version": "V2c", "contextRefs": ["tenant"], "communityRef": {"name": "c", "key": "k"}});
-    let v3 = |secret: &str, level: &str| {
-        let user = json!({"name": "u", "secretRef": {"name": secret}, "securityLevel": level});
-        json!({"address": "noc:162", "contextRefs": ["tenant"], "user": user})
-    };
-    let with = |mut spec: Json, field: &str, value: Json| {
-        spec[field] = value;
-        spec
-    };
     let cases = [
         ("acme", v2c("10.1.2.3:162"), None),
         ("acme", v2c("[2001:db8::1]:162"), None),
@@ -463,44 +258,6 @@ fn a_trap_target_is_checked_against_its_contexts() {
         ("acme", v2c("10.1.2.3:0"), Some(("spec.address", Reason::Invalid))),
         ("globex", v2c("10.1.2.3:162"), Some(("spec.contextRefs[0]", Reason::NotAllowed))),
         ("snmp-system", v2c("10.1.2.3:162"), None),
-        // The operator's own namespace can send to any address, and for every context.
-        ("snmp-system", v2c("11.1.2.3:162"), None),
-        ("snmp-system", with(v2c("11.1.2.3:162"), "allContexts", json!(true)), None),
-        ("acme", with(v2c("10.1.2.3:162"), "allContexts", json!(true)), Some(("spec.allContexts", Reason::Invalid))),
-        (
-            "acme",
-            with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "none", "key": "k"})),
-            Some(("spec.communityRef.key", Reason::NoSuchSecret)),
-        ),
-        (
-            "acme",
-            with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "c", "key": "none"})),
-            Some(("spec.communityRef.key", Reason::NoSuchSecret)),
-        ),
-        (
-            "acme",
-            with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "c", "key": "empty"})),
-            Some(("spec.communityRef.key", Reason::Invalid)),
-        ),
-        (
-            "acme",
-            with(v2c("10.1.2.3:162"), "communityRef", json!({"name": "c", "key": "binary"})),
-            Some(("spec.communityRef.key", Reason::Invalid)),
-        ),
-        ("acme", with(v2c("10.1.2.3:162"), "timeout", json!("0s")), Some(("spec.timeout", Reason::Invalid))),
-        ("acme", with(v2c("10.1.2.3:162"), "maxAge", json!("5")), Some(("spec.maxAge", Reason::Invalid))),
-        (
-            "acme",
-            with(v2c("10.1.2.3:162"), "heartbeatInterval", json!("1ms")),
-            Some(("spec.heartbeatInterval", Reason::Invalid)),
-        ),
-        ("acme", v3("s", "AuthPriv"), None),
-        ("acme", v3("auth", "AuthNoPriv"), None),
-        ("acme", v3("nothing", "NoAuthNoPriv"), None),
-        ("acme", v3("auth", "AuthPriv"), Some(("spec.user.secretRef", Reason::NoSuchSecret))),
-        ("acme", v3("nothing", "AuthNoPriv"), Some(("spec.user.secretRef", Reason::NoSuchSecret))),
-        ("acme", v3("short", "AuthNoPriv"), Some(("spec.user.secretRef", Reason::Invalid))),
-        ("acme", v3("odd", "AuthNoPriv"), Some(("spec.user.secretRef", Reason::Invalid))),
         (
             "acme",
             json!({"address": "noc:162", "contextRefs": ["nowhere"], "user": {"name": "u", "secretRef": {"name": "s"}}}),
@@ -517,7 +274,6 @@ fn a_trap_target_is_checked_against_its_contexts() {
         let objects = Objects {
             contexts: vec![context("tenant", &tenant)],
             trap_targets: vec![target(namespace, "noc", "2026-01-01T00:00:00Z", &spec)],
-            secrets: target_secrets(&["acme", "globex", "snmp-system"]),
             ..Objects::default()
         };
         let plan = plan_cluster(&objects, &Settings::default());

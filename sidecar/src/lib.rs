@@ -7,7 +7,6 @@ pub mod cli;
 mod commands;
 mod config;
 mod mapping;
-mod notification;
 mod observability;
 pub mod run;
 pub mod sample;

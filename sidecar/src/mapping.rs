@@ -444,25 +444,6 @@ impl Mapper {
         self.sources.iter().filter_map(Source::stale_at).filter(|stale| *stale > now).min()
     }
 
-    /// Returns whether the latest collection of an object's source succeeded recently and made no value that had to be
-    /// withheld for the instance, given by the arcs of the object below the base OID and by the index. An instance that the
-    /// view does not have is gone then. Otherwise its value is not known.
-    #[must_use]
-    pub(crate) fn is_known(&self, object: &[SubId], index: &[SubId], now: Instant) -> bool {
-        let position = self.declared.iter().position(|declared| declared.as_slice() == object);
-        let Some(position) = position.and_then(|position| self.order.get(position)) else { return true };
-        let Some(object) = self.object(*position) else { return true };
-        let Some(source) = object.source().and_then(|source| self.sources.get(source)) else { return true };
-        let is_collected = source.last_success.is_some() || is_health(object.metric_name());
-        let is_withheld = match *position {
-            ObjectPosition::Scalar(_) => object.is_withheld(0),
-            ObjectPosition::Column(table, _) => {
-                self.tables.get(table).is_some_and(|table| table.rows_at(index).any(|row| object.is_withheld(row)))
-            }
-        };
-        is_collected && is_fresh(&self.sources, object, now) && !is_withheld
-    }
-
     /// Returns what was withheld or changed so far, by reason.
     #[must_use]
     pub(crate) fn counts(&self) -> &Counts {

@@ -34,7 +34,6 @@ use crate::{
     commands,
     config::{Watch, pod},
     mapping,
-    notification::Outbox,
     observability::{admin, readiness::ReadinessCheck, status::Status},
     set::{Backends, SetCoordinator},
     source::SourceSettings,
@@ -97,22 +96,14 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let settings = SourceSettings { directory: args.config.clone(), ports: args.ports, roots };
     let (sets, coordinate) = SetCoordinator::new(Backends::new(&settings, operator), state.clone());
     tokio::spawn(coordinate);
-    let outbox = Outbox::new(&state);
-    tokio::spawn(outbox.clone().save_acknowledged(state.clone()));
 
     let description = format!("snmp-sidecar {} {pod_name}", env!("CARGO_PKG_VERSION"));
     let subagents = args
         .masters
         .into_iter()
-        .map(|url| Subagent::new(url, files.clone(), exports.subscribe(), sets.clone(), outbox.clone(), &description));
+        .map(|url| Subagent::new(url, files.clone(), exports.subscribe(), sets.clone(), &description));
     let subagents: Vec<_> = subagents.collect();
-    let status = Status::new(
-        &pod_name,
-        subagents.iter().map(Subagent::status).collect(),
-        state.clone(),
-        sets.counts(),
-        outbox.clone(),
-    );
+    let status = Status::new(&pod_name, subagents.iter().map(Subagent::status).collect(), state.clone(), sets.counts());
     let main_heartbeat = Heartbeat::new();
     watchdog::start(watched_threads(&main_heartbeat, &subagents)).context("cannot start the watchdog")?;
 
@@ -133,8 +124,6 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         state,
         exports: exports.clone(),
         sets,
-        outbox,
-        pod_name,
         status: status.clone(),
     });
     let mut ticks = interval(STARTUP_CHECK_INTERVAL);
@@ -148,7 +137,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
             now = ticks.tick() => {
                 main_heartbeat.beat();
                 if let Some(selection) = watch.poll(SystemTime::now()).cloned() {
-                    let pod_index = mapping::pod_index(watch.labels(), status.pod_name());
+                    let pod_index = mapping::pod_index(watch.labels(), &pod_name);
                     status.set_selection(&selection, pod_index);
                     subtrees.apply(&selection, pod_index);
                 }

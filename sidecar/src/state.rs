@@ -1,5 +1,4 @@
-//! The state directory: state that survives a restart of the container, in one file per subtree for row numbers, another
-//! one for alarms, and one for SETs.
+//! The state directory: state that survives a restart of the container, in one file per subtree and one for SETs.
 //!
 //! Files are replaced atomically. If the disk is full, slow or read-only, the state is lost at the next restart and SETs are
 //! refused; otherwise the sidecar keeps working, and counts and logs the failures.
@@ -25,8 +24,6 @@ use crate::config::{
 
 /// The version of the file format.
 const VERSION: u32 = 1;
-/// The directory of alarms. Names of namespaces contain no dot.
-const ALARMS: &str = "alarms.d";
 /// The longest file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 64 << 20;
 /// The timeout for writing a file to the disk.
@@ -90,16 +87,6 @@ impl StateDirectory {
         self.load_from(self.writes_path())
     }
 
-    /// Loads the alarms of `subtree`.
-    pub(crate) fn load_alarms<T: DeserializeOwned + Default>(&self, subtree: &SubtreeName) -> T {
-        self.load_from(self.alarms_path(subtree))
-    }
-
-    /// Loads what masters have acknowledged.
-    pub(crate) fn load_acknowledged<T: DeserializeOwned + Default>(&self) -> T {
-        self.load_from(self.acknowledged_path())
-    }
-
     fn load_from<T: DeserializeOwned + Default>(&self, path: Option<PathBuf>) -> T {
         let Some(path) = path else { return T::default() };
         if !path.exists() {
@@ -125,16 +112,6 @@ impl StateDirectory {
     /// Saves the journal of SETs, as [`Self::save`] does.
     pub(crate) async fn save_writes<T: Serialize>(&self, state: &T) -> bool {
         self.save_at(self.writes_path(), state).await
-    }
-
-    /// Saves the alarms of `subtree`, as [`Self::save`] does.
-    pub(crate) async fn save_alarms<T: Serialize>(&self, subtree: &SubtreeName, state: &T) -> bool {
-        self.save_at(self.alarms_path(subtree), state).await
-    }
-
-    /// Saves what masters have acknowledged, as [`Self::save`] does.
-    pub(crate) async fn save_acknowledged<T: Serialize>(&self, state: &T) -> bool {
-        self.save_at(self.acknowledged_path(), state).await
     }
 
     async fn save_at<T: Serialize>(&self, path: Option<PathBuf>, state: &T) -> bool {
@@ -179,7 +156,7 @@ impl StateDirectory {
         let mut last = self.0.error.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != error {
             if let Some(error) = &error {
-                tracing::error!(%error, "failed to save state; SETs are refused, and a restart would assign new row numbers and send notifications again");
+                tracing::error!(%error, "failed to save state; SETs are refused, and a restart would assign new row numbers");
             } else {
                 tracing::info!("saving state works again");
             }
@@ -196,16 +173,6 @@ impl StateDirectory {
     /// contain no dot.
     fn writes_path(&self) -> Option<PathBuf> {
         Some(self.0.path.as_ref()?.join("writes.json"))
-    }
-
-    fn alarms_path(&self, subtree: &SubtreeName) -> Option<PathBuf> {
-        let file = format!("{}.json", file_name(&subtree.name));
-        Some(self.0.path.as_ref()?.join(ALARMS).join(file_name(&subtree.namespace)).join(file))
-    }
-
-    /// Returns the path of what masters have acknowledged. It cannot collide with the directory of a namespace.
-    fn acknowledged_path(&self) -> Option<PathBuf> {
-        Some(self.0.path.as_ref()?.join(ALARMS).join("acknowledged.json"))
     }
 
     fn path(&self, subtree: &SubtreeName) -> Option<PathBuf> {

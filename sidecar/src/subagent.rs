@@ -42,9 +42,7 @@ pub(crate) use status::{MasterStatus, RegistrationState, SessionState, SessionSt
 pub(crate) use tls::TlsFiles;
 pub(crate) use url::MasterUrl;
 
-use crate::{
-    notification::Outbox, set::SetCoordinator, subagent::jitter::Jitter, task::resume_panic, view::exports::Exports,
-};
+use crate::{set::SetCoordinator, subagent::jitter::Jitter, task::resume_panic, view::exports::Exports};
 use link::{Address, Link};
 use tls::TlsMaster;
 
@@ -63,7 +61,6 @@ pub(crate) struct Subagent {
     files: TlsFiles,
     exports: watch::Receiver<Exports>,
     sets: SetCoordinator,
-    outbox: Outbox,
     description: Arc<str>,
     status: MasterStatus,
     heartbeat: Heartbeat,
@@ -76,7 +73,6 @@ struct Links {
     running: BTreeMap<Address, watch::Sender<()>>,
     exports: watch::Receiver<Exports>,
     sets: SetCoordinator,
-    outbox: Outbox,
     description: Arc<str>,
     status: MasterStatus,
     jitter: Jitter,
@@ -86,19 +82,17 @@ struct Links {
 
 impl Subagent {
     /// Creates a subagent that serves `exports` to the master at `url`. The master shows `description`. `files` are used with
-    /// TLS only. `sets` carries out SETs, and `outbox` has the
-    /// notifications.
+    /// TLS only. `sets` carries out SETs.
     #[must_use]
     pub(crate) fn new(
         url: MasterUrl,
         files: TlsFiles,
         exports: watch::Receiver<Exports>,
         sets: SetCoordinator,
-        outbox: Outbox,
         description: &str,
     ) -> Self {
         let status = MasterStatus::new(url.to_string());
-        Self { url, files, exports, sets, outbox, description: description.into(), status, heartbeat: Heartbeat::new() }
+        Self { url, files, exports, sets, description: description.into(), status, heartbeat: Heartbeat::new() }
     }
 
     /// Returns the status of the sessions.
@@ -120,7 +114,7 @@ impl Subagent {
 
     /// Serves like [`Subagent::run`], with the given resolver.
     pub(crate) async fn run_with(self, resolver: impl Resolve, stop: impl Future<Output = ()>) {
-        let Self { url, files, exports, sets, outbox, description, status, heartbeat } = self;
+        let Self { url, files, exports, sets, description, status, heartbeat } = self;
         let tls = match &url {
             MasterUrl::Tls { host, port } => Some(Arc::new(TlsMaster::new(host.clone(), *port, files))),
             MasterUrl::Unix(_) | MasterUrl::Tcp { .. } => None,
@@ -128,17 +122,8 @@ impl Subagent {
         let jitter = Jitter::new(seed());
         let (found, mut addresses) = watch::channel(BTreeSet::new());
         let mut lookups = pin!(watch_addresses(url, resolver, status.clone(), found));
-        let mut links = Links {
-            tasks: JoinSet::new(),
-            running: BTreeMap::new(),
-            exports,
-            sets,
-            outbox,
-            description,
-            status,
-            jitter,
-            tls,
-        };
+        let mut links =
+            Links { tasks: JoinSet::new(), running: BTreeMap::new(), exports, sets, description, status, jitter, tls };
         let mut beats = interval(HEARTBEAT_INTERVAL);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = pin!(stop);
@@ -217,13 +202,11 @@ impl Links {
                     description: Arc::clone(&self.description),
                     exports: self.exports.clone(),
                     sets: self.sets.clone(),
-                    outbox: self.outbox.clone(),
                     stop: stopped,
                     master: self.status.clone(),
                     status: self.status.add(address.to_string()),
                     jitter: Jitter::new(self.jitter.number()),
                     opened: None,
-                    keeps_alarms: self.tls.is_some(),
                     tls: self.tls.clone(),
                 };
                 self.tasks.spawn(link.run());

@@ -10,7 +10,6 @@ mod examples;
 mod exposition;
 mod floods;
 mod master;
-mod notifications;
 mod page;
 mod pods;
 mod reload;

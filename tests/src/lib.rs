@@ -12,7 +12,6 @@
 //! | [`ScriptedMaster`] | an AgentX master whose PDUs the test chooses |
 //! | [`ScriptedSubagent`] | an AgentX subagent whose PDUs the test chooses |
 //! | [`Client`] | net-snmp's command-line tools, in the role of the NMS |
-//! | [`Snmptrapd`] | net-snmp's snmptrapd, the NMS's receiver of notifications |
 //! | [`Exporter`] | an application with a metrics endpoint whose replies the test chooses |
 //! | [`Application`] | the application of an example |
 //! | [`Cluster`] | a Kubernetes cluster on this machine |
@@ -42,7 +41,6 @@ pub use cluster::{
 };
 pub use nms::client::{Client, Walk};
 pub use nms::row::{Row, oids_and_types, parse_rows};
-pub use nms::snmptrapd::{Snmptrapd, TRAP_USER, Trap, TrapV1};
 pub use process::Process;
 pub use process::memory::Memory;
 pub use process::port::free_port;

@@ -1,5 +1,4 @@
-//! The NMS: net-snmp's command-line tools, the rows that they print, and a receiver of notifications.
+//! The NMS: net-snmp's command-line tools, and the rows that they print.
 
 pub(crate) mod client;
 pub(crate) mod row;
-pub(crate) mod snmptrapd;

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use agentx::Oid;
 use ipnet::IpNet;
-pub use notification::Severity;
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
@@ -30,7 +29,7 @@ pub struct Document {
     /// SNMPv3 users (RFC 3414). Names are unique in the engine, across all contexts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<User>,
-    /// The targets of notifications. Pairs of namespace and name are unique.
+    /// The targets of notifications. They are stored, but not used yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Target>,
 }
@@ -280,91 +279,16 @@ pub enum PrivProtocol {
     Aes256Cisco,
 }
 
-/// A target: a receiver of notifications.
+/// A target of notifications.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// Namespace of the SnmpTrapTarget.
-    pub namespace: String,
-    /// Name of the SnmpTrapTarget, unique in its namespace.
+    /// Namespace and name of the SnmpTrapTarget, for example `acme/noc`.
     pub name: String,
-    /// Host and UDP port, for example `noc.example:162`. IPv6 addresses are in brackets.
+    /// Host and port.
     pub address: String,
-    /// Version and credentials of the messages.
-    pub security: TargetSecurity,
-    /// Traps or informs.
-    #[serde(default)]
-    pub kind: NotificationKind,
-    /// Whose notifications it receives, and where it may be.
-    #[serde(default)]
-    pub scope: TargetScope,
-    /// Names of the contexts whose notifications it receives. Empty: all contexts, which needs [`TargetScope::Cluster`].
-    #[serde(default)]
+    /// Names of the contexts whose notifications it receives.
     pub contexts: Vec<String>,
-    /// Time to wait for the acknowledgement of an inform.
-    pub timeout_ms: u64,
-    /// How often an inform is sent again before the target counts as down. It is still sent after that, less often.
-    pub retries: u32,
-    /// How long a notification is kept for a target that is down.
-    pub max_age_ms: u64,
-    /// The lowest severity that is sent. Default: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_severity: Option<Severity>,
-    /// Interval of heartbeats. Default: none are sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heartbeat_interval_ms: Option<u64>,
-    /// Messages per second.
-    pub rate_limit: u32,
-    /// The longest message, in octets.
-    pub max_message_octets: u32,
-    /// Whether the target receives the agent's own events: coldStart, warmStart, lost notifications.
-    pub agent_events: bool,
-    /// Whether notifications carry the varbinds that describe the alarm, such as its id and severity.
-    pub alarm_objects: bool,
-}
-
-/// The version of a target's messages, with its credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum TargetSecurity {
-    /// SNMPv1 (RFC 1157).
-    V1 {
-        /// The community.
-        community: Secret,
-    },
-    /// SNMPv2c (RFC 1901).
-    V2c {
-        /// The community.
-        community: Secret,
-    },
-    /// SNMPv3 (RFC 3414).
-    #[serde(rename_all = "camelCase")]
-    V3 {
-        /// The user. It is no user of the master's own engine.
-        user: User,
-        /// The security level of the messages.
-        security_level: SecurityLevel,
-    },
-}
-
-/// How a target receives notifications.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NotificationKind {
-    /// Sent once, without acknowledgement.
-    #[default]
-    Trap,
-    /// Sent again until it is acknowledged.
-    Inform,
-}
-
-/// Whose notifications a target receives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TargetScope {
-    /// Those of its own namespace. Its address must be in the [`Context::allowed_targets`] of each of its contexts.
-    #[default]
-    Namespace,
-    /// Those of all namespaces and of other subagents, at any address: a target of the platform team.
-    Cluster,
 }
 
 impl Default for Listeners {

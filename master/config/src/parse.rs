@@ -2,17 +2,17 @@
 
 pub use contract::ParseError;
 
-use crate::{Document, Draft, Parsed, Valid};
+use crate::{Document, Valid};
 
-/// Reads and checks a document. Unknown fields are ignored. Targets that cannot be read or break a rule are left out.
+/// Reads and checks a document. Unknown fields are ignored.
 ///
 /// # Errors
 /// Returns an error if the document cannot be read or breaks rules. At most [`crate::MAX_VIOLATIONS`] are listed.
-pub fn parse(document: &[u8]) -> Result<Parsed, ParseError> {
-    Draft::read(document)?.check().map_err(ParseError::Invalid)
+pub fn parse(document: &[u8]) -> Result<Valid, ParseError> {
+    contract::parse(document)
 }
 
-/// Reads and checks a document, and refuses unknown fields and targets that break rules.
+/// Reads and checks a document as [`parse`] does, and refuses unknown fields.
 ///
 /// # Errors
 /// Returns an error if the document cannot be read, has unknown fields or breaks rules. Unknown fields come first, then
@@ -21,10 +21,10 @@ pub fn parse_strict(document: &[u8]) -> Result<Valid, ParseError> {
     contract::parse_strict(document)
 }
 
-/// Reads one of several documents. They are checked when all are joined. Targets that cannot be read are left out.
+/// Reads one of several documents. They are checked when all are joined.
 ///
 /// # Errors
 /// Returns an error if the document cannot be read, but never [`ParseError::Invalid`].
 pub fn read(document: &[u8]) -> Result<Document, ParseError> {
-    Draft::read(document).map(Draft::into_document)
+    contract::read(document)
 }

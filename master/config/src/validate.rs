@@ -3,20 +3,15 @@
 mod access;
 mod context;
 mod listeners;
-mod target;
-
-use std::collections::HashSet;
 
 use contract::{Contract, Violations};
 
-use crate::{Document, Oid, Target, VERSION, draft::LeftOut};
+use crate::{Document, Oid, VERSION};
 
 pub use access::MAX_COMMUNITIES;
 pub use context::MAX_CONTEXT_OCTETS;
 pub use contract::Violation;
 pub use listeners::MAX_SOCKET_PATH;
-
-use target::{NOT_UNIQUE, is_dns_name};
 
 /// The longest document, in octets: twice the size of eight Secrets.
 pub const MAX_OCTETS: usize = 16 << 20;
@@ -24,6 +19,9 @@ pub const MAX_OCTETS: usize = 16 << 20;
 pub const MAX_NETWORKS: usize = 64;
 /// Maximum number of violations that are reported for a document.
 pub const MAX_VIOLATIONS: usize = 100;
+/// The longest text of a name or an address, in octets.
+const MAX_TEXT: usize = 512;
+
 /// A document that the master can use.
 pub type Valid = contract::Valid<Document>;
 
@@ -43,41 +41,6 @@ impl Contract for Document {
         checks.access(self);
         checks.targets(self);
     }
-}
-
-/// Removes the targets that break a rule, and reports them. A target is also removed if none of its contexts exist; if some
-/// exist, it keeps these.
-pub(crate) fn remove_bad_targets(document: &mut Document, left_out: &mut Vec<LeftOut>) {
-    let contexts: HashSet<_> = document.contexts.iter().map(|context| context.name.as_str()).collect();
-    let mut names = HashSet::new();
-    let mut number = 0;
-    document.targets.retain_mut(|target| {
-        let path = format!("targets[{number}]");
-        number += 1;
-        let mut violations = Violations::new(MAX_VIOLATIONS);
-        let mut checks = Checks { violations: &mut violations };
-        let is_new = names.insert((target.namespace.clone(), target.name.clone()));
-        checks.refuse_unless(is_new, format!("{path}.name"), NOT_UNIQUE);
-        checks.target(&path, target);
-        let mut missing = Violations::new(MAX_VIOLATIONS);
-        Checks { violations: &mut missing }.contexts_exist(&path, target, &contexts);
-        let all = target.contexts.len();
-        if violations.is_empty() && !missing.is_empty() {
-            target.contexts.retain(|context| contexts.contains(context.as_str()));
-        }
-        let is_kept = violations.is_empty() && (all == 0 || !target.contexts.is_empty());
-        let violations: Vec<_> = violations.into_inner().into_iter().chain(missing.into_inner()).collect();
-        if !violations.is_empty() {
-            left_out.push(LeftOut { target: name_of(target), is_kept, violations });
-        }
-        is_kept
-    });
-}
-
-/// Returns the target's namespace and name, if they are valid names and therefore no misplaced secrets.
-fn name_of(target: &Target) -> Option<String> {
-    let Target { namespace, name, .. } = target;
-    (is_dns_label(namespace) && is_dns_name(name)).then(|| format!("{namespace}/{name}"))
 }
 
 impl Document {
@@ -125,10 +88,4 @@ impl Checks<'_> {
 /// Returns whether BER can encode the OID (X.690 section 8.19): it starts with 0.0 to 0.39, 1.0 to 1.39, or 2.
 fn is_identifier(oid: &Oid) -> bool {
     matches!(oid.as_slice(), [0 | 1, 0..=39, ..] | [2, _, ..])
-}
-
-/// Returns whether this is a valid name of a Kubernetes namespace (RFC 1123 label).
-fn is_dns_label(name: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }

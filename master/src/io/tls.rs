@@ -9,7 +9,6 @@ mod certificates;
 mod http;
 mod listener;
 mod registrations;
-mod targets;
 
 use std::{
     io,
@@ -21,8 +20,6 @@ use identity::ReviewCounts;
 use nix::sys::socket::SockType;
 
 pub use listener::{Dependencies, ServiceAccount, Settings, TlsListener};
-
-pub use crate::notify::status::TargetStatuses;
 
 use super::{ListenError, bound, listen_at};
 use crate::snmp::statistics::Counter;
@@ -46,7 +43,7 @@ pub struct TlsTraffic {
     pub timeouts: Counter,
     /// Responses 101: connections upgraded to AgentX.
     pub upgrades: Counter,
-    /// Responses to the operator with registrations or targets.
+    /// Responses to the operator with registrations.
     pub registrations: Counter,
     /// Responses 401.
     pub unauthorized: Counter,

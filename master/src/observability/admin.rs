@@ -21,7 +21,6 @@ use crate::{
         snapshot::{Sessions, Snapshot},
     },
     io::traffic::Traffic,
-    notify::driver::Notifier,
     observability::{metrics::Metrics, status::Status},
     snmp::statistics::Statistics,
 };
@@ -36,17 +35,15 @@ pub(crate) fn server(
     statistics: &Arc<Statistics>,
     traffic: &Arc<Traffic>,
     snapshot: &Arc<Mutex<Snapshot>>,
-    notifier: &Notifier,
     commander: mpsc::Sender<Command>,
 ) -> Admin {
     let mut registry = Registry::with_prefix("snmp_master");
-    let metrics = Metrics::new(status.clone(), Arc::clone(statistics), Arc::clone(traffic), Arc::clone(snapshot))
-        .with_alarms(notifier.status.clone(), notifier.targets.clone());
+    let metrics = Metrics::new(status.clone(), Arc::clone(statistics), Arc::clone(traffic), Arc::clone(snapshot));
     registry.register_collector(Box::new(metrics));
-    let (status, notifier) = (status.clone(), notifier.clone());
+    let status = status.clone();
     Admin::new(readiness, registry).async_route("/status", move |_| {
-        let (status, notifier, commander) = (status.clone(), notifier.clone(), commander.clone());
-        async move { Reply::json(status.to_json(sessions(&commander).await.as_ref(), &notifier)) }
+        let (status, commander) = (status.clone(), commander.clone());
+        async move { Reply::json(status.to_json(sessions(&commander).await.as_ref())) }
     })
 }
 
@@ -60,14 +57,14 @@ async fn sessions(commander: &mpsc::Sender<Command>) -> Option<Sessions> {
 
 #[cfg(test)]
 mod tests {
-    use daemon::{admin::Face, drain, heartbeat::Heartbeat};
+    use daemon::{admin::Face, drain};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpStream},
     };
 
     use super::*;
-    use crate::{notify::driver, snmp::EngineIdentity};
+    use crate::snmp::EngineIdentity;
 
     /// Requests `target` from a server with a fake agent thread. Returns the status line and the body.
     async fn get(face: Face, target: &str) -> (String, String) {
@@ -82,8 +79,7 @@ mod tests {
             }
         });
         let (statistics, traffic, snapshot) = (Arc::default(), Arc::default(), Arc::default());
-        let (_, _, notifier) = driver::parts(Heartbeat::new());
-        let admin = server(Readiness::new(), &status, &statistics, &traffic, &snapshot, &notifier, commander);
+        let admin = server(Readiness::new(), &status, &statistics, &traffic, &snapshot, commander);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (_trigger, watcher) = drain::channel();
@@ -101,7 +97,6 @@ mod tests {
         let (_, status) = get(Face::Local, "/status").await;
         let status: serde_json::Value = serde_json::from_str(&status).unwrap();
         assert_eq!((&status["sessions"], &status["engine"]["boots"]), (&serde_json::json!([]), &1.into()));
-        assert_eq!((&status["notifications"]["alarms"], &status["targets"]), (&0.into(), &serde_json::json!([])));
         let (public, _) = get(Face::Public, "/status").await;
         assert!(public.ends_with("404 Not Found"), "{public}");
     }
@@ -116,8 +111,6 @@ mod tests {
             "snmp_master_request_latency_seconds_bucket{le=\"+Inf\"} 0",
             "snmp_master_agentx_sessions 0",
             "snmp_master_active 0",
-            "snmp_master_alarms 0",
-            "snmp_master_alarms_overflow_total 0",
             "snmp_master_trouble{what=\"lease\"} 0",
         ] {
             assert!(metrics.lines().any(|there| there == line), "{line} is missing in {metrics}");

@@ -12,10 +12,6 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, regis
 use crate::{
     agent::snapshot::Snapshot,
     io::traffic::Traffic,
-    notify::{
-        driver::{AlarmNumbers, AlarmStatus},
-        status::{TargetStatus, TargetStatuses},
-    },
     observability::{
         role::{Role, Trouble},
         status::Status,
@@ -30,8 +26,6 @@ pub(crate) struct Metrics {
     statistics: Arc<Statistics>,
     traffic: Arc<Traffic>,
     snapshot: Arc<Mutex<Snapshot>>,
-    alarms: AlarmStatus,
-    targets: TargetStatuses,
 }
 
 impl Metrics {
@@ -42,19 +36,7 @@ impl Metrics {
         traffic: Arc<Traffic>,
         snapshot: Arc<Mutex<Snapshot>>,
     ) -> Self {
-        Self {
-            status,
-            statistics,
-            traffic,
-            snapshot,
-            alarms: AlarmStatus::default(),
-            targets: TargetStatuses::default(),
-        }
-    }
-
-    /// Adds the book of alarms and the targets.
-    pub(crate) fn with_alarms(self, alarms: AlarmStatus, targets: TargetStatuses) -> Self {
-        Self { alarms, targets, ..self }
+        Self { status, statistics, traffic, snapshot }
     }
 }
 
@@ -68,7 +50,6 @@ impl Collector for Metrics {
         self.snmp(&mut page)?;
         self.datagrams(&mut page)?;
         self.agentx(&mut page)?;
-        self.notifications(&mut page)?;
         self.tls(&mut page)
     }
 }
@@ -238,7 +219,7 @@ impl Metrics {
         page.counters("agentx_sessions_ended", "Sessions ended, by reason.", counted("reason", ended))?;
         let refused = [
             ("open", totals.opens_refused),
-            ("denied", totals.denied()),
+            ("denied", totals.denied_reserved + totals.denied_context + totals.denied_outside),
             ("registration", totals.registrations_refused),
             ("pdu", totals.pdus_refused),
             ("not_open", totals.not_open),
@@ -249,7 +230,6 @@ impl Metrics {
             ("reserved", totals.denied_reserved),
             ("context", totals.denied_context),
             ("outside_grant", totals.denied_outside),
-            ("alarm_id", totals.denied_alarm_id),
         ];
         page.counters("agentx_denied", "Operations of peers denied, by reason.", counted("reason", denied))?;
         let withdrawn = "Registrations withdrawn because their grant was removed.";
@@ -261,62 +241,7 @@ impl Metrics {
             "Responses of subagents dropped, by reason.",
             counted("reason", dropped),
         )?;
-        page.counters("notifications", "Notifications accepted from subagents.", one(totals.notifications))?;
-        let refused = [
-            ("rate", totals.notifications_over_rate),
-            ("capacity", totals.notifications_over_capacity),
-            ("alarm_id", totals.denied_alarm_id),
-        ];
-        let help = "Notifications of subagents refused because of a limit or a forged id, by reason.";
-        page.counters("notifications_refused", help, counted("reason", refused))
-    }
-
-    fn notifications(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
-        let AlarmNumbers { alarms, received, duplicates, standing_by, overflow, .. } = self.alarms.get();
-        page.gauges("alarms", "Raised alarms.", None, one(number(alarms as u64)))?;
-        page.counters("alarm_notifications", "Notifications that reached the book of alarms.", one(received))?;
-        let ignored = [("duplicate", duplicates), ("standing_by", standing_by)];
-        page.counters("alarm_notifications_ignored", "Notifications ignored, by reason.", counted("reason", ignored))?;
-        page.counters("alarms_overflow", "Alarms not kept because of a limit.", one(overflow))?;
-        self.targets(page)
-    }
-
-    fn targets(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
-        let of_target = |value: fn(&TargetStatus) -> u64| {
-            move |target: &TargetStatus| {
-                let labels = vec![("namespace", target.namespace.clone()), ("target", target.name.clone())];
-                (labels, value(target))
-            }
-        };
-        let targets = self.targets.get();
-        let queued = targets.iter().map(of_target(|target| target.queued)).map(|(labels, n)| (labels, number(n)));
-        page.gauges("target_queue_length", "Notifications that wait for a target.", None, queued)?;
-        let delivered = targets.iter().map(of_target(|target| target.delivered));
-        page.counters("target_delivered", "Traps sent to a target, or informs that it acknowledged.", delivered)?;
-        let lost = targets.iter().map(of_target(|target| target.lost));
-        page.counters("target_lost", "Notifications to a target that were dropped.", lost)?;
-        let totals = self.targets.totals();
-        let messages = [
-            ("first", totals.sent),
-            ("retry", totals.retried),
-            ("acknowledgement", totals.acknowledged),
-            ("discovery", totals.discoveries),
-            ("ignored", totals.ignored),
-        ];
-        page.counters("targets_messages", "Messages to and from all targets, by kind.", counted("kind", messages))?;
-        let dropped = [
-            ("superseded", totals.superseded),
-            ("overflow", totals.overflowed),
-            ("expired", totals.expired),
-            ("unsendable", totals.unsendable),
-        ];
-        page.counters("targets_dropped", "Notifications dropped, by reason.", counted("reason", dropped))?;
-        let omitted = [
-            ("details", totals.details_omitted),
-            ("objects", totals.objects_omitted),
-            ("untranslatable", totals.untranslatable),
-        ];
-        page.counters("targets_omitted", "Parts left out of messages, by reason.", counted("what", omitted))
+        page.counters("notifications", "Notifications accepted from subagents.", one(totals.notifications))
     }
 }
 

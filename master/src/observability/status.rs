@@ -7,12 +7,11 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use master_config::{LeftOut, Listeners, Valid};
+use master_config::{Listeners, Valid};
 use serde::{Serialize, Serializer};
 
 use crate::{
     agent::snapshot::Sessions,
-    notify::driver::Notifier,
     observability::role::{LeaseStatus, Role, Trouble},
     snmp::{EngineIdentity, statistics::Counter},
 };
@@ -49,8 +48,6 @@ pub(crate) struct ConfigurationStatus {
     pub contexts: BTreeSet<String>,
     /// The number of SNMPv3 users in the document.
     pub users: usize,
-    /// The targets that are left out of the document, and why.
-    pub left_out: Vec<String>,
 }
 
 // serde passes fields by reference.
@@ -118,16 +115,6 @@ impl Status {
         tracing::info!(contexts = now.contexts.len(), users = now.users, "loaded the document");
     }
 
-    /// Records the targets that are left out of the latest document.
-    pub(crate) fn left_out(&self, left_out: &[LeftOut]) {
-        let left_out: Vec<_> = left_out.iter().map(ToString::to_string).collect();
-        let mut now = self.lock();
-        for report in left_out.iter().filter(|report| !now.left_out.contains(report)) {
-            tracing::warn!("a target of notifications is invalid: {report}");
-        }
-        now.left_out = left_out;
-    }
-
     /// Records that the latest document is invalid, and why.
     pub(crate) fn refused(&self, error: String) {
         self.0.errors.increment();
@@ -158,7 +145,7 @@ impl Status {
     }
 
     /// Returns the status as JSON, with the sessions if the agent thread reported them.
-    pub(crate) fn to_json(&self, sessions: Option<&Sessions>, notifier: &Notifier) -> String {
+    pub(crate) fn to_json(&self, sessions: Option<&Sessions>) -> String {
         let engine = lock(&self.0.engine).clone();
         let engine = engine.map(|engine| {
             let EngineIdentity { engine_id, boots } = engine;
@@ -169,8 +156,6 @@ impl Status {
             "engine": engine,
             "role": self.role(),
             "configuration": self.configuration(),
-            "notifications": notifier.status.get(),
-            "targets": notifier.targets.get(),
             "sessions": sessions.map(Sessions::to_json),
         });
         format!("{json:#}\n")
@@ -204,7 +189,7 @@ mod tests {
                 "priv": {"protocol": "AES-128", "passphrase": "hidden-priv-pass"},
             }],
         });
-        master_config::parse(document.to_string().as_bytes()).unwrap().document
+        master_config::parse(document.to_string().as_bytes()).unwrap()
     }
 
     fn engine() -> EngineIdentity {
@@ -217,8 +202,7 @@ mod tests {
         assert_eq!(status.engine_boots(), 0);
         status.activated(&engine());
         status.loaded(&document(1161));
-        let (_, _, notifier) = crate::notify::driver::parts(daemon::heartbeat::Heartbeat::new());
-        let text = status.to_json(None, &notifier);
+        let text = status.to_json(None);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["configuration"]["contexts"], serde_json::json!(["acme"]));
         assert_eq!((&json["configuration"]["users"], &json["engine"]["boots"]), (&1.into(), &1.into()));

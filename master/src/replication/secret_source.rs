@@ -17,7 +17,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use master_config::Parsed;
+use master_config::Valid;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -86,7 +86,7 @@ impl SecretSource {
     ///
     /// # Errors
     /// Returns a message if a Secret is missing or the document is invalid.
-    pub(crate) async fn next(&mut self) -> Result<Parsed, String> {
+    pub(crate) async fn next(&mut self) -> Result<Valid, String> {
         loop {
             let due = self.burst.map(|(first, last)| (first + MAX_BURST).min(last + BURST_GAP));
             tokio::select! {

@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use master_config::{Draft, ParseError, Parsed};
+use master_config::{Document, ParseError, Valid};
 
 use super::names::{Names, SHARDS};
 
@@ -89,7 +89,7 @@ impl Shards {
 
     /// Returns the joined document, or why it is invalid. Returns `None` if nothing changed since the last call, or
     /// while not all Secrets have been read.
-    pub(crate) fn poll(&mut self) -> Option<Result<Parsed, ShardError>> {
+    pub(crate) fn poll(&mut self) -> Option<Result<Valid, ShardError>> {
         if self.parts.contains(&Shard::Unknown) {
             return None;
         }
@@ -103,9 +103,9 @@ impl Shards {
         Some(self.join())
     }
 
-    fn join(&self) -> Result<Parsed, ShardError> {
+    fn join(&self) -> Result<Valid, ShardError> {
         let full = |number| self.names.full(&self.names.shard(number));
-        let mut documents: Vec<Draft> = Vec::new();
+        let mut documents: Vec<Document> = Vec::new();
         let mut last = 0;
         for (number, shard) in self.parts.iter().enumerate() {
             match shard {
@@ -116,14 +116,14 @@ impl Shards {
                 Shard::Empty => return Err(ShardError::Empty { secret: full(number) }),
                 Shard::Document(contents) => {
                     let unparsable = |error| ShardError::Unparsable { secret: full(number), error };
-                    documents.push(Draft::read(contents).map_err(unparsable)?);
+                    documents.push(master_config::read(contents).map_err(unparsable)?);
                     last = number;
                 }
             }
         }
         let mut documents = documents.into_iter();
         let first = documents.next().ok_or_else(|| ShardError::FirstMissing { secret: full(0) })?;
-        first.join(documents).check().map_err(|violations| ShardError::Invalid {
+        first.join(documents).validate().map_err(|violations| ShardError::Invalid {
             first: full(0),
             last: self.names.shard(last),
             error: ParseError::Invalid(violations),
@@ -162,7 +162,7 @@ mod tests {
         shards
     }
 
-    fn contexts(polled: Option<Result<Parsed, ShardError>>) -> Vec<String> {
+    fn contexts(polled: Option<Result<Valid, ShardError>>) -> Vec<String> {
         let valid = polled.expect("a document is due").expect("it is valid");
         valid.contexts.iter().map(|context| context.name.clone()).collect()
     }

@@ -16,7 +16,6 @@ use tokio::{
 
 use crate::{
     agent::command::{ActiveEngine, Command},
-    notify::driver::Notifier,
     observability::status::Status,
     snmp::{Access, Engine, EngineError, EngineIdentity, SystemObjects, statistics::Statistics},
 };
@@ -35,8 +34,6 @@ pub(crate) struct EngineSwitch {
     pub(crate) commander: mpsc::Sender<Command>,
     /// Whether the engine is on, shared with other threads.
     pub(crate) active: Arc<AtomicBool>,
-    /// The thread that delivers notifications.
-    pub(crate) notifier: Notifier,
     /// Records each switch.
     pub(crate) status: Status,
 }
@@ -50,8 +47,7 @@ impl EngineSwitch {
         let Self { access, statistics, .. } = self;
         let started = Instant::now();
         let engine = Engine::new(identity.clone(), Arc::clone(access), Arc::clone(statistics), started)?;
-        let objects = SystemObjects::new(identity.clone(), started, Arc::clone(access), Arc::clone(statistics))
-            .with_alarms(self.notifier.tables.clone());
+        let objects = SystemObjects::new(identity.clone(), started, Arc::clone(access), Arc::clone(statistics));
         Ok(ActiveEngine { engine, objects, started })
     }
 
@@ -61,10 +57,8 @@ impl EngineSwitch {
     /// Returns an error if the engine id is invalid.
     pub(crate) async fn on(&self, identity: &EngineIdentity) -> Result<(), EngineError> {
         let active = self.create(identity)?;
-        let started = active.started;
         // This fails only if the agent thread has ended. The main loop notices that.
         _ = self.commander.send(Command::Activate(Box::new(active))).await;
-        self.notifier.activate(identity, started).await;
         self.active.store(true, Ordering::Relaxed);
         self.status.activated(identity);
         Ok(())
@@ -77,10 +71,9 @@ impl EngineSwitch {
             if self.commander.send(Command::Deactivate(done)).await.is_ok() {
                 _ = is_off.await;
             }
-            self.notifier.deactivate().await;
         };
         if timeout(OFF_TIMEOUT, off).await.is_err() {
-            tracing::warn!("the agent thread or the thread of notifications did not confirm that it stopped sending");
+            tracing::warn!("the agent thread did not confirm that it stopped answering managers");
         }
         self.active.store(false, Ordering::Relaxed);
         self.status.deactivated();

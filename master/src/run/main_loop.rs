@@ -33,8 +33,6 @@ pub(crate) struct MainLoop {
     pub(crate) replica: Option<Replica>,
     /// Resolves when the agent thread ends.
     pub(crate) agent_ended: oneshot::Receiver<io::Result<()>>,
-    /// Resolves when the thread of notifications ends.
-    pub(crate) notify_ended: oneshot::Receiver<()>,
     /// A boot of the engine that becomes active when its keys are derived.
     pub(crate) pending: Option<EngineIdentity>,
 }
@@ -43,7 +41,7 @@ impl MainLoop {
     /// Runs until a signal arrives.
     ///
     /// # Errors
-    /// Returns an error if the agent thread or that of notifications ends.
+    /// Returns an error if the agent thread ends.
     pub(crate) async fn run(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         loop {
             tokio::select! {
@@ -55,9 +53,6 @@ impl MainLoop {
                     let ended = ended.context("the agent thread panicked; this is a defect of the program")?;
                     ended.context("the agent thread failed")?;
                     anyhow::bail!("the agent thread ended unexpectedly; this is a defect of the program");
-                }
-                _ = &mut self.notify_ended => {
-                    anyhow::bail!("the thread of notifications ended unexpectedly; this is a defect of the program");
                 }
                 loaded = self.configuration.next() => self.apply(loaded).await?,
                 change = next_change(&mut self.replica) => self.change_role(change).await?,
@@ -84,12 +79,11 @@ impl MainLoop {
 
     /// Applies a document.
     async fn apply(&mut self, Loaded { document, access }: Loaded) -> anyhow::Result<()> {
-        let EngineSwitch { commander, notifier, status, .. } = &self.engine;
+        let EngineSwitch { commander, status, .. } = &self.engine;
         self.engine.access.store(Arc::new(access));
         // These fail only if the agent thread has ended. `run` notices that.
         _ = commander.send(Command::SetLimits(Box::new(document.limits.clone()))).await;
         _ = commander.send(Command::SetGrants(Box::new(Grants::new(&document.contexts)))).await;
-        notifier.apply(&document).await;
         if let Some(listener) = &self.tls_listener {
             listener.limit(&document.limits);
         }

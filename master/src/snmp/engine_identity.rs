@@ -15,7 +15,7 @@ pub struct EngineIdentity {
 
 impl EngineIdentity {
     /// Returns snmpEngineBoots and snmpEngineTime, in seconds, at `now` of an engine that started at `started`.
-    pub(crate) fn boots_and_time(&self, started: Instant, now: Instant) -> (u32, u32) {
+    pub(super) fn boots_and_time(&self, started: Instant, now: Instant) -> (u32, u32) {
         compute_engine_boots_time(self.boots, now.saturating_duration_since(started).as_secs())
     }
 }

@@ -4,7 +4,7 @@ mod user;
 
 use async_snmp::Community;
 
-pub(crate) use self::user::{Authority, UserEnvelope};
+pub(super) use self::user::{Sender, UserEnvelope};
 use super::message::{Pdu, Version, community_message, community_message_len};
 
 /// The envelope of a response or report.

@@ -78,17 +78,6 @@ impl KeyGeneration<'_> {
     }
 }
 
-impl Keys {
-    /// Derives the keys of a user for an engine. Returns `None` for a user without authentication. This hashes one
-    /// mebibyte for each passphrase.
-    ///
-    /// # Errors
-    /// Returns an error if a passphrase is too short.
-    pub(crate) fn derive_for(user: &User, engine_id: &[u8]) -> Result<Option<Self>, CryptoError> {
-        user.auth.as_ref().map(|auth| derive(auth, user.privacy.as_ref(), engine_id)).transpose()
-    }
-}
-
 /// Derives a user's keys. This hashes one mebibyte for each passphrase.
 fn derive(auth: &Auth, privacy: Option<&Privacy>, engine_id: &[u8]) -> Result<Keys, CryptoError> {
     let mut keys = MasterKeys::new(auth_protocol(auth.protocol), auth.passphrase.expose().as_bytes())?;

@@ -37,6 +37,7 @@ impl Version {
 /// A PDU to send (RFC 3416 section 3).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pdu<'a> {
+    /// The tag of Response or Report.
     pub(crate) tag: u8,
     pub(crate) request_id: i32,
     pub(crate) error_status: i32,

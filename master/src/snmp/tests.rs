@@ -5,6 +5,6 @@ mod codec;
 mod communities;
 mod engine_harness;
 mod net_snmp;
-pub(crate) mod nms;
+mod nms;
 mod properties;
 mod users;

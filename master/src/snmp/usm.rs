@@ -2,15 +2,19 @@
 //! of all messages that it receives and sends.
 
 mod incoming;
-pub(crate) mod scoped;
+mod scoped;
 
-use std::{fmt, time::Instant};
+use std::{convert::Infallible, fmt, time::Instant};
 
 use agentx::ResponseError;
 use async_snmp::{
-    DecodeConfig,
+    DecodeConfig, DesSaltState, PersistedDesSaltState,
     message::{RawMsgData, RawV3Message},
-    v3::{UsmSecurityParams, auth::verify_message, in_authoritative_time_window, validate_engine_id},
+    v3::{
+        DesSaltStateError, PrivKey, PrivacyError, PrivacyResult, SaltCounter, UsmSecurityParams,
+        auth::{authenticate_message, verify_message},
+        in_authoritative_time_window, validate_engine_id,
+    },
 };
 use bytes::Bytes;
 use master_config::{Access as Permission, SecurityLevel};
@@ -20,22 +24,26 @@ use super::{
     access::{Access, User},
     datagram::Source,
     engine_identity::{EngineError, EngineIdentity},
-    envelope::{Authority, Envelope, UserEnvelope},
+    envelope::{Envelope, Sender, UserEnvelope},
     exchange::{AuthenticatedRequest, Exchange, RequestKey},
     message::{Pdu, Version},
     receive_error::{DropReason, ReceiveError},
     report::ReportReason,
     request::{RawPdu, RequestPdu, pdu_tag},
-    sealer::Sealer,
     tlv::Elements,
 };
-use crate::pdu::ber::tag;
+use crate::pdu::ber::{push_octets, tag};
 
 /// The SNMPv3 part of the engine.
 pub(super) struct Usm {
     identity: EngineIdentity,
     started: Instant,
-    sealer: Sealer,
+    /// Salts of AES. All users share the counter, so that no salt is used twice with a key.
+    salts: SaltCounter,
+    /// Salts of DES, shared likewise.
+    des_salts: DesSaltState,
+    /// A reused buffer for the plaintext to encrypt.
+    plaintext: Vec<u8>,
 }
 
 impl Usm {
@@ -46,7 +54,9 @@ impl Usm {
     pub(super) fn new(identity: EngineIdentity, started: Instant) -> Result<Self, EngineError> {
         validate_engine_id(&identity.engine_id).map_err(|_| EngineError::EngineId(identity.engine_id.clone()))?;
         let boots = identity.boots;
-        Ok(Self { identity, started, sealer: Sealer::new(boots)? })
+        let des_salts = des_salts(boots).map_err(|_| EngineError::Boots(boots))?;
+        let salts = SaltCounter::new().map_err(EngineError::Random)?;
+        Ok(Self { identity, started, salts, des_salts, plaintext: Vec::new() })
     }
 
     /// Decodes, authenticates and authorizes a message, in the order of RFC 3412 section 7.2 and RFC 3414 section 3.2.
@@ -145,13 +155,37 @@ impl Usm {
 
     /// Returns the length, in octets, of a message with a PDU of `pdu` octets that is sent at `at`.
     pub(super) fn message_len(&self, envelope: &UserEnvelope, pdu: usize, at: Instant) -> usize {
-        envelope.layout(authority(&self.identity, self.started, at), pdu).len()
+        envelope.layout(sender(&self.identity, self.started, at), pdu).len()
     }
 
     /// Encodes a message with this PDU, encrypted and authenticated as its envelope requires. Returns `None` if that
     /// fails.
     pub(super) fn seal(&mut self, envelope: &UserEnvelope, pdu: &Pdu<'_>, now: Instant) -> Option<Vec<u8>> {
-        self.sealer.seal(envelope, authority(&self.identity, self.started, now), pdu)
+        let Self { identity, started, salts, des_salts, plaintext } = self;
+        let sender = sender(identity, *started, now);
+        let layout = envelope.layout(sender, pdu.len());
+        let (mut message, digest_at) = match envelope.privacy() {
+            None => layout.message(&[], |out| layout.push_scoped(out, pdu)),
+            Some(key) => {
+                plaintext.clear();
+                layout.push_scoped(plaintext, pdu);
+                let encrypted = if key.protocol().is_des_family() {
+                    encrypt_des(key, plaintext, des_salts)
+                } else {
+                    key.encrypt_aes(plaintext, sender.boots, sender.time, salts)
+                };
+                let (data, salt) = encrypted
+                    .inspect_err(|error| tracing::error!(%error, "failed to encrypt an SNMPv3 message; dropping it"))
+                    .ok()?;
+                layout.message(&salt, |out| push_octets(out, tag::OCTET_STRING, &data))
+            }
+        };
+        if let Some(key) = envelope.auth() {
+            authenticate_message(key, &mut message, digest_at, key.mac_len())
+                .inspect_err(|error| tracing::error!(%error, "failed to authenticate an SNMPv3 message; dropping it"))
+                .ok()?;
+        }
+        Some(message)
     }
 }
 
@@ -188,9 +222,34 @@ fn decrypt(
     }
 }
 
-fn authority(identity: &EngineIdentity, started: Instant, at: Instant) -> Authority<'_> {
+fn sender(identity: &EngineIdentity, started: Instant, at: Instant) -> Sender<'_> {
     let (boots, time) = identity.boots_and_time(started, at);
-    Authority { engine_id: &identity.engine_id, context_engine_id: &identity.engine_id, boots, time }
+    Sender { engine_id: &identity.engine_id, boots, time }
+}
+
+/// Encrypts with a salt that was not used since the engine started.
+///
+/// After 2³² salts, they repeat. The alternative is to send no responses until the next start, and DES is insecure
+/// after far fewer messages.
+fn encrypt_des(key: &PrivKey, plaintext: &[u8], salts: &mut DesSaltState) -> PrivacyResult<(Bytes, Bytes)> {
+    match key.encrypt_des_family(plaintext, salts) {
+        Err(PrivacyError::DesSaltExhausted { engine_boots }) => {
+            if let Ok(restarted) = des_salts(engine_boots) {
+                *salts = restarted;
+            }
+            key.encrypt_des_family(plaintext, salts)
+        }
+        encrypted => encrypted,
+    }
+}
+
+/// Returns the DES salts of this boot. They are unique because snmpEngineBoots is stored before the engine starts.
+fn des_salts(boots: u32) -> Result<DesSaltState, DesSaltStateError> {
+    let stored = |_: &PersistedDesSaltState| Ok::<_, Infallible>(());
+    match boots {
+        1 => DesSaltState::install(stored),
+        _ => DesSaltState::restart(PersistedDesSaltState::new(boots.saturating_sub(1))?, stored),
+    }
 }
 
 /// Returns the reason why async-snmp cannot decode a message (RFC 3412 section 7.2, steps 2 to 5).

@@ -11,7 +11,8 @@ use agentx::{DisplayArcs, Oid, Range, ResponseError, SubId, VarBind};
 use identity::Identity;
 
 pub use self::grants::Grants;
-use crate::{pdu::notice::Content, subagents::registry::reaches_into};
+pub(crate) use self::notification::is_notification;
+use crate::subagents::registry::reaches_into;
 
 /// The peer of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +89,8 @@ pub enum Action<'a> {
     Notify {
         /// The context.
         context: &'a [u8],
-        /// The notification.
-        content: &'a Content,
+        /// The varbinds of the notification.
+        varbinds: &'a [VarBind],
     },
     /// Remove something that the peer has added, or ping the master.
     Refer {
@@ -110,15 +111,12 @@ pub enum Denial {
     /// The OID is outside the grants of the namespace.
     #[error("{0} is outside the grants of the namespace in this context")]
     Outside(Oid),
-    /// The notification has the id of another alarm.
-    #[error("the id of the alarm is not that of its context, type and first object")]
-    AlarmId,
 }
 
 impl From<&Denial> for ResponseError {
     fn from(denial: &Denial) -> Self {
         match denial {
-            Denial::Reserved(_) | Denial::Outside(_) | Denial::AlarmId => Self::RequestDenied,
+            Denial::Reserved(_) | Denial::Outside(_) => Self::RequestDenied,
             Denial::Context => Self::UnsupportedContext,
         }
     }
@@ -159,8 +157,7 @@ impl Authority {
                 Action::AllocateIndexes { context: _, varbinds } => {
                     varbinds.iter().try_for_each(|varbind| self.unreserved(&varbind.name, None))
                 }
-                Action::Notify { context, content } => notification::authorize(context, content),
-                Action::Open | Action::AddCapabilities { .. } | Action::Refer { .. } => Ok(()),
+                Action::Open | Action::AddCapabilities { .. } | Action::Notify { .. } | Action::Refer { .. } => Ok(()),
             },
             Transport::Tls { identity, .. } => self.authorize_tenant(&identity.namespace, action),
         }
@@ -185,11 +182,7 @@ impl Authority {
                 })
             }
             Action::AddCapabilities { context, id } => granted(context)?.hold(id, None),
-            Action::Notify { context, content } => {
-                let granted = granted(context)?;
-                notification::authorize(context, content)?;
-                notification::authorize_tenant(granted, content)
-            }
+            Action::Notify { context, varbinds } => notification::authorize(granted(context)?, varbinds),
         }
     }
 

@@ -6,7 +6,6 @@
 //! | `read` | Get, GetNext and GetBulk |
 //! | `write` | Set |
 //! | `administration` | requests of subagents to the master: Open, Register and so on |
-//! | `notifying` | notifications on their way to the book of alarms |
 //! | `granting`, `withdrawn` | registrations that follow the grants of namespaces |
 //! | `connection`, `session`, `packet`, `namespaces` | state of connections, sessions, outstanding PDUs and namespaces |
 //! | `status`, `inspection` | the state for metrics and for people |
@@ -19,7 +18,6 @@ mod granting;
 mod inspection;
 mod memory;
 mod namespaces;
-mod notifying;
 mod packet;
 mod read;
 mod session;
@@ -43,7 +41,6 @@ use self::{
     connection::{Connection, Connections, RateLimit},
     memory::shrink_sparse,
     namespaces::Namespaces,
-    notifying::Notifying,
     packet::{Outcome, Packet, Packets, Query},
     read::{RangeQuery, Read},
     session::{MAX_OUTSTANDING, Sessions},
@@ -81,7 +78,6 @@ pub struct Dispatcher<O> {
     capabilities: Capabilities,
     withdrawn: Withdrawn,
     namespaces: Namespaces,
-    notifying: Notifying,
     /// Limits how many denials are logged.
     denial_logs: RateLimit,
     limits: master_config::Limits,
@@ -126,7 +122,6 @@ impl<O: OwnObjects> Dispatcher<O> {
             capabilities: Capabilities::default(),
             withdrawn: Withdrawn::default(),
             namespaces: Namespaces::default(),
-            notifying: Notifying::new(started),
             denial_logs: RateLimit::new(started),
             limits: limits.clone(),
             pdu_limits: Limits { payload: 0, varbinds: MAX_PDU_VARBINDS, octets: 65_535 },
@@ -257,13 +252,11 @@ impl<O: OwnObjects> Dispatcher<O> {
         while let Some(connection) = self.connections.expired(now) {
             self.totals.sessions_expired += self.close_connection(connection, Some(CloseReason::Other), now);
         }
-        self.notifying.sweep(&self.registry, now);
     }
 
     /// Returns the time at which `tick` must be called. Calling it earlier is harmless.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let sweep = self.notifying.deadline(&self.registry);
-        [self.packets.deadline(), self.connections.deadline(), sweep].into_iter().flatten().min()
+        [self.packets.deadline(), self.connections.deadline()].into_iter().flatten().min()
     }
 
     /// Closes all sessions, and all connections once their output is sent.
@@ -408,9 +401,6 @@ impl<O: OwnObjects> Dispatcher<O> {
             if let Some(identity) = &session.identity {
                 self.namespaces.session_closed(&identity.namespace);
                 self.withdrawn.end(*id);
-            }
-            if session.has_notified {
-                self.notifying.close(*id);
             }
             self.indexes.release(*id);
             self.capabilities.withdraw(*id, now);

@@ -17,7 +17,6 @@ use daemon::{
 use master::{
     agent::{self, ActiveEngine, Command, Parts, snapshot::Snapshot},
     io::{Bound, traffic::Traffic},
-    notify::driver::{self, Notifier},
     snmp::{Access, Engine, EngineIdentity, KeyCache, SystemObjects, statistics::Statistics},
     subagents::dispatch::Dispatcher,
 };
@@ -47,7 +46,6 @@ pub(crate) struct Master {
     manager: UdpSocket,
     statistics: Arc<Statistics>,
     commander: mpsc::Sender<Command>,
-    notifier: Notifier,
     dir: TempDir,
 }
 
@@ -62,7 +60,7 @@ fn document(path: &std::path::Path, sessions: u32, community: &str) -> Valid {
         "limits": {"sessions": sessions},
         "contexts": [{"name": "", "communities": [{"community": community, "sources": ["127.0.0.0/8"]}]}],
     });
-    master_config::parse(document.to_string().as_bytes()).expect("the document is valid").document
+    master_config::parse(document.to_string().as_bytes()).expect("the document is valid")
 }
 
 fn instance(subtree: &str) -> Oid {
@@ -83,9 +81,7 @@ impl Master {
         let (statistics, snapshot, started) = (Arc::new(Statistics::default()), Arc::default(), Instant::now());
         let traffic = Arc::new(Traffic::default());
         let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots: 1 };
-        let (notify, notices, notifier) = driver::parts(Heartbeat::new());
-        let objects = SystemObjects::new(identity.clone(), started, Arc::clone(&access), Arc::clone(&statistics))
-            .with_alarms(notifier.tables.clone());
+        let objects = SystemObjects::new(identity.clone(), started, Arc::clone(&access), Arc::clone(&statistics));
         let bound = Bound::bind(&document.listeners).unwrap();
         let snmp = bound.snmp[0].local_addr().unwrap();
         let tcp = bound.agentx_tcp.as_ref().unwrap().local_addr().unwrap();
@@ -96,23 +92,18 @@ impl Master {
             bound,
             arrivals: None,
             commands,
-            notices,
             traffic: Arc::clone(&traffic),
             snapshot: Arc::clone(&snapshot),
             heartbeat: Heartbeat::new(),
         };
         let (trigger, watcher) = drain::channel();
-        let notify_watcher = watcher.clone();
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            LocalSet::new().block_on(&runtime, async {
-                let (ended, ()) = tokio::join!(agent::run(parts, watcher), driver::run(notify, notify_watcher));
-                ended.unwrap();
-            });
+            LocalSet::new().block_on(&runtime, agent::run(parts, watcher)).unwrap();
         });
         let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
         let running = Some((trigger, thread));
-        Self { snmp, path, tcp, access, snapshot, traffic, running, manager, statistics, commander, notifier, dir }
+        Self { snmp, path, tcp, access, snapshot, traffic, running, manager, statistics, commander, dir }
     }
 
     /// Shuts it down, and waits until it has ended.
@@ -145,8 +136,7 @@ impl Master {
         let identity = EngineIdentity { engine_id: ENGINE_ID.to_vec(), boots };
         let (started, access, statistics) = (Instant::now(), &self.access, &self.statistics);
         let engine = Engine::new(identity.clone(), Arc::clone(access), Arc::clone(statistics), started).unwrap();
-        let objects = SystemObjects::new(identity, started, Arc::clone(access), Arc::clone(statistics))
-            .with_alarms(self.notifier.tables.clone());
+        let objects = SystemObjects::new(identity, started, Arc::clone(access), Arc::clone(statistics));
         self.commander.send(Command::Activate(Box::new(ActiveEngine { engine, objects, started }))).await.unwrap();
     }
 
@@ -170,24 +160,6 @@ impl Master {
     pub(crate) async fn get_instance(&self, instance: &str) -> Value {
         let client = Client::builder(self.snmp.to_string(), Auth::v2c("public")).connect().await.unwrap();
         client.get(&instance.parse().unwrap()).await.expect("a response").varbinds[0].value.clone()
-    }
-
-    /// Reads the next instance as a manager.
-    pub(crate) async fn get_next(&self, after: &str) -> (String, Value) {
-        let client = Client::builder(self.snmp.to_string(), Auth::v2c("public")).connect().await.unwrap();
-        let varbind = client.get_next(&after.parse().unwrap()).await.expect("a response").varbinds[0].clone();
-        (varbind.oid.to_string(), varbind.value)
-    }
-
-    /// Reads an instance until it has this value or time runs out. Returns the last value.
-    pub(crate) async fn get_instance_until(&self, instance: &str, wanted: &Value) -> Value {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let value = self.get_instance(instance).await;
-            if value == *wanted || Instant::now() > deadline {
-                return value;
-            }
-        }
     }
 
     /// Reads an instance in `subtree` as a manager, with this community.

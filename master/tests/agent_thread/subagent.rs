@@ -140,11 +140,6 @@ impl Subagent {
         self.request(Body::Register(Register { timeout_s: 0, priority, subtree, range: None, instance: false })).1.error
     }
 
-    /// Sends a notification in the default context.
-    pub(crate) fn notify(&mut self, varbinds: Vec<VarBind>) -> ResponseError {
-        self.request(Body::Notify(varbinds)).1.error
-    }
-
     pub(crate) fn shut_down(&self, how: Shutdown) {
         self.stream.shut_down(how);
     }

@@ -19,10 +19,9 @@ use master::{
     agent::{self, Command, Parts, snapshot::Snapshot},
     io::{
         Bound,
-        tls::{Dependencies, Settings, TargetStatuses, TlsListener},
+        tls::{Dependencies, Settings, TlsListener},
         traffic::Traffic,
     },
-    notify::driver,
     snmp::{Access, Engine, EngineIdentity, KeyCache, SystemObjects, statistics::Statistics},
     subagents::{authority::Grants, dispatch::Dispatcher},
 };
@@ -64,7 +63,7 @@ pub(crate) fn document(grants: &Json, limits: &Json) -> Valid {
             "communities": [{"community": "public", "sources": ["127.0.0.0/8"]}],
         }],
     });
-    master_config::parse(document.to_string().as_bytes()).expect("the document is valid").document
+    master_config::parse(document.to_string().as_bytes()).expect("the document is valid")
 }
 
 /// Creates a CA.
@@ -126,7 +125,6 @@ impl Master {
             reviewer: Box::new(FakeReviewer),
             commander: commander.clone(),
             traffic: Arc::clone(&traffic),
-            targets: TargetStatuses::default(),
         };
         let limits = document.limits.clone();
         let (sender, arrivals) = std_mpsc::channel();
@@ -143,26 +141,20 @@ impl Master {
 
         let mut dispatcher = Dispatcher::new(objects, &document.limits, started);
         dispatcher.set_grants(Grants::new(&document.contexts), started);
-        let (notify, notices, _) = driver::parts(Heartbeat::new());
         let parts = Parts {
             engine: Some(Engine::new(identity, access, statistics, started).unwrap()),
             dispatcher,
             bound,
             arrivals: Some(arrivals.recv().unwrap()),
             commands,
-            notices,
             traffic: Arc::clone(&traffic),
             snapshot: Arc::clone(&snapshot),
             heartbeat: Heartbeat::new(),
         };
         let (agent_trigger, watcher) = drain::channel();
-        let notify_watcher = watcher.clone();
         let agent = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            LocalSet::new().block_on(&runtime, async {
-                let (ended, ()) = tokio::join!(agent::run(parts, watcher), driver::run(notify, notify_watcher));
-                ended.unwrap();
-            });
+            LocalSet::new().block_on(&runtime, agent::run(parts, watcher)).unwrap();
         });
         let running = vec![(acceptor_trigger, acceptor), (agent_trigger, agent)];
         Self { tls, snmp, traffic, snapshot, commander, running, ca, directory }

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args};
 use daemon::logging::LogArgs;
-use master_config::IpNet;
 
 use super::listeners::MasterListeners;
 use crate::{
@@ -32,9 +31,6 @@ pub(crate) struct RunArgs {
     /// Whether to create an SnmpContext `default`, with a random community, if there is none
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub(crate) default_context: bool,
-    /// The networks of trap targets (CIDR) that this SnmpContext allows when it is created. Default: none
-    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
-    pub(crate) default_context_targets: Vec<IpNet>,
     /// The minimum number of arcs in a subtree's base OID
     #[arg(long, value_name = "N", default_value_t = Settings::default().minimum_arcs)]
     pub(crate) minimum_arcs: usize,
@@ -119,7 +115,6 @@ impl RunArgs {
             minimum_arcs: self.minimum_arcs,
             system_namespace: self.system_namespace(),
             default_context: self.default_context,
-            default_context_targets: self.default_context_targets.clone(),
             subtrees_per_namespace: self.subtrees_per_namespace,
             targets_per_namespace: self.targets_per_namespace,
             writes: self.writes,

@@ -2,12 +2,12 @@
 
 use crds::Condition;
 
-use super::{ACCEPTED, COMPLETE, PROGRAMMED, READY, RESOLVED_REFS, truncate};
+use super::{ACCEPTED, PROGRAMMED, READY, RESOLVED_REFS, truncate};
 
 /// The maximum length of an Event's note, in characters. The API server allows 1024 octets, and a character has up to four.
 const MAX_NOTE: usize = 250;
 /// Reasons of states that are normal during a start. They get no Event.
-const TRANSIENT: [&str; 4] = ["NotAccepted", "Pending", "NotRegistered", "Unknown"];
+const TRANSIENT: [&str; 4] = ["NotAccepted", "Pending", "NotRegistered", "NotServed"];
 
 /// The content of an Event about a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub(crate) struct EventNote {
 /// object's status, so a change is reported once, also after another replica becomes the leader.
 #[must_use]
 pub(crate) fn event_notes(previous: &[Condition], next: &[Condition]) -> Vec<EventNote> {
-    let types = [ACCEPTED, RESOLVED_REFS, PROGRAMMED, READY, COMPLETE];
-    let ours = next.iter().filter(|new| types.contains(&new.type_.as_str()));
+    let ours = next.iter().filter(|new| [ACCEPTED, RESOLVED_REFS, PROGRAMMED, READY].contains(&new.type_.as_str()));
     let changed = ours.filter(|new| {
         let old = previous.iter().find(|old| old.type_ == new.type_);
         let (was, is) = (old.map(|old| old.status.as_str()), new.status.as_str());
@@ -40,7 +39,7 @@ pub(crate) fn event_notes(previous: &[Condition], next: &[Condition]) -> Vec<Eve
             // A recovery gets an Event, and so does the first time that the object is served.
             (was, "True") => new.type_ == READY || (new.type_ != PROGRAMMED && matches!(was, Some("False"))),
             // An object that is no longer served gets an Event for any reason; others only if a user has to act.
-            (Some("True"), _) if new.type_ == READY => new.reason != "Unknown",
+            (Some("True"), _) if new.type_ == READY => true,
             _ => !TRANSIENT.contains(&new.reason.as_str()),
         }
     });
@@ -111,25 +110,6 @@ mod tests {
         let before = conditions(&[(RESOLVED_REFS, Status::False, "SecretNotReadable")]);
         let after = conditions(&[(RESOLVED_REFS, Status::True, "ResolvedRefs")]);
         assert_eq!(events(&before, &after), [("ResolvedRefs".to_owned(), false)]);
-    }
-
-    #[test]
-    fn transitions_of_a_target_are_reported() {
-        let state = |ready: (Status, &'static str), complete: (Status, &'static str)| {
-            conditions(&[(READY, ready.0, ready.1), (COMPLETE, complete.0, complete.1)])
-        };
-        let complete = (Status::True, "Complete");
-        let fresh = state((Status::Unknown, "Unknown"), complete);
-        let up = state((Status::True, "Acknowledged"), complete);
-        let down = state((Status::False, "NoAnswer"), complete);
-        let lossy = state((Status::True, "Acknowledged"), (Status::False, "NotificationsLost"));
-        assert_eq!(events(&[], &fresh), []);
-        assert_eq!(events(&fresh, &up), [("Acknowledged".to_owned(), false)]);
-        assert_eq!(events(&up, &up), []);
-        assert_eq!(events(&up, &down), [("NoAnswer".to_owned(), true)]);
-        assert_eq!(events(&up, &lossy), [("NotificationsLost".to_owned(), true)]);
-        assert_eq!(events(&lossy, &up), [("Complete".to_owned(), false)]);
-        assert_eq!(events(&up, &fresh), [], "the master has just started");
     }
 
     #[test]

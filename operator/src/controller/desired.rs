@@ -240,7 +240,7 @@ fn credential<'a>(
         let message = format!(
             "{kind} {namespace}/{name} does not exist, or lacks the label that allows the operator to read it: \
              kubectl label {resource} {name} -n {namespace} {}=true",
-            plan::READABLE
+            crate::index::READABLE
         );
         Unresolved { reason: not_readable, message }
     })?;
@@ -527,21 +527,6 @@ mod tests {
         assert_eq!(reasons(&inputs, "snmp-system"), ["NoSuchSecret"]);
         inputs.readable_secrets.insert(Key::new("acme", "noc"), secret("authProtocol"));
         assert_eq!(reasons(&inputs, "acme"), ["NoSuchKey"]);
-        let targets = |inputs: &Inputs| -> Vec<_> {
-            let shards = desired(inputs, &parameters()).shards;
-            shards.iter().flat_map(|shard| &shard.targets).map(|target| target.namespace.clone()).collect()
-        };
-        assert!(targets(&inputs).is_empty(), "a target without credentials is written");
-        let user = map(&[("authProtocol", b"SHA-256"), ("authPassphrase", b"tell-no-one")]);
-        inputs.readable_secrets.insert(Key::new("acme", "noc"), Arc::clone(&user));
-        assert_eq!(targets(&inputs), ["acme"]);
-        inputs.readable_secrets.insert(Key::new("snmp-system", "noc"), Arc::clone(&user));
-        assert_eq!(targets(&inputs), ["acme"], "in the operator's namespace, the label is not what counts");
-        inputs.system_secrets.insert("noc".to_owned(), user);
-        let mut both = targets(&inputs);
-        both.sort_unstable();
-        assert_eq!(both, ["acme", "snmp-system"]);
-        assert!(reasons(&inputs, "acme").is_empty() && reasons(&inputs, "snmp-system").is_empty());
     }
 
     /// Prints how long planning takes for a large cluster. There is no limit.

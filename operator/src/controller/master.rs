@@ -59,12 +59,7 @@ pub(crate) fn writes(index: &Index, parameters: &Parameters, new: &[Document]) -
             let text = texts.get(&i).and_then(Option::as_ref);
             let read = text.and_then(|text| master_config::read(text.as_bytes()).ok());
             read.or_else(|| {
-                new.get(i).map(|shard| Document {
-                    contexts: Vec::new(),
-                    users: Vec::new(),
-                    targets: Vec::new(),
-                    ..shard.clone()
-                })
+                new.get(i).map(|shard| Document { contexts: Vec::new(), users: Vec::new(), ..shard.clone() })
             })
         })
         .collect::<Option<_>>()
@@ -110,7 +105,7 @@ pub(crate) async fn write(
     Ok(())
 }
 
-/// Checks that the shards of these contexts, users and [trap targets](shards::target_key) are written.
+/// Checks that the shards of these contexts and users are written.
 ///
 /// # Errors
 /// Returns the reason, in one word and in a sentence, if they are not.
@@ -175,8 +170,6 @@ pub(crate) async fn create_once(
     let secret_ref = crds::SecretKey { name: DEFAULT_SECRET.into(), key: COMMUNITY.into() };
     let community = crds::Community { secret_ref, access: crds::Access::ReadOnly, sources: Vec::new() };
     context.spec.communities.push(community);
-    let targets = parameters.settings.default_context_targets.iter();
-    context.spec.allowed_targets = targets.map(|network| crds::Cidr(network.to_string())).collect();
     let contexts: Api<crds::SnmpContext> = Api::all(writer.client().clone());
     match writer.create(&contexts, &context).await {
         Ok(created) => {

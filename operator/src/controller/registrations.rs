@@ -1,4 +1,4 @@
-//! The registrations and trap targets at the active master, which the leader queries periodically. `Observations`, which interprets the answers,
+//! The registrations at the active master, which the leader queries periodically. `Observations`, which interprets the answers,
 //! is pure.
 
 mod client;
@@ -12,10 +12,10 @@ use std::{
 use master_config::Oid;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{conditions::Master, index::Key, leadership::Leadership, metrics::Metrics};
-use client::{Client, Registration, Report};
+use crate::{conditions::Master, leadership::Leadership, metrics::Metrics};
+use client::{Client, Registration};
 
-pub(crate) use client::{MasterUrl, TargetState};
+pub(crate) use client::MasterUrl;
 
 /// The time between two queries.
 const PERIOD: Duration = Duration::from_millis(1500);
@@ -23,8 +23,6 @@ const PERIOD: Duration = Duration::from_millis(1500);
 const GRACE: Duration = Duration::from_secs(15);
 /// How long a registration counts as served after it has disappeared, because another pod needs a moment to take over.
 const LINGER: Duration = Duration::from_secs(5);
-/// The time between two updates of a trap target in which only numbers differ.
-const COUNTS_PERIOD: Duration = Duration::from_secs(10);
 
 /// The served regions, by namespace and SNMP context.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,19 +48,12 @@ pub(crate) struct State {
     pub(crate) master: Master,
     /// The regions that it serves.
     pub(crate) served: Served,
-    /// The trap targets.
-    pub(crate) targets: Targets,
 }
-
-/// The states of trap targets, by namespace and name.
-pub(crate) type Targets = BTreeMap<Key, TargetState>;
 
 /// The registrations in recent answers.
 #[derive(Debug, Default)]
 struct Observations {
     last_seen: HashMap<(String, String, Oid), Instant>,
-    /// The state of each trap target, and when it was last updated.
-    targets: BTreeMap<Key, (TargetState, Instant)>,
     answered: Option<Instant>,
     /// The time of the first query.
     started: Option<Instant>,
@@ -70,17 +61,8 @@ struct Observations {
 
 impl Observations {
     /// Records an answer of the active master.
-    fn record(&mut self, Report { registrations, targets }: &Report, now: Instant) {
+    fn record(&mut self, registrations: &[Registration], now: Instant) {
         self.answered = Some(now);
-        let mut known = std::mem::take(&mut self.targets);
-        for target in targets {
-            let key = Key::new(&*target.namespace, &*target.name);
-            let kept = known.remove(&key).filter(|(old, updated)| {
-                let same = TargetState { queued: old.queued, lost: old.lost, ..target.clone() } == *old;
-                same && now.saturating_duration_since(*updated) < COUNTS_PERIOD
-            });
-            self.targets.insert(key, kept.unwrap_or_else(|| (target.clone(), now)));
-        }
         for Registration { namespace, context, subtree, .. } in registrations.iter().filter(|one| one.serving) {
             if let Ok(oid) = subtree.parse() {
                 self.last_seen.insert((namespace.clone(), context.clone(), oid), now);
@@ -105,8 +87,7 @@ impl Observations {
         for oids in served.values_mut() {
             oids.sort_unstable();
         }
-        let targets = self.targets.iter().map(|(key, (target, _))| (key.clone(), target.clone())).collect();
-        State { master, served: Served(served), targets }
+        State { master, served: Served(served) }
     }
 }
 
@@ -124,7 +105,7 @@ pub(crate) struct MasterQuery {
 /// Returns a channel for the state, with the state before the first query.
 #[must_use]
 pub(crate) fn channel() -> (watch::Sender<State>, watch::Receiver<State>) {
-    watch::channel(State { master: Master::Pending, served: Served::default(), targets: Targets::new() })
+    watch::channel(State { master: Master::Pending, served: Served::default() })
 }
 
 /// Queries the active master while this replica is the leader. Never returns.
@@ -139,7 +120,7 @@ pub(crate) async fn run(query: MasterQuery, leadership: Leadership, state: watch
             let now = Instant::now();
             let message = answer.as_ref().err().map(ToString::to_string);
             match &answer {
-                Ok(report) => observations.record(report, now),
+                Ok(registrations) => observations.record(registrations, now),
                 Err(error) if last_error != message => {
                     tracing::warn!(%error, "no active master answers; trying again every 1.5 s");
                 }
@@ -167,39 +148,6 @@ pub(crate) async fn run(query: MasterQuery, leadership: Leadership, state: watch
 mod tests {
     use super::*;
 
-    fn report(registrations: &[Registration]) -> Report {
-        Report { registrations: registrations.to_vec(), targets: Vec::new() }
-    }
-
-    fn target(readiness: &str, queued: u64) -> TargetState {
-        TargetState {
-            namespace: "acme".to_owned(),
-            name: "noc".to_owned(),
-            readiness: readiness.to_owned(),
-            message: String::new(),
-            address: None,
-            queued,
-            lost: 0,
-            complete: true,
-        }
-    }
-
-    #[test]
-    fn mere_numbers_of_a_target_are_updated_seldom_and_everything_else_at_once() {
-        let mut observations = Observations::default();
-        let start = Instant::now();
-        let mut observe = |targets: &[TargetState], after: Duration| {
-            observations.record(&Report { registrations: Vec::new(), targets: targets.to_vec() }, start + after);
-            observations.state(start + after).targets.into_values().collect::<Vec<_>>()
-        };
-        let seconds = Duration::from_secs;
-        assert_eq!(observe(&[target("Acknowledged", 1)], seconds(0)), [target("Acknowledged", 1)]);
-        assert_eq!(observe(&[target("Acknowledged", 2)], seconds(9)), [target("Acknowledged", 1)]);
-        assert_eq!(observe(&[target("Acknowledged", 3)], seconds(10)), [target("Acknowledged", 3)]);
-        assert_eq!(observe(&[target("NoAnswer", 4)], seconds(11)), [target("NoAnswer", 4)]);
-        assert_eq!(observe(&[], seconds(12)), []);
-    }
-
     fn registration(subtree: &str, serving: bool) -> Registration {
         let (namespace, context) = ("acme".to_owned(), "tenant".to_owned());
         Registration { namespace, context, subtree: subtree.to_owned(), serving }
@@ -213,9 +161,8 @@ mod tests {
     fn a_region_at_or_below_the_base_serves_it() {
         let mut observations = Observations::default();
         let now = Instant::now();
-        observations
-            .record(&report(&[registration("1.3.6.1.4.1.5.7.10.1", true), registration("1.3.6.1.4.1.8", false)]), now);
-        let State { master, served, .. } = observations.state(now);
+        observations.record(&[registration("1.3.6.1.4.1.5.7.10.1", true), registration("1.3.6.1.4.1.8", false)], now);
+        let State { master, served } = observations.state(now);
         assert_eq!(master, Master::Reachable);
         assert!(served.serves("acme", "tenant", &oid("1.3.6.1.4.1.5.7")));
         assert!(served.serves("acme", "tenant", &oid("1.3.6.1.4.1.5.7.10.1")));
@@ -234,12 +181,12 @@ mod tests {
         let mut observations = Observations::default();
         let start = Instant::now();
         let base = oid("1.3.6.1.4.1.5");
-        observations.record(&report(&[registration("1.3.6.1.4.1.5", true)]), start);
+        observations.record(&[registration("1.3.6.1.4.1.5", true)], start);
         let after = start + LINGER;
-        observations.record(&report(&[]), after);
+        observations.record(&[], after);
         assert!(observations.state(after).served.serves("acme", "tenant", &base));
         let later = after + Duration::from_millis(1);
-        observations.record(&report(&[]), later);
+        observations.record(&[], later);
         assert!(!observations.state(later).served.serves("acme", "tenant", &base));
     }
 
@@ -251,7 +198,7 @@ mod tests {
         assert_eq!(observations.state(start + GRACE).master, Master::Pending);
         assert_eq!(observations.state(start + GRACE + Duration::from_secs(1)).master, Master::Unreachable);
         let answered = start + GRACE + Duration::from_secs(2);
-        observations.record(&report(&[]), answered);
+        observations.record(&[], answered);
         assert_eq!(observations.state(answered).master, Master::Reachable);
         assert_eq!(observations.state(answered + GRACE).master, Master::Pending);
     }

@@ -15,13 +15,13 @@ use super::{
     failures::{Failures, Target},
     master::{self, Writes},
     namespace,
-    registrations::{Served, Targets},
+    registrations::Served,
     writer::{WriteError, Writer, Written},
 };
 use crate::{
-    conditions::{self, Master, Programmed, SubtreeFacts, TargetFacts, TargetHealth, Unresolved},
+    conditions::{self, Master, Programmed, SubtreeFacts},
     index::{Index, Key, SharedIndex, Store, key, lock, slim, version},
-    plan::{self, Kind, shards},
+    plan::{self, Kind},
 };
 
 /// What statuses are computed from, besides the objects.
@@ -37,8 +37,6 @@ pub(crate) struct View<'a> {
     pub(crate) master: Master,
     /// What the active master serves.
     pub(crate) served: &'a Served,
-    /// The trap targets at the active master.
-    pub(crate) targets: &'a Targets,
     /// The current time.
     pub(crate) now: Timestamp,
 }
@@ -88,7 +86,10 @@ pub(crate) fn changes(index: &Index, view: &View<'_>) -> Vec<Change> {
     }
     for (key, target) in index.trap_targets.iter() {
         let Some(unresolved) = view.desired.trap_targets.get(key) else { continue };
-        let status = trap_target_status(key, target, unresolved, view);
+        let updates = conditions::trap_target(&refusals_of(view.desired, Kind::SnmpTrapTarget, key), unresolved);
+        let previous = target.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let conditions = conditions::merge(previous, updates, target.metadata.generation, view.now);
+        let status = SnmpTrapTargetStatus { conditions };
         if target.status.as_ref() != Some(&status) {
             changes.push(Change::TrapTarget(Arc::clone(target), status));
         }
@@ -142,38 +143,6 @@ fn subtree_status(
         pods: Some(summary.pods),
         objects: Some(summary.objects),
     }
-}
-
-fn trap_target_status(
-    key: &Key,
-    target: &SnmpTrapTarget,
-    unresolved: &[Unresolved],
-    view: &View<'_>,
-) -> SnmpTrapTargetStatus {
-    let state = view.targets.get(key).filter(|_| view.master != Master::Unreachable);
-    let last = target.status.as_ref();
-    let previous = last.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let facts = TargetFacts {
-        refusals: &refusals_of(view.desired, Kind::SnmpTrapTarget, key),
-        unresolved,
-        programmed: masters_in_place(&[shards::target_key(&key.namespace, &key.name)], view),
-        master: view.master,
-        health: state.map(|state| TargetHealth {
-            readiness: &state.readiness,
-            message: &state.message,
-            complete: state.complete,
-            lost: state.lost,
-        }),
-        previous,
-    };
-    let conditions = conditions::merge(previous, conditions::trap_target(&facts), target.metadata.generation, view.now);
-    let (address, queued) = match (state, view.master) {
-        (Some(state), _) => (state.address.clone(), i64::try_from(state.queued).ok()),
-        // Until the master answers, the last known state stays.
-        (None, Master::Pending) => last.map(|last| (last.address.clone(), last.queued)).unwrap_or_default(),
-        (None, _) => (None, None),
-    };
-    SnmpTrapTargetStatus { conditions, address, queued }
 }
 
 fn namespace_in_place(index: &Index, name: &str, view: &View<'_>) -> Programmed {

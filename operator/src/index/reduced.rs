@@ -8,12 +8,12 @@ use k8s_openapi::{
 };
 use kube::{ResourceExt, core::PartialObjectMeta};
 
-use crate::plan::READABLE;
-
 /// The annotation of pods with a sidecar.
 pub(crate) const INJECTED: &str = "snmp-operator.dev/injected";
 /// The annotation of pods with the fingerprint of the configuration for which they were last touched.
 pub(crate) const CONFIGURATION: &str = "snmp-operator.dev/configuration";
+/// The label of Secrets and ConfigMaps that sources can refer to.
+pub(crate) const READABLE: &str = "snmp-operator.dev/readable";
 /// The label that names the program that manages an object.
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`] on objects of the operator.

@@ -20,8 +20,13 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use super::{Changed, Index, Key, SharedIndex, Store, key, lock, reduced::slim, version, watch_backoff::watch_backoff};
-use crate::plan::{READABLE, SIDECAR_CONFIGURATION};
+use super::{
+    Changed, Index, Key, SharedIndex, Store, key, lock,
+    reduced::{READABLE, slim},
+    version,
+    watch_backoff::watch_backoff,
+};
+use crate::plan::SIDECAR_CONFIGURATION;
 
 /// The scope of the watches.
 #[derive(Debug, Clone)]

@@ -232,16 +232,12 @@ fn networks(path: &str, cidrs: &[Cidr], refusals: &mut Vec<FieldRefusal>) -> Vec
 fn user_access(user: &ContextUser) -> UserAccess {
     UserAccess {
         name: user.name.0.clone(),
-        security_level: security_level(user.security_level),
+        security_level: match user.security_level {
+            crds::SecurityLevel::NoAuthNoPriv => SecurityLevel::NoAuthNoPriv,
+            crds::SecurityLevel::AuthNoPriv => SecurityLevel::AuthNoPriv,
+            crds::SecurityLevel::AuthPriv => SecurityLevel::AuthPriv,
+        },
         access: access(user.access),
-    }
-}
-
-pub(super) fn security_level(level: crds::SecurityLevel) -> SecurityLevel {
-    match level {
-        crds::SecurityLevel::NoAuthNoPriv => SecurityLevel::NoAuthNoPriv,
-        crds::SecurityLevel::AuthNoPriv => SecurityLevel::AuthNoPriv,
-        crds::SecurityLevel::AuthPriv => SecurityLevel::AuthPriv,
     }
 }
 

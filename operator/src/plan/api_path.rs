@@ -1,6 +1,6 @@
 //! Translation of paths in a sidecar's document to paths in its SnmpSubtree.
 
-use crds::{SnmpSubtreeSpec, Source, When};
+use crds::{SnmpSubtreeSpec, Source};
 
 /// Endings of paths that differ between document and API. The longest come first.
 const RENAMED: [(&str, &str); 15] = [
@@ -35,41 +35,9 @@ pub(super) fn api_path(path: &str, spec: &SnmpSubtreeSpec) -> String {
     if let Some(rest) = path.strip_prefix("contexts") {
         return format!("spec.contextRefs{rest}");
     }
-    if let Some(field) = notification(path, spec) {
-        return field;
-    }
     let in_source = source(path, spec).and_then(|(index, source)| source_path(path, index, source));
     let renamed = || RENAMED.iter().find_map(|(from, to)| path.strip_suffix(from).map(|start| format!("{start}{to}")));
     format!("spec.{}", in_source.or_else(renamed).as_deref().unwrap_or(path))
-}
-
-/// Returns the path of a notification's field that has another name in the API.
-fn notification(path: &str, spec: &SnmpSubtreeSpec) -> Option<String> {
-    let (index, field) = path.strip_prefix("notifications[")?.split_once("].")?;
-    let notification = spec.notifications.get(index.parse::<usize>().ok()?)?;
-    let When { above, below, equals, changes, absent, clear_below, clear_above, .. } = &notification.when;
-    let clear = notification.clear.as_ref().and_then(|clear| clear.absolute_oid.as_ref());
-    let field = match field {
-        "oid" if notification.absolute_oid.is_some() => "absoluteOID",
-        "clear.oid" if clear.is_some() => "clear.absoluteOID",
-        "text" => "description",
-        "when.forMs" => "when.for",
-        "when.clearForMs" => "when.clearFor",
-        _ => {
-            let test = field.strip_prefix("when.test")?;
-            match () {
-                () if test == ".above.clear" && clear_below.is_some() => "when.clearBelow",
-                () if test == ".below.clear" && clear_above.is_some() => "when.clearAbove",
-                () if above.is_some() => "when.above",
-                () if below.is_some() => "when.below",
-                () if equals.is_some() => "when.equals",
-                () if changes.is_some() => "when.changes",
-                () if absent.is_some() => "when.absent",
-                () => "when",
-            }
-        }
-    };
-    Some(format!("spec.notifications[{index}].{field}"))
 }
 
 /// Returns the source that contains the path, and its index.
@@ -124,16 +92,6 @@ mod tests {
                 {"name": "e", "configMap": {"name": "settings"}},
                 {"name": "f", "json": {"url": "https://api.example/", "metrics": []}},
             ],
-            "notifications": [
-                {"name": "a", "oid": "0.1", "when": {"object": "x", "above": 1.0, "clearBelow": 0.5}},
-                {
-                    "name": "b", "absoluteOID": "1.3.6.1.4.1.9.0.1", "when": {"object": "x", "below": 1.0, "clearAbove": 2.0},
-                    "clear": {"name": "c", "absoluteOID": "1.3.6.1.4.1.9.0.2"},
-                },
-                {"name": "d", "oid": "0.3", "when": {"object": "x", "equals": "down"}, "clear": {"name": "e", "oid": "0.4"}},
-                {"name": "f", "oid": "0.5", "when": {"object": "x", "changes": true}},
-                {"name": "g", "oid": "0.6", "when": {"object": "x", "absent": true}},
-            ],
         }))
         .unwrap()
     }
@@ -173,24 +131,6 @@ mod tests {
         "scalars[1].write.http.authorization.bearer.credentialsFile",
         "spec.scalars[1].write.http.authorization.credentials"
     )]
-    #[case("notifications[0].name", "spec.notifications[0].name")]
-    #[case("notifications[0].oid", "spec.notifications[0].oid")]
-    #[case("notifications[1].oid", "spec.notifications[1].absoluteOID")]
-    #[case("notifications[1].clear.oid", "spec.notifications[1].clear.absoluteOID")]
-    #[case("notifications[2].clear.oid", "spec.notifications[2].clear.oid")]
-    #[case("notifications[0].text", "spec.notifications[0].description")]
-    #[case("notifications[0].when.object", "spec.notifications[0].when.object")]
-    #[case("notifications[0].when.forMs", "spec.notifications[0].when.for")]
-    #[case("notifications[0].when.clearForMs", "spec.notifications[0].when.clearFor")]
-    #[case("notifications[0].when.test", "spec.notifications[0].when.above")]
-    #[case("notifications[0].when.test.above.clear", "spec.notifications[0].when.clearBelow")]
-    #[case("notifications[1].when.test.below.threshold", "spec.notifications[1].when.below")]
-    #[case("notifications[1].when.test.below.clear", "spec.notifications[1].when.clearAbove")]
-    #[case("notifications[2].when.test", "spec.notifications[2].when.equals")]
-    #[case("notifications[3].when.test", "spec.notifications[3].when.changes")]
-    #[case("notifications[4].when.test", "spec.notifications[4].when.absent")]
-    #[case("notifications[0].objects[1]", "spec.notifications[0].objects[1]")]
-    #[case("notifications[0].severityFrom.object", "spec.notifications[0].severityFrom.object")]
     #[case("scalars[1].write.configMap.key", "spec.scalars[1].write.configMap.key")]
     fn paths_are_translated_to_the_field_that_the_user_wrote(#[case] document: &str, #[case] api: &str) {
         assert_eq!(api_path(document, &spec()), api);

@@ -85,16 +85,6 @@ impl<'a> Contexts<'a> {
     /// Returns a refusal if the context does not exist, or does not admit the namespace or the OID.
     pub(super) fn admit(&self, name: &str, namespace: &str, oid: &Oid) -> Result<&str, (Reason, String)> {
         let context = self.admitting(name, Some(namespace))?;
-        self.allow(name, oid)?;
-        context.snmp_name.as_deref().ok_or_else(|| context_refused(name))
-    }
-
-    /// Checks that the context `name` allows the OID.
-    ///
-    /// # Errors
-    /// Returns a refusal if the context does not exist, or does not allow the OID.
-    pub(super) fn allow(&self, name: &str, oid: &Oid) -> Result<(), (Reason, String)> {
-        let context = self.admitting(name, None)?;
         // OIDs are compared arc by arc: 1.3.6.1.4.1.1 does not contain 1.3.6.1.4.1.12.
         if !context.allowed_subtrees.iter().any(|allowed| oid.starts_with(allowed)) {
             let allowed: Vec<_> = context.allowed_subtrees.iter().map(ToString::to_string).collect();
@@ -102,18 +92,19 @@ impl<'a> Contexts<'a> {
             let message = format!("{oid} is not at or below a subtree that SnmpContext {name} allows: {allowed}");
             return Err((Reason::NotAllowed, message));
         }
-        Ok(())
+        context.snmp_name.as_deref().ok_or_else(|| context_refused(name))
     }
 
-    /// Returns the SNMP name of the context `name`, and the networks that trap targets of it can be in. With `None`, the
-    /// namespace is not checked.
+    /// Returns the networks that trap targets of the context `name` can be in. With `None`, the namespace is not checked.
     ///
     /// # Errors
     /// Returns a refusal if the context does not exist, or does not admit the namespace.
-    pub(super) fn targets(&self, name: &str, namespace: Option<&str>) -> Result<(&str, &[IpNet]), (Reason, String)> {
+    pub(super) fn targets(&self, name: &str, namespace: Option<&str>) -> Result<&[IpNet], (Reason, String)> {
         let context = self.admitting(name, namespace)?;
-        let snmp_name = context.snmp_name.as_deref().ok_or_else(|| context_refused(name))?;
-        Ok((snmp_name, &context.allowed_targets))
+        if context.snmp_name.is_none() {
+            return Err(context_refused(name));
+        }
+        Ok(&context.allowed_targets)
     }
 
     /// Returns the context `name` if it admits `namespace`.

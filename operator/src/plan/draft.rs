@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use master_config::{Document, Grant, Limits, Listeners, Oid, Target, Violation};
+use master_config::{Document, Grant, Limits, Listeners, Oid, Violation};
 
 use super::{
     access::Access,
@@ -25,8 +25,8 @@ pub(super) struct Draft {
     pub(super) contexts: Vec<master_config::Context>,
     /// The users of all contexts, sorted by name.
     pub(super) users: Vec<master_config::User>,
-    /// The accepted trap targets, from the oldest to the youngest.
-    pub(super) trap_targets: Vec<Target>,
+    /// The accepted trap targets.
+    pub(super) trap_targets: Vec<ObjectId>,
     /// The refusals: of contexts first, then of subtrees, then of trap targets.
     pub(super) refusals: Vec<Refusal>,
 }
@@ -55,9 +55,8 @@ impl Draft {
         let mut quota = Quota::new("SnmpTrapTargets", settings.targets_per_namespace);
         for (id, target) in by_age(&objects.trap_targets) {
             let admitted = quota.acquire(&id.namespace).map_err(|refusal| vec![refusal]);
-            let plan = || trap_target::plan(target, &contexts, &objects.secrets, &settings.system_namespace);
-            match admitted.and_then(|()| plan()) {
-                Ok(target) => draft.trap_targets.push(target),
+            match admitted.and_then(|()| trap_target::check(target, &contexts, &settings.system_namespace)) {
+                Ok(()) => draft.trap_targets.push(id),
                 Err(refusals) => draft.refuse(&id, refusals),
             }
         }
@@ -68,16 +67,23 @@ impl Draft {
         self.refusals.extend(refusals.into_iter().map(|refusal| refusal.of(object)));
     }
 
+    /// Refuses all trap targets, because nothing delivers to them yet.
+    pub(super) fn refuse_trap_targets(&mut self) {
+        for target in std::mem::take(&mut self.trap_targets) {
+            self.refusals.push(FieldRefusal::not_served("spec", "trap targets are").of(&target));
+        }
+    }
+
     /// Returns the master's configuration as one document. Each accepted subtree has a grant in each of its contexts.
     ///
     /// # Errors
     /// Returns the violations if `listeners` is invalid; everything else was checked before.
     pub(super) fn master(&self, listeners: Listeners) -> Result<Document, Vec<Violation>> {
         let mut granted = BTreeMap::<&str, BTreeMap<&str, Vec<Oid>>>::new();
-        for Planned { document, oids, .. } in &self.subtrees {
+        for Planned { document, .. } in &self.subtrees {
             for context in &document.contexts {
                 let namespaces = granted.entry(context).or_default();
-                namespaces.entry(&document.namespace).or_default().extend(oids.iter().cloned());
+                namespaces.entry(&document.namespace).or_default().push(document.oid.clone());
             }
         }
         let grant = |(namespace, mut subtrees): (&str, Vec<Oid>)| {
@@ -95,20 +101,8 @@ impl Draft {
             limits: Limits::default(),
             contexts,
             users: self.users.clone(),
-            targets: self.targets(),
+            targets: Vec::new(),
         };
         document.validate().map(master_config::Valid::into_inner)
-    }
-
-    /// Returns the trap targets, without contexts that are left out because of their size.
-    fn targets(&self) -> Vec<Target> {
-        let exists = |name: &String| self.contexts.binary_search_by(|context| context.name.as_str().cmp(name)).is_ok();
-        let mut targets = self.trap_targets.clone();
-        targets.retain_mut(|target| {
-            let all = target.contexts.is_empty();
-            target.contexts.retain(exists);
-            all || !target.contexts.is_empty()
-        });
-        targets
     }
 }

@@ -75,12 +75,6 @@ impl From<&SnmpTrapTarget> for ObjectId {
     }
 }
 
-impl From<&master_config::Target> for ObjectId {
-    fn from(target: &master_config::Target) -> Self {
-        Self { kind: Kind::SnmpTrapTarget, namespace: target.namespace.clone(), name: target.name.clone() }
-    }
-}
-
 /// Returns a sort key that puts older objects first. An object without a creation time counts as the youngest. Sorting
 /// is stable, so objects of equal age keep the order of the input.
 pub(super) fn age(metadata: &ObjectMeta) -> impl Ord + use<> {

@@ -7,7 +7,7 @@ use super::object::ObjectId;
 pub enum Reason {
     /// The object can never work as it is.
     Invalid,
-    /// The settings of the operator rule out what the object needs.
+    /// The API has the field, but no program serves it yet.
     NotServed,
     /// The object refers to an SnmpContext that does not exist.
     NoSuchContext,
@@ -47,6 +47,11 @@ pub(super) struct FieldRefusal {
 impl FieldRefusal {
     pub(super) fn new(reason: Reason, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { reason, path: path.into(), message: message.into() }
+    }
+
+    /// Refuses a field that the API has but no program serves yet.
+    pub(super) fn not_served(path: impl Into<String>, what: &str) -> Self {
+        Self::new(Reason::NotServed, path, format!("{what} not served yet"))
     }
 
     /// Returns this as a refusal of `object`.

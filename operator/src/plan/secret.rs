@@ -1,11 +1,8 @@
-//! Secrets: those of the operator's own namespace, which SnmpContexts refer to, and those of the namespaces of SnmpTrapTargets.
+//! Secrets of the operator's own namespace, which SnmpContexts refer to.
 
 use std::{collections::BTreeMap, fmt, str};
 
 use master_config::Secret;
-
-/// The label by which the owners of Secrets and ConfigMaps allow the operator to read them.
-pub(crate) const READABLE: &str = "snmp-operator.dev/readable";
 
 /// Secrets (core v1) by namespace and name. `Debug` shows only the names of their keys.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Settings of a plan.
 
-use master_config::{IpNet, Listeners};
+use master_config::Listeners;
 
 /// The namespace of the operator if it is not configured.
 pub const SYSTEM_NAMESPACE: &str = "snmp-system";
@@ -17,8 +17,6 @@ pub struct Settings {
     pub system_namespace: String,
     /// Whether the built-in SnmpContext `default` exists if nobody created one.
     pub default_context: bool,
-    /// The networks of trap targets that the SnmpContext `default` allows when it is created.
-    pub default_context_targets: Vec<IpNet>,
     /// The maximum number of SnmpSubtrees in a namespace. The youngest above it are refused.
     pub subtrees_per_namespace: usize,
     /// The maximum number of SnmpTrapTargets in a namespace. The youngest above it are refused.
@@ -33,7 +31,6 @@ impl Default for Settings {
             minimum_arcs: 8,
             system_namespace: SYSTEM_NAMESPACE.to_owned(),
             default_context: true,
-            default_context_targets: Vec::new(),
             subtrees_per_namespace: 64,
             targets_per_namespace: 16,
             writes: false,
@@ -44,12 +41,13 @@ impl Default for Settings {
 /// Where the documents of a plan are written, which decides how large they can be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
-    /// Files: one document for the master.
+    /// Files: one document for the master. Trap targets are refused, because nothing delivers to them yet.
     Files {
         /// Where the master listens.
         listeners: Listeners,
     },
-    /// A cluster: a ConfigMap for each namespace, and a Secret for each shard of the masters' configuration.
+    /// A cluster: a ConfigMap for each namespace, and a Secret for each shard of the masters' configuration. Trap
+    /// targets stay in the plan; their conditions say that nothing delivers to them yet.
     Cluster {
         /// Where the masters listen.
         listeners: Listeners,

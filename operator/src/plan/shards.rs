@@ -19,7 +19,7 @@ pub(crate) const NAME: &str = "snmp-master";
 pub(crate) const KEY: &str = "master.json";
 /// The number of shards.
 pub(crate) const COUNT: usize = 8;
-/// Octets that are reserved in a shard for everything but contexts, users and trap targets.
+/// Octets that are reserved in a shard for everything but contexts and users.
 const FRAME: usize = 1024;
 
 /// Returns the name of a shard's Secret.
@@ -28,13 +28,7 @@ pub(crate) fn secret_name(shard: usize) -> String {
     format!("{NAME}-{shard}")
 }
 
-/// Returns the name of a trap target for [`shard_of`].
-#[must_use]
-pub(crate) fn target_key(namespace: &str, name: &str) -> String {
-    format!("{namespace}/{name}")
-}
-
-/// Returns the shard of a context, user or trap target. It depends only on the name, in every version of the operator.
+/// Returns the shard of a context or user. It depends only on the name, in every version of the operator.
 #[must_use]
 pub(crate) fn shard_of(name: &str) -> usize {
     let number = Fingerprint::default().octets(name.as_bytes()).number();
@@ -63,11 +57,6 @@ pub(crate) fn split(document: Document) -> Vec<Document> {
             shard.users.push(user);
         }
     }
-    for target in document.targets {
-        if let Some(shard) = shards.get_mut(shard_of(&target_key(&target.namespace, &target.name))) {
-            shard.targets.push(target);
-        }
-    }
     if let Some(first) = shards.first_mut() {
         (first.listeners, first.limits) = (document.listeners, document.limits);
     }
@@ -82,8 +71,8 @@ pub(crate) fn text(shard: &Document) -> Result<String, serde_json::Error> {
     serde_json::to_string(shard).map(|text| text + "\n")
 }
 
-/// Returns the shards. If a shard would be too large for its Secret, its youngest trap targets are refused, then the youngest
-/// subtrees in its contexts, and if there are none, its contexts.
+/// Returns the shards. If a shard would be too large for its Secret, the youngest subtrees in its contexts are refused, and
+/// if there are none, its contexts.
 ///
 /// # Errors
 /// Returns the violations if the listeners are invalid.
@@ -99,10 +88,7 @@ pub(super) fn fit(draft: &mut Draft, listeners: &Listeners) -> Result<Vec<Docume
             .flat_map(|shard| &shard.contexts)
             .map(|context| context.name.clone())
             .collect();
-        if !refuse_targets(draft, number, octets)
-            && !refuse_subtrees(draft, &contexts, number, octets)
-            && !refuse_context(draft, &contexts, number, octets)
-        {
+        if !refuse_subtrees(draft, &contexts, number, octets) && !refuse_context(draft, &contexts, number, octets) {
             // Only users are left. The shard is written as it is, and the API server refuses it.
             return Ok(shards);
         }
@@ -118,38 +104,18 @@ fn refusal(kind: Kind, namespace: &str, name: &str, number: usize, octets: usize
     Refusal { object, reason: Reason::TooLarge, path: "spec".to_owned(), message }
 }
 
-/// Refuses as many of the youngest trap targets in this shard as exceed the limit. Returns whether there was one.
-fn refuse_targets(draft: &mut Draft, number: usize, octets: usize) -> bool {
-    let mut excess = octets.saturating_sub(MAX_OBJECT_OCTETS);
-    let mut refused = BTreeSet::new();
-    for (i, target) in draft.trap_targets.iter().enumerate().rev() {
-        if excess == 0 && !refused.is_empty() {
-            break;
-        }
-        if shard_of(&target_key(&target.namespace, &target.name)) == number {
-            excess = excess.saturating_sub(serde_json::to_string(target).map_or(0, |text| text.len() + 1));
-            draft.refusals.push(refusal(Kind::SnmpTrapTarget, &target.namespace, &target.name, number, octets));
-            refused.insert(i);
-        }
-    }
-    let mut index = 0..;
-    draft.trap_targets.retain(|_| index.next().is_none_or(|i| !refused.contains(&i)));
-    !refused.is_empty()
-}
-
 /// Refuses as many of the youngest subtrees in these contexts as exceed the limit. Returns whether there was one.
 fn refuse_subtrees(draft: &mut Draft, contexts: &BTreeSet<String>, number: usize, octets: usize) -> bool {
     let mut excess = octets.saturating_sub(MAX_OBJECT_OCTETS);
     let mut refused = BTreeSet::new();
-    for (i, Planned { document, oids, .. }) in draft.subtrees.iter().enumerate().rev() {
+    for (i, Planned { document, .. }) in draft.subtrees.iter().enumerate().rev() {
         if excess == 0 && !refused.is_empty() {
             break;
         }
         let times = document.contexts.iter().filter(|context| contexts.contains(*context)).count();
         if times > 0 {
-            // The OIDs in quotes, each with a comma.
-            let octets_of_oids: usize = oids.iter().map(|oid| oid.to_string().len() + 3).sum();
-            excess = excess.saturating_sub(times * octets_of_oids);
+            // The OID in quotes, and a comma.
+            excess = excess.saturating_sub(times * (document.oid.to_string().len() + 3));
             draft.refusals.push(refusal(Kind::SnmpSubtree, &document.namespace, &document.name, number, octets));
             refused.insert(i);
         }
@@ -165,29 +131,6 @@ fn refuse_context(draft: &mut Draft, contexts: &BTreeSet<String>, number: usize,
     draft.refusals.push(refusal(Kind::SnmpContext, "", name, number, octets));
     draft.contexts.retain(|context| context.name != *name);
     true
-}
-
-/// Returns a trap target for tests.
-#[cfg(test)]
-pub(crate) fn test_target(namespace: &str, name: &str, contexts: Vec<String>) -> master_config::Target {
-    master_config::Target {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        address: "noc.example:162".to_owned(),
-        security: master_config::TargetSecurity::V2c { community: master_config::Secret::new("public") },
-        kind: master_config::NotificationKind::Inform,
-        scope: master_config::TargetScope::Namespace,
-        contexts,
-        timeout_ms: 5000,
-        retries: 5,
-        max_age_ms: 86_400_000,
-        min_severity: None,
-        heartbeat_interval_ms: None,
-        rate_limit: 200,
-        max_message_octets: 1472,
-        agent_events: true,
-        alarm_objects: true,
-    }
 }
 
 #[cfg(test)]
@@ -224,8 +167,7 @@ mod tests {
     fn joined_shards_are_the_whole_document() {
         let names: Vec<_> = (0..50).map(|i| format!("tenant-{i:02}")).collect();
         let contexts: Vec<_> = names.iter().map(|name| context(name)).collect();
-        let mut whole = document(contexts, &["alice", "bob"]);
-        whole.targets = names.iter().map(|name| test_target("acme", name, vec![name.clone()])).collect();
+        let whole = document(contexts, &["alice", "bob"]);
         let shards = split(whole.clone());
         assert_eq!(shards.len(), COUNT);
         assert!(shards.iter().all(|shard| !shard.contexts.is_empty()), "fifty contexts leave a shard empty");
@@ -233,7 +175,6 @@ mod tests {
         let mut joined = parts.next().unwrap().join(parts);
         joined.contexts.sort_by(|a, b| a.name.cmp(&b.name));
         joined.users.sort_by(|a, b| a.name.cmp(&b.name));
-        joined.targets.sort_by(|a, b| a.name.cmp(&b.name));
         assert_eq!(joined, whole);
     }
 

@@ -21,9 +21,6 @@ pub struct Planned {
     pub document: sidecar_config::Valid,
     /// The files that must exist beside the document.
     pub credentials: Credentials,
-    /// The OIDs that it may use, and everything below them: its base OID, and the absolute OIDs of its notifications. None is
-    /// below another.
-    pub oids: Vec<Oid>,
 }
 
 /// Plans one subtree, and records it in `space` as the holder of its OIDs.
@@ -55,25 +52,15 @@ pub(super) fn plan(
         translation.refusals.push(FieldRefusal::new(Reason::Invalid, "spec.oid", message));
     }
     let admitted = translation.contexts(subtree, contexts, space, &base);
-    let absolute = translation.absolute_oids(subtree, &base, minimum_arcs);
-    for (path, oid) in &absolute {
-        for context in &admitted {
-            translation.absolute_oid(path, oid, context, contexts, space);
-        }
-    }
-    let admitted = admitted.into_iter().map(|context| context.snmp_name).collect();
     let document = translation.document(subtree, base.clone(), admitted);
     let Translation { credentials, mut refusals } = translation;
     let contexts_refused = refusals.iter().any(|refusal| refusal.path.starts_with("spec.contextRefs"));
     match document.validate() {
         Ok(document) if refusals.is_empty() => {
-            let oids = highest([base].into_iter().chain(absolute.into_iter().map(|(_, oid)| oid)));
             for context in &document.contexts {
-                for oid in &oids {
-                    space.hold(context, oid, &holder);
-                }
+                space.hold(context, &base, &holder);
             }
-            return Ok(Planned { document, credentials, oids });
+            return Ok(Planned { document, credentials });
         }
         Ok(_) => {}
         Err(violations) => {
@@ -91,65 +78,8 @@ pub(super) fn plan(
     Err(refusals)
 }
 
-/// A context that admits a subtree.
-struct Admitted {
-    /// The name of the SnmpContext.
-    name: String,
-    /// The name of the SNMP context.
-    snmp_name: String,
-}
-
-/// Returns the OIDs that are not below another.
-fn highest(oids: impl Iterator<Item = Oid>) -> Vec<Oid> {
-    let mut sorted: Vec<_> = oids.collect();
-    sorted.sort_unstable();
-    let mut highest = Vec::<Oid>::new();
-    for oid in sorted {
-        // In this order, everything below an OID follows it directly.
-        if highest.last().is_none_or(|above| !oid.starts_with(above)) {
-            highest.push(oid);
-        }
-    }
-    highest
-}
-
 impl Translation {
-    /// Returns the absolute OIDs of notifications that are not below the base OID, and their paths.
-    fn absolute_oids(&mut self, subtree: &SnmpSubtree, base: &Oid, minimum_arcs: usize) -> Vec<(String, Oid)> {
-        let mut oids = Vec::new();
-        for (i, notification) in subtree.spec.notifications.iter().enumerate() {
-            let path = format!("spec.notifications[{i}]");
-            let clear = notification.clear.as_ref().and_then(|clear| clear.absolute_oid.as_ref());
-            let both = [
-                (format!("{path}.absoluteOID"), notification.absolute_oid.as_ref()),
-                (format!("{path}.clear.absoluteOID"), clear),
-            ];
-            for (path, text) in both {
-                // An OID that cannot be read is refused where the notification is translated.
-                let Some(oid) = text.and_then(|text| text.parse::<Oid>().ok()) else { continue };
-                if oid.len() < minimum_arcs {
-                    let message = format!("{oid} has {} arcs; a notification needs at least {minimum_arcs}", oid.len());
-                    self.refusals.push(FieldRefusal::new(Reason::Invalid, path, message));
-                } else if base.is_empty() || !oid.starts_with(base) {
-                    oids.push((path, oid));
-                }
-            }
-        }
-        oids
-    }
-
-    /// Refuses the absolute OID of a notification if the context does not allow it, or if another subtree holds it.
-    fn absolute_oid(&mut self, path: &str, oid: &Oid, context: &Admitted, contexts: &Contexts<'_>, space: &OidSpace) {
-        if let Err((reason, message)) = contexts.allow(&context.name, oid) {
-            self.refusals.push(FieldRefusal::new(reason, path, message));
-        } else if let Some((other, holder)) = space.holder(&context.snmp_name, oid) {
-            let name = &context.name;
-            let message = format!("{oid} overlaps {other}, which SnmpSubtree {holder} holds in SnmpContext {name}");
-            self.refusals.push(FieldRefusal::new(Reason::Conflict, path, message));
-        }
-    }
-
-    /// Returns the contexts that admit the subtree. Records a refusal for each context that does not
+    /// Returns the SNMP names of the contexts that admit the subtree. Records a refusal for each context that does not
     /// allow the subtree, or in which another subtree holds its OIDs.
     fn contexts(
         &mut self,
@@ -157,7 +87,7 @@ impl Translation {
         contexts: &Contexts<'_>,
         space: &OidSpace,
         base: &Oid,
-    ) -> Vec<Admitted> {
+    ) -> Vec<String> {
         let namespace = subtree.metadata.namespace.as_deref().unwrap_or_default();
         let mut admitted = Vec::new();
         for (i, name) in subtree.spec.context_refs.iter().enumerate() {
@@ -169,7 +99,7 @@ impl Translation {
                             format!("{base} overlaps {oid}, which SnmpSubtree {holder} holds in SnmpContext {name}");
                         self.refusals.push(FieldRefusal::new(Reason::Conflict, "spec.oid", message));
                     }
-                    admitted.push(Admitted { name: name.0.clone(), snmp_name: context.to_owned() });
+                    admitted.push(context.to_owned());
                 }
                 Err((reason, message)) => self.refusals.push(FieldRefusal::new(reason, path, message)),
             }
@@ -179,10 +109,9 @@ impl Translation {
 
     fn document(&mut self, subtree: &SnmpSubtree, oid: Oid, contexts: Vec<String>) -> Subtree {
         let spec = &subtree.spec;
-        let notifications = spec.notifications.iter().enumerate();
-        let notifications = notifications
-            .map(|(i, notification)| self.notification(&format!("spec.notifications[{i}]"), &oid, notification))
-            .collect();
+        for (i, _) in spec.notifications.iter().enumerate() {
+            self.refusals.push(FieldRefusal::not_served(format!("spec.notifications[{i}]"), "notifications are"));
+        }
         Subtree {
             version: VERSION,
             namespace: subtree.metadata.namespace.clone().unwrap_or_default(),
@@ -209,7 +138,6 @@ impl Translation {
                 .enumerate()
                 .map(|(i, table)| self.table(&format!("spec.tables[{i}]"), table))
                 .collect(),
-            notifications,
         }
     }
 
@@ -253,7 +181,7 @@ impl Translation {
     }
 
     /// Parses an OID. An invalid one is refused, and an empty OID is returned instead.
-    pub(super) fn oid(&mut self, path: &str, text: &str) -> Oid {
+    fn oid(&mut self, path: &str, text: &str) -> Oid {
         text.parse().unwrap_or_else(|error| {
             self.refusals.push(FieldRefusal::new(Reason::Invalid, path, format!("{error}")));
             Oid::default()

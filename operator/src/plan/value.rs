@@ -28,8 +28,6 @@ same!(aggregate: Aggregate = Sum Min Max Avg Count);
 same!(round: Round = Nearest Floor Ceil);
 same!(counter_reset: CounterReset = Continue PassThrough);
 
-pub(super) use same;
-
 impl Translation {
     /// Translates the value at `path`.
     pub(super) fn value(&mut self, path: &str, value: &crds::Value) -> Value {

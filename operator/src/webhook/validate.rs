@@ -162,7 +162,7 @@ where
 fn is_permanent(refusal: &Refusal) -> bool {
     match refusal.reason {
         // An invalid Secret can be corrected without a change of the object.
-        Reason::Invalid => !refusal.path.ends_with("secretRef") && !refusal.path.ends_with("communityRef.key"),
+        Reason::Invalid => !refusal.path.ends_with("secretRef"),
         Reason::NotServed => true,
         _ => false,
     }

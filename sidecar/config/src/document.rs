@@ -1,14 +1,11 @@
 //! The types of the document. Durations are in milliseconds.
 
-mod notification;
 mod wire;
 
 use std::collections::BTreeMap;
 
 use agentx::{Oid, SubId};
 use serde::{Deserialize, Serialize};
-
-pub use self::notification::{Clear, Notification, SeverityFrom, Test, When};
 
 /// The version of the contract that this crate writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -41,9 +38,6 @@ pub struct Subtree {
     /// Conceptual tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<Table>,
-    /// Notifications. Names are unique, and so are OIDs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notifications: Vec<Notification>,
 }
 
 /// A Kubernetes label selector. All requirements must hold.

@@ -14,10 +14,9 @@ mod validate;
 
 pub use agentx::{Oid, SubId};
 pub use document::*;
-pub use notification::{EventType, Severity};
 pub use parse::{ParseError, file_name, parse, parse_strict, subtree_name};
 pub use syntax::TextError;
 pub use validate::{
-    MAX_COLUMNS, MAX_CONTEXT_OCTETS, MAX_CONTEXTS, MAX_INDEXES, MAX_NOTIFICATION_OBJECTS, MAX_NOTIFICATIONS,
-    MAX_SCALARS, MAX_SOURCES, MAX_TABLES, RESERVED_ARCS, Valid, Violation, json_path, whole_text,
+    MAX_COLUMNS, MAX_CONTEXT_OCTETS, MAX_CONTEXTS, MAX_INDEXES, MAX_SCALARS, MAX_SOURCES, MAX_TABLES, RESERVED_ARCS,
+    Valid, Violation, json_path, whole_text,
 };

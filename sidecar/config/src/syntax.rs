@@ -1,6 +1,6 @@
 //! Conversion of texts to values of a syntax, for constants, labels and values of missing samples.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, str::FromStr};
+use std::{net::Ipv4Addr, str::FromStr};
 
 use agentx::{Oid, Value};
 
@@ -98,16 +98,6 @@ impl Syntax {
                 _ => Err(TextError::TruthValue),
             },
         }
-    }
-}
-
-impl Syntax {
-    /// Converts a name of an enumeration, or another text, to a value of this syntax, as [`Syntax::read_text`] does.
-    ///
-    /// # Errors
-    /// Returns an error if the text is neither a name nor a value of the syntax.
-    pub fn read_named(self, names: &BTreeMap<String, i32>, text: &str) -> Result<Value, TextError> {
-        names.get(text).map_or_else(|| self.read_text(text), |number| Ok(Value::Integer(*number)))
     }
 }
 

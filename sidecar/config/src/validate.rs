@@ -1,7 +1,6 @@
 //! The rules for documents.
 
 mod json;
-mod notification;
 mod object;
 mod source;
 mod sql;
@@ -16,7 +15,6 @@ use crate::{LabelSelector, Operator, Requirement, Subtree, VERSION};
 
 pub use contract::Violation;
 pub use json::json_path;
-pub use notification::{MAX_NOTIFICATION_OBJECTS, MAX_NOTIFICATIONS};
 pub use object::{MAX_COLUMNS, MAX_INDEXES, MAX_SCALARS, MAX_TABLES, RESERVED_ARCS};
 pub use source::MAX_SOURCES;
 pub use value::whole_text;

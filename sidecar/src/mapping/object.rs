@@ -158,11 +158,6 @@ impl Object {
         cells.end(matches!(on_missing, Missing::Hold));
     }
 
-    /// Returns whether the syntax cannot represent the latest sample of the row.
-    pub(super) fn is_withheld(&self, row: u32) -> bool {
-        self.metric().is_some_and(|metric| metric.cells.state(row) == CellState::Withheld)
-    }
-
     /// Returns whether the latest scrape has samples for the row. If that scrape is no longer `fresh`, this is true
     /// only for an object that holds its values.
     pub(super) fn has_row(&self, row: u32, fresh: bool) -> bool {

@@ -122,12 +122,6 @@ impl Rows {
         self.entries.get(row as usize).map(|row| slice(&self.arcs, &row.arcs)).unwrap_or_default()
     }
 
-    /// Returns the rows with this index.
-    pub(super) fn at(&self, index: &[SubId]) -> impl Iterator<Item = u32> {
-        let first = self.order.partition_point(|row| self.index(*row) < index);
-        self.order.iter().skip(first).copied().take_while(move |row| self.index(*row) == index)
-    }
-
     fn key(&self, row: u32) -> &[u8] {
         self.entries.get(row as usize).map(|row| slice(&self.keys, &row.key)).unwrap_or_default()
     }

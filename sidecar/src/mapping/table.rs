@@ -161,11 +161,6 @@ impl Table {
         }
     }
 
-    /// Returns the rows with this index, present or remembered.
-    pub(super) fn rows_at(&self, index: &[SubId]) -> impl Iterator<Item = u32> {
-        self.rows.at(index)
-    }
-
     /// Returns the number of present and remembered rows.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {

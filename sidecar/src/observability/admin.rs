@@ -50,7 +50,6 @@ mod tests {
     use super::*;
     use crate::{
         config::SubtreeName,
-        notification::Outbox,
         state::StateDirectory,
         view::{MibView, exports::Export},
     };
@@ -73,13 +72,7 @@ mod tests {
     }
 
     async fn get(face: Face, target: &str) -> (String, String) {
-        let status = Status::new(
-            "web-0",
-            Vec::new(),
-            StateDirectory::new(None),
-            Arc::default(),
-            Outbox::new(&StateDirectory::new(None)),
-        );
+        let status = Status::new("web-0", Vec::new(), StateDirectory::new(None), Arc::default());
         let admin = Arc::new(server(Readiness::new(), &status, &exports()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -41,7 +41,6 @@ impl Collector for Metrics {
         self.sessions(&mut page)?;
         let sets = self.status.sets().map(|(result, n)| (vec![("result", result.to_owned())], n));
         page.counters("sets", "SETs by outcome; not_undone and recovered count objects.", sets)?;
-        self.notifications(&mut page)?;
         let failures = self.status.state().failures();
         page.counters("state_failures", "State that could not be saved or read.", [(Vec::new(), failures)])
     }
@@ -83,30 +82,6 @@ impl Metrics {
         page.counters("values_withheld", "Values and rows that were withheld or changed.", withheld)?;
         let assigned = subtrees.iter().map(|(name, subtree)| (labels(name), number(subtree.assigned.values().sum())));
         page.gauges("assigned_numbers", "Numbers assigned to rows of Assigned indexes.", None, assigned)
-    }
-
-    fn notifications(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
-        let subtrees = self.status.subtrees();
-        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let states = subtrees.iter().flat_map(|(name, subtree)| {
-            let status = subtree.notifications;
-            let of = |state: &str| vec![("subtree", name.to_string()), ("state", state.to_owned())];
-            [
-                (of("raised"), number(status.raised)),
-                (of("pending"), number(status.pending)),
-                (of("refused"), number(status.refused)),
-            ]
-        });
-        page.gauges("alarms", "Alarms of the subtree by state; refused ones exceed a limit.", None, states)?;
-        let outbox = self.status.outbox();
-        let waiting = [(Vec::new(), number(outbox.waiting()))];
-        page.gauges("notifications_waiting", "Notifications that no master has acknowledged yet.", None, waiting)?;
-        let left_out: u64 = subtrees.values().map(|subtree| subtree.notifications.dropped).sum();
-        let outcomes = outbox.counts().map(|(outcome, n)| {
-            let n = if outcome == "dropped" { n + left_out } else { n };
-            (vec![("outcome", outcome.to_owned())], n)
-        });
-        page.counters("notifications", "Notifications by outcome; each session counts.", outcomes)
     }
 
     fn sources(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {

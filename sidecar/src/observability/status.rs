@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use crate::{
     config::{Document, Selection, SubtreeName},
     mapping::Mapper,
-    notification::{Outbox, RulesStatus},
     set::SetCounts,
     source::Report,
     state::StateDirectory,
@@ -37,7 +36,6 @@ struct Inner {
     masters: Vec<MasterStatus>,
     state: StateDirectory,
     sets: Arc<SetCounts>,
-    outbox: Outbox,
 }
 
 /// The configuration directory.
@@ -87,8 +85,6 @@ pub(crate) struct SubtreeStatus {
     pub(crate) withheld: Vec<Withheld>,
     /// How many numbers each Assigned index has assigned.
     pub(crate) assigned: BTreeMap<String, usize>,
-    /// Its notifications.
-    pub(crate) notifications: RulesStatus,
 }
 
 /// One source.
@@ -151,13 +147,7 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 
 impl Status {
     /// Creates the status of the sidecar in this pod.
-    pub(crate) fn new(
-        pod_name: &str,
-        masters: Vec<MasterStatus>,
-        state: StateDirectory,
-        sets: Arc<SetCounts>,
-        outbox: Outbox,
-    ) -> Self {
+    pub(crate) fn new(pod_name: &str, masters: Vec<MasterStatus>, state: StateDirectory, sets: Arc<SetCounts>) -> Self {
         let (configuration, error_count, subtrees) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
         Self(Arc::new(Inner {
             pod_name: pod_name.to_owned(),
@@ -167,7 +157,6 @@ impl Status {
             masters,
             state,
             sets,
-            outbox,
         }))
     }
 
@@ -243,16 +232,6 @@ impl Status {
         &self.0.state
     }
 
-    /// Returns the name of the pod.
-    pub(crate) fn pod_name(&self) -> &str {
-        &self.0.pod_name
-    }
-
-    /// Returns the outbox of notifications.
-    pub(crate) fn outbox(&self) -> &Outbox {
-        &self.0.outbox
-    }
-
     /// Returns the number of SETs by outcome.
     pub(crate) fn sets(&self) -> [(&'static str, u64); 6] {
         self.0.sets.results()
@@ -282,7 +261,6 @@ impl Status {
             "masters": masters,
             "state": {"error": state.error(), "failures": state.failures()},
             "sets": BTreeMap::from(self.sets()),
-            "notifications": {"waiting": self.0.outbox.waiting(), "outcomes": BTreeMap::from(self.0.outbox.counts())},
         });
         format!("{json:#}\n")
     }
@@ -313,7 +291,6 @@ impl SubtreeStatus {
             sources: sources.collect(),
             withheld: Vec::new(),
             assigned: BTreeMap::new(),
-            notifications: RulesStatus::default(),
         }
     }
 

@@ -25,12 +25,11 @@ use tracing::{debug, info, warn};
 use super::{
     backoff::Backoff,
     jitter::Jitter,
-    session::{End, Input, Outcome, Recipient, Session, State},
+    session::{End, Input, Session, State},
     status::{LinkStatus, MasterStatus, SessionState},
     tls::{CONNECT_TIMEOUT, Connection, TlsError, TlsMaster},
 };
 use crate::{
-    notification::{Outbox, Sender, Transitions},
     set::{SetCoordinator, StepResult},
     view::exports::Exports,
 };
@@ -62,7 +61,6 @@ pub(super) struct Link {
     pub(super) description: Arc<str>,
     pub(super) exports: watch::Receiver<Exports>,
     pub(super) sets: SetCoordinator,
-    pub(super) outbox: Outbox,
     /// The link ends when the sender is dropped.
     pub(super) stop: watch::Receiver<()>,
     /// The status of the whole master.
@@ -74,8 +72,6 @@ pub(super) struct Link {
     pub(super) opened: Option<Instant>,
     /// How to connect over TLS; `None` for plain connections.
     pub(super) tls: Option<Arc<TlsMaster>>,
-    /// Whether the master remembers alarms, as ours does.
-    pub(super) keeps_alarms: bool,
 }
 
 /// A connection.
@@ -128,7 +124,6 @@ enum Resume {
 enum Event {
     Stop,
     Exports,
-    Transitions,
     Time,
     StepResult(Header, StepResult),
     Connection(Exchanged),
@@ -141,13 +136,6 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<()>) {
 /// Waits for a change of the exports. Never returns after their sender was dropped.
 async fn exports_changed(exports: &mut watch::Receiver<Exports>) {
     if exports.changed().await.is_err() {
-        pending::<()>().await;
-    }
-}
-
-/// Waits for a change of the transitions. Never returns after their sender was dropped.
-async fn transitions_changed(transitions: &mut watch::Receiver<Arc<Transitions>>) {
-    if transitions.changed().await.is_err() {
         pending::<()>().await;
     }
 }
@@ -237,9 +225,6 @@ impl Link {
             session.handle(Input::Received(early), Instant::now().into_std());
         }
         let mut sets = self.sets.connect();
-        let mut sender = None;
-        let mut transitions = self.outbox.subscribe();
-        transitions.mark_changed();
         let mut received = vec![0; READ_SIZE].into_boxed_slice();
         let mut timer = pin!(sleep(Duration::ZERO));
         let mut last_revision = None;
@@ -250,7 +235,6 @@ impl Link {
                 }
             }
             self.update_status(&session, &mut last_revision);
-            self.record_outcomes(&mut session, sender.as_ref());
             if let State::Ended(end) = session.state() {
                 if matches!(end, End::Silent | End::NotReading | End::Garbage(_)) {
                     counters.dropped.one();
@@ -272,7 +256,6 @@ impl Link {
                 biased;
                 () = stopped(&mut self.stop), if !closing => Event::Stop,
                 () = exports_changed(&mut self.exports) => Event::Exports,
-                () = transitions_changed(&mut transitions) => Event::Transitions,
                 () = &mut timer => Event::Time,
                 (header, result) = sets.result() => Event::StepResult(header, result),
                 exchanged = exchange(stream, session.output(), &mut received, resume) => match exchanged {
@@ -283,12 +266,6 @@ impl Link {
             let input = match event {
                 Event::Stop => Input::Shutdown,
                 Event::Exports => Input::Exports(self.exports.borrow_and_update().clone()),
-                Event::Transitions => {
-                    if let Some(recipient) = self.recipient(&mut sender) {
-                        session.handle(Input::Recipient(recipient), Instant::now().into_std());
-                    }
-                    Input::Transitions(Arc::clone(&transitions.borrow_and_update()))
-                }
                 Event::Time => Input::Time,
                 Event::StepResult(header, result) => Input::StepResult(header, result),
                 Event::Connection(Exchanged::Received(len)) => Input::Received(received.get(..len).unwrap_or_default()),
@@ -299,35 +276,6 @@ impl Link {
                 }
             };
             session.handle(input, Instant::now().into_std());
-        }
-    }
-
-    /// Returns what the master does with notifications, if that has changed. Several sessions with a master that does not
-    /// remember alarms must not all send.
-    fn recipient(&self, sender: &mut Option<Sender>) -> Option<Recipient> {
-        if self.keeps_alarms {
-            return Some(Recipient::KeepsAlarms);
-        }
-        if sender.is_some() {
-            return None;
-        }
-        let (taken, acknowledged) = self.outbox.sender(self.master.url())?;
-        *sender = Some(taken);
-        Some(Recipient::Forwards(acknowledged))
-    }
-
-    fn record_outcomes(&self, session: &mut Session, sender: Option<&Sender>) {
-        for outcome in session.take_outcomes() {
-            match outcome {
-                Outcome::Acknowledged(entry) => {
-                    entry.mark_delivered();
-                    self.outbox.count_sent();
-                    if let Some(sender) = sender {
-                        sender.acknowledge(&entry);
-                    }
-                }
-                Outcome::GivenUp => self.outbox.count_failed(),
-            }
         }
     }
 

@@ -110,14 +110,12 @@ impl Link {
             description: Arc::clone(&self.description),
             exports: self.exports.clone(),
             sets: self.sets.clone(),
-            outbox: self.outbox.clone(),
             stop: stopped,
             master: self.master.clone(),
             status: status.clone(),
             jitter: Jitter::new(self.jitter.number()),
             opened: None,
             tls: None,
-            keeps_alarms: self.keeps_alarms,
         };
         let renewal = Renewal::new(token.lifetime(), Jitter::new(self.jitter.number()));
         let outcome = Box::pin(async move {

@@ -11,7 +11,6 @@ mod forward;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod machine;
-mod notices;
 mod read_only;
 mod registrations;
 #[cfg(test)]
@@ -19,5 +18,4 @@ mod tests;
 
 pub(crate) use counters::{Counters, Counts};
 pub(crate) use machine::{End, Input, Session, State};
-pub(crate) use notices::{Outcome, Recipient};
 pub(crate) use registrations::{Progress, Registration};

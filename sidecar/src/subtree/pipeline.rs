@@ -4,7 +4,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use agentx::SubId;
@@ -19,7 +19,6 @@ use tokio::{
 use crate::{
     config::{Document, SubtreeName},
     mapping::{Assignments, Mapper},
-    notification::{Now, Outbox, Rules},
     observability::status::{Status, SubtreeStatus},
     set::{Overlay, SetCoordinator, Target, WritableSubtree},
     source::{NameFilter, Report, SourceSettings, Task},
@@ -52,10 +51,6 @@ pub(crate) struct PipelineEnvironment {
     pub(crate) exports: ExportTable,
     /// Coordinates SETs.
     pub(crate) sets: SetCoordinator,
-    /// Passes notifications to the sessions.
-    pub(crate) outbox: Outbox,
-    /// The pod's name.
-    pub(crate) pod_name: String,
     /// Records the status of subtrees.
     pub(crate) status: Status,
 }
@@ -65,7 +60,6 @@ impl PipelineEnvironment {
     pub(crate) fn withdraw(&self, subtree: &SubtreeName) {
         self.exports.remove(subtree);
         self.sets.withdraw(subtree);
-        self.outbox.withdraw(subtree);
     }
 }
 
@@ -75,7 +69,6 @@ pub(crate) struct Pipeline {
     environment: PipelineEnvironment,
     documents: watch::Receiver<Document>,
     mapper: Mapper,
-    rules: Rules,
     view: Arc<ArcSwap<MibView>>,
     overlay: Arc<Overlay>,
     targets: Vec<Arc<Target>>,
@@ -105,28 +98,26 @@ impl Pipeline {
         let assigned = environment.state.load::<Assignments>(&name);
         let mapper = Mapper::new(Valid::clone(&document.subtree), environment.pod_index, assigned)?;
         let targets = targets(&name, mapper.subtree())?;
-        let rules = Rules::new(mapper.subtree(), environment.state.load_alarms(&name), both_clocks());
         let sources = Sources::start(&mapper, &environment);
         environment.status.set_subtree(name.clone(), SubtreeStatus::new(&document));
         let (view, publish_by) = (Arc::default(), Some(time::Instant::now() + FIRST_COLLECTION_TIMEOUT));
-        let overlay = Arc::default();
-        Ok(Self { name, environment, documents, mapper, rules, view, overlay, targets, sources, publish_by })
+        Ok(Self { name, environment, documents, mapper, view, overlay: Arc::default(), targets, sources, publish_by })
     }
 
     /// Runs until the sender of `documents` is dropped. The caller withdraws the exports.
     pub(crate) async fn run(mut self) {
         if self.sources.are_all_collected() {
-            self.publish().await;
+            self.publish();
         }
         loop {
             let next = self.next_change();
             tokio::select! {
                 changed = self.documents.changed() => match changed {
-                    Ok(()) => self.replace().await,
+                    Ok(()) => self.replace(),
                     Err(_) => return,
                 },
                 Some((source, report)) = self.sources.reports.recv() => self.take(source, report).await,
-                () = time::sleep_until(next.unwrap_or_else(time::Instant::now)), if next.is_some() => self.publish().await,
+                () = time::sleep_until(next.unwrap_or_else(time::Instant::now)), if next.is_some() => self.publish(),
                 Some(ended) = self.sources.tasks.join_next() => resume_panic(ended),
             }
         }
@@ -134,8 +125,7 @@ impl Pipeline {
 
     /// Returns when to publish next if there is no new scrape.
     fn next_change(&self) -> Option<time::Instant> {
-        let deadlines = || [self.mapper.next_change(now()), self.rules.deadline()].into_iter().flatten();
-        self.publish_by.or_else(|| deadlines().min().map(time::Instant::from_std))
+        self.publish_by.or_else(|| self.mapper.next_change(now()).map(time::Instant::from_std))
     }
 
     /// Handles a report and all other waiting ones, and publishes the resulting view.
@@ -153,7 +143,7 @@ impl Pipeline {
             }
         }
         if self.publish_by.is_none() || self.sources.are_all_collected() {
-            self.publish().await;
+            self.publish();
         }
     }
 
@@ -169,42 +159,19 @@ impl Pipeline {
         });
     }
 
-    /// Publishes the current view, and evaluates the rules on it. The first call also exports the subtree and makes its objects
-    /// writable.
-    async fn publish(&mut self) {
+    /// Publishes the current view. The first call also exports the subtree and makes its objects writable.
+    fn publish(&mut self) {
         let view = self.overlay.apply(self.mapper.view(now()), now());
         let instances = view.len();
-        let view = Arc::new(view);
-        self.view.store(Arc::clone(&view));
+        self.view.store(Arc::new(view));
         if self.publish_by.take().is_some() {
             self.environment.sets.publish(self.name.clone(), self.writable());
             self.environment.exports.set(self.name.clone(), self.exports());
         }
-        self.notify(&view).await;
         self.environment.status.update_subtree(&self.name, |status| {
             status.exported = true;
             status.record_view(instances, &self.mapper);
-            status.notifications = self.rules.status();
         });
-    }
-
-    /// Evaluates the rules, and passes what is new to the sessions. It is saved before, so that a restart cannot send it as
-    /// something else. If it cannot be saved, it is sent all the same.
-    async fn notify(&mut self, view: &MibView) {
-        if self.rules.is_empty() {
-            return;
-        }
-        let Self { rules, mapper, environment, name, .. } = self;
-        let now = both_clocks();
-        let is_known = |object: &[SubId], index: &[SubId]| mapper.is_known(object, index, now.instant);
-        rules.evaluate(view, is_known, environment.outbox.raised_by_others(name), now);
-        if !rules.take_changed() {
-            return;
-        }
-        environment.state.save_alarms(name, &rules.save(now)).await;
-        let subtree = mapper.subtree();
-        let resource = format!("{name}/{}", environment.pod_name);
-        environment.outbox.publish(name, &subtree.contexts, &subtree.oid, &resource, rules);
     }
 
     fn exports(&self) -> Vec<Export> {
@@ -234,7 +201,7 @@ impl Pipeline {
     }
 
     /// Replaces the document. The published view stays until the new sources have been collected.
-    async fn replace(&mut self) {
+    fn replace(&mut self) {
         let document = self.documents.borrow_and_update().clone();
         let assigned = self.mapper.assignments().clone();
         let mapper = Mapper::new(Valid::clone(&document.subtree), self.environment.pod_index, assigned);
@@ -255,7 +222,6 @@ impl Pipeline {
             self.view = Arc::default();
             self.overlay = Arc::default();
         }
-        self.rules = self.rules.replaced(mapper.subtree(), both_clocks());
         let before = std::mem::replace(&mut self.mapper, mapper);
         self.mapper.inherit(before);
         self.sources = Sources::start(&self.mapper, &self.environment);
@@ -263,7 +229,7 @@ impl Pipeline {
         self.environment.status.set_subtree(self.name.clone(), SubtreeStatus::new(&document));
         tracing::info!(subtree = %self.name, file = document.file, "changed a subtree");
         if self.sources.are_all_collected() {
-            self.publish().await;
+            self.publish();
         }
     }
 }
@@ -306,11 +272,6 @@ impl Sources {
 /// Returns the time of tokio's clock, which tests can pause.
 fn now() -> Instant {
     time::Instant::now().into_std()
-}
-
-/// Returns the time of both clocks.
-fn both_clocks() -> Now {
-    Now { instant: now(), wall: SystemTime::now() }
 }
 
 #[cfg(test)]

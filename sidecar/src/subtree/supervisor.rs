@@ -164,12 +164,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn panicked_pipeline_is_withdrawn_and_restarted_while_the_others_continue() {
         let (exports, state) = (ExportTable::new(), StateDirectory::new(None));
-        let status =
-            Status::new("web-0", Vec::new(), state.clone(), Arc::default(), crate::notification::Outbox::new(&state));
+        let status = Status::new("web-0", Vec::new(), state.clone(), Arc::default());
         let mut subtrees = SubtreeSupervisor::new(PipelineEnvironment {
             sets: crate::set::SetCoordinator::inactive(),
-            outbox: status.outbox().clone(),
-            pod_name: "web-0".to_owned(),
             sources: SourceSettings::default(),
             pod_index: 1,
             state,

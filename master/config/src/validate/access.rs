@@ -8,9 +8,9 @@ use crate::{Community, Document, IpNet, Secret, SecurityLevel, User, UserAccess}
 /// Maximum number of communities of a context.
 pub const MAX_COMMUNITIES: usize = 64;
 /// The longest community, in octets. It fits into every message.
-pub(super) const MAX_COMMUNITY_OCTETS: usize = 255;
+const MAX_COMMUNITY_OCTETS: usize = 255;
 /// The longest name of a user, in octets (usmUserName, RFC 3414).
-pub(super) const MAX_USER_OCTETS: usize = 32;
+const MAX_USER_OCTETS: usize = 32;
 /// The shortest passphrase, in octets (RFC 3414 section 11.2).
 const MIN_PASSPHRASE_OCTETS: usize = 8;
 const MAX_PASSPHRASE_OCTETS: usize = 1024;
@@ -81,21 +81,16 @@ impl Checks<'_> {
             self.text(&format!("{path}.name"), &user.name, 1, MAX_USER_OCTETS);
             let holds = by_name.insert(&user.name, user).is_none();
             self.refuse_unless(holds, format!("{path}.name"), "is already the name of another user");
-            self.credentials(&path, user);
+            if let Some(auth) = &user.auth {
+                self.passphrase(&format!("{path}.auth.passphrase"), &auth.passphrase);
+            }
+            if let Some(privacy) = &user.privacy {
+                self.passphrase(&format!("{path}.priv.passphrase"), &privacy.passphrase);
+                let message = "requires auth, because there is no privacy without authentication (RFC 3411)";
+                self.refuse_unless(user.auth.is_some(), format!("{path}.priv"), message);
+            }
         }
         by_name
-    }
-
-    /// Checks the passphrases of a user.
-    pub(super) fn credentials(&mut self, path: &str, user: &User) {
-        if let Some(auth) = &user.auth {
-            self.passphrase(&format!("{path}.auth.passphrase"), &auth.passphrase);
-        }
-        if let Some(privacy) = &user.privacy {
-            self.passphrase(&format!("{path}.priv.passphrase"), &privacy.passphrase);
-            let message = "requires auth, because there is no privacy without authentication (RFC 3411)";
-            self.refuse_unless(user.auth.is_some(), format!("{path}.priv"), message);
-        }
     }
 
     fn passphrase(&mut self, path: &str, passphrase: &Secret) {

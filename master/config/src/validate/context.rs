@@ -1,8 +1,8 @@
-//! Rules for contexts: names, system groups, grants.
+//! Rules for contexts (names, system groups, grants) and for targets, which refer to contexts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Checks, MAX_NETWORKS, is_dns_label, is_identifier};
+use super::{Checks, MAX_NETWORKS, MAX_TEXT, is_identifier};
 use crate::{Context, Document, Grant, System};
 
 /// The longest name of a context, in octets (SnmpAdminString of 0 to 32: RFC 3411 section 5, RFC 3415 vacmContextName).
@@ -74,4 +74,34 @@ impl Checks<'_> {
             }
         }
     }
+
+    pub(super) fn targets(&mut self, document: &Document) {
+        let contexts: HashSet<_> = document.contexts.iter().map(|context| context.name.as_str()).collect();
+        let mut names = HashSet::new();
+        for (i, target) in document.targets.iter().enumerate() {
+            let path = format!("targets[{i}]");
+            self.text(&format!("{path}.name"), &target.name, 1, MAX_TEXT);
+            self.refuse_unless(names.insert(&target.name), format!("{path}.name"), "is used more than once");
+            self.text(&format!("{path}.address"), &target.address, 1, MAX_TEXT);
+            let holds = has_port(&target.address);
+            self.refuse_unless(holds, format!("{path}.address"), "is not a host and port, for example noc.example:162");
+            self.count(format!("{path}.contexts"), target.contexts.len(), 1, usize::MAX);
+            for (j, context) in target.contexts.iter().enumerate() {
+                let holds = contexts.contains(context.as_str());
+                self.refuse_unless(holds, format!("{path}.contexts[{j}]"), "is not one of the contexts");
+            }
+        }
+    }
+}
+
+/// Returns whether the text is a host, a colon and a port.
+fn has_port(address: &str) -> bool {
+    let parts = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0))
+}
+
+/// Returns whether this is a valid name of a Kubernetes namespace (RFC 1123 label).
+fn is_dns_label(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }

@@ -2,7 +2,7 @@
 
 mod corpus;
 
-use master_config::{Document, Secret, TargetSecurity, parse, read};
+use master_config::{Document, Secret, parse, read};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -63,14 +63,7 @@ fn without_secrets(document: &Document) -> Document {
     for context in &mut document.contexts {
         context.communities.iter_mut().for_each(|community| community.community = none());
     }
-    let of_targets = document.targets.iter_mut().filter_map(|target| match &mut target.security {
-        TargetSecurity::V1 { community } | TargetSecurity::V2c { community } => {
-            *community = none();
-            None
-        }
-        TargetSecurity::V3 { user, .. } => Some(user),
-    });
-    for user in document.users.iter_mut().chain(of_targets) {
+    for user in &mut document.users {
         user.auth.iter_mut().for_each(|auth| auth.passphrase = none());
         user.privacy.iter_mut().for_each(|privacy| privacy.passphrase = none());
     }

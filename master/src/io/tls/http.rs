@@ -1,4 +1,4 @@
-//! HTTP requests for AgentX, registrations and targets, and the responses to them (RFC 9110).
+//! HTTP requests for AgentX and for registrations, and the responses to them (RFC 9110).
 
 use bytes::Bytes;
 use http::{
@@ -19,8 +19,6 @@ pub(super) enum RequestKind {
     Agentx,
     /// The registrations of all subagents.
     Registrations,
-    /// The state of all targets of notifications.
-    Targets,
 }
 
 /// An error response. Its body is one line of text.
@@ -78,8 +76,7 @@ pub(super) fn parse_request<B: Body>(request: &Request<B>) -> Result<RequestKind
     let kind = match request.uri().path() {
         "/agentx" => RequestKind::Agentx,
         "/registrations" => RequestKind::Registrations,
-        "/targets" => RequestKind::Targets,
-        _ => return Err(Refusal::new(StatusCode::NOT_FOUND, "not found; use /agentx, /registrations or /targets")),
+        _ => return Err(Refusal::new(StatusCode::NOT_FOUND, "not found; use /agentx or /registrations")),
     };
     if request.method() != Method::GET {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported"));
@@ -128,8 +125,6 @@ mod tests {
     #[case("GET /agentx", &UPGRADES, Ok(RequestKind::Agentx))]
     #[case("GET /agentx?x=1", &["connection: keep-alive, upgrade", "upgrade: h2c, AgentX"], Ok(RequestKind::Agentx))]
     #[case("GET /registrations", &[], Ok(RequestKind::Registrations))]
-    #[case("GET /targets", &[], Ok(RequestKind::Targets))]
-    #[case("POST /targets", &[], Err(405))]
     #[case("GET /agentx", &[], Err(426))]
     #[case("GET /agentx", &["Upgrade: agentx"], Err(426))]
     #[case("GET /agentx", &["Connection: Upgrade", "Upgrade: websocket"], Err(426))]

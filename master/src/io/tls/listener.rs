@@ -43,11 +43,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    BoundTls, TargetStatuses, TlsTraffic,
+    BoundTls, TlsTraffic,
     certificates::{Certificate, CheckResult, Watch, provider},
     http::{Answer, Refusal, RequestKind, parse_request, switching_protocols},
     registrations::Page,
-    targets,
 };
 use crate::{
     agent::command::Command,
@@ -115,8 +114,6 @@ pub struct Dependencies {
     pub commander: mpsc::Sender<Command>,
     /// The counters.
     pub traffic: Arc<Traffic>,
-    /// The state of the targets of notifications.
-    pub targets: TargetStatuses,
 }
 
 /// The running listener. Clones share it.
@@ -130,7 +127,6 @@ struct Shared {
     commander: mpsc::Sender<Command>,
     arrivals: mpsc::Sender<Arrival>,
     traffic: Arc<Traffic>,
-    targets: TargetStatuses,
     /// Limits upgraded connections of each namespace.
     namespaces: KeyedLimit<Arc<str>>,
     per_namespace: AtomicU32,
@@ -159,7 +155,7 @@ impl TlsListener {
     ) -> (Self, mpsc::Receiver<Arrival>) {
         let certificate = Arc::new(Certificate::default());
         let watch = Watch::new(settings.directory.clone());
-        let Dependencies { reviewer, commander, traffic, targets } = dependencies;
+        let Dependencies { reviewer, commander, traffic } = dependencies;
         let (arrivals, receiver) = mpsc::channel(QUEUE);
         let listener = Self(Arc::new(Shared {
             settings,
@@ -168,7 +164,6 @@ impl TlsListener {
             commander,
             arrivals,
             traffic,
-            targets,
             namespaces: KeyedLimit::default(),
             per_namespace: AtomicU32::new(limits.sessions_per_namespace),
             page: AsyncMutex::default(),
@@ -347,30 +342,16 @@ impl Shared {
                     Some(Upgrade { switched: upgrade::on(&mut request), token: verified, permit }),
                 ))
             }
-            RequestKind::Registrations | RequestKind::Targets => {
+            RequestKind::Registrations => {
                 let ServiceAccount { namespace, name } = &self.settings.operator;
                 let identity = &verified.identity;
                 if *identity.namespace != **namespace || *identity.service_account != **name {
                     return Err(Refusal::new(StatusCode::FORBIDDEN, "only the operator may read registrations"));
                 }
-                if kind == RequestKind::Targets {
-                    return Ok((self.targets(), None));
-                }
                 let if_none_match = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
                 Ok((self.registrations(if_none_match).await?, None))
             }
         }
-    }
-
-    fn targets(&self) -> Answer {
-        let active = self.settings.active.load(Ordering::Relaxed);
-        let body = targets::body(active, &self.settings.replica, &self.targets.get());
-        let mut answer = Response::new(Full::from(body));
-        let headers = answer.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.counts().registrations.increment();
-        answer
     }
 
     async fn registrations(&self, if_none_match: Option<&str>) -> Result<Answer, Refusal> {

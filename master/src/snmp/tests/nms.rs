@@ -14,7 +14,7 @@ use async_snmp::{
 use bytes::Bytes;
 
 /// Encodes a request of SNMPv1 or SNMPv2c.
-pub(crate) fn community_request(version: Version, community: &str, pdu: impl Into<Pdu>) -> Vec<u8> {
+pub(super) fn community_request(version: Version, community: &str, pdu: impl Into<Pdu>) -> Vec<u8> {
     let message = match version {
         Version::V1 => CommunityMessage::v1(Bytes::copy_from_slice(community.as_bytes()), pdu),
         _ => CommunityMessage::v2c(Bytes::copy_from_slice(community.as_bytes()), pdu),
@@ -23,7 +23,7 @@ pub(crate) fn community_request(version: Version, community: &str, pdu: impl Int
 }
 
 /// Decodes the PDU of a response of SNMPv1 or SNMPv2c.
-pub(crate) fn community_response(version: Version, community: &str, octets: &[u8]) -> Pdu {
+pub(super) fn community_response(version: Version, community: &str, octets: &[u8]) -> Pdu {
     let message = CommunityMessage::decode(Bytes::copy_from_slice(octets), DecodeConfig::STRICT).unwrap().value;
     let (response_version, response_community, pdu) = message.into_parts();
     assert_eq!((response_version, response_community.as_bytes()), (version, community.as_bytes()));
@@ -32,24 +32,24 @@ pub(crate) fn community_response(version: Version, community: &str, octets: &[u8
 
 /// An SNMPv3 user, and what it knows about the engine.
 #[derive(Clone)]
-pub(crate) struct User {
-    pub(crate) name: &'static str,
-    pub(crate) level: SecurityLevel,
-    pub(crate) auth: Option<LocalizedKey>,
-    pub(crate) privacy: Option<PrivKey>,
-    pub(crate) engine_id: Vec<u8>,
-    pub(crate) boots: u32,
-    pub(crate) time: u32,
-    pub(crate) context_engine_id: Vec<u8>,
-    pub(crate) context: &'static str,
-    pub(crate) msg_id: i32,
-    pub(crate) max_size: usize,
-    pub(crate) reportable: bool,
+pub(super) struct User {
+    pub(super) name: &'static str,
+    pub(super) level: SecurityLevel,
+    pub(super) auth: Option<LocalizedKey>,
+    pub(super) privacy: Option<PrivKey>,
+    pub(super) engine_id: Vec<u8>,
+    pub(super) boots: u32,
+    pub(super) time: u32,
+    pub(super) context_engine_id: Vec<u8>,
+    pub(super) context: &'static str,
+    pub(super) msg_id: i32,
+    pub(super) max_size: usize,
+    pub(super) reportable: bool,
 }
 
 impl User {
     /// Creates a user with the highest security level that its passphrases allow.
-    pub(crate) fn new(
+    pub(super) fn new(
         name: &'static str,
         engine_id: &[u8],
         auth: Option<(AuthProtocol, &str)>,
@@ -86,13 +86,13 @@ impl User {
     }
 
     /// Encodes a request with this PDU.
-    pub(crate) fn request(&self, pdu: impl Into<Pdu>) -> Vec<u8> {
+    pub(super) fn request(&self, pdu: impl Into<Pdu>) -> Vec<u8> {
         let scoped = ScopedPdu::new(self.context_engine_id.clone(), self.context.as_bytes(), pdu);
         self.seal(&scoped.encode_to_bytes().unwrap())
     }
 
     /// Encodes a request with these octets as its scoped PDU.
-    pub(crate) fn seal(&self, scoped: &[u8]) -> Vec<u8> {
+    pub(super) fn seal(&self, scoped: &[u8]) -> Vec<u8> {
         let (data, salt) = match (self.level, &self.privacy) {
             (SecurityLevel::AuthPriv, Some(key)) if key.protocol() == PrivProtocol::Des => {
                 key.encrypt_des_family(scoped, &des_salts()).unwrap()
@@ -137,7 +137,7 @@ impl User {
     }
 
     /// Decodes a response and checks it as a manager does. Returns its security level and scoped PDU.
-    pub(crate) fn decode_response(&self, octets: &[u8]) -> (SecurityLevel, ScopedPdu) {
+    pub(super) fn decode_response(&self, octets: &[u8]) -> (SecurityLevel, ScopedPdu) {
         let datagram = Bytes::copy_from_slice(octets);
         let message = RawV3Message::decode(datagram, DecodeConfig::STRICT).unwrap().value;
         assert_eq!(message.msg_id(), self.msg_id);
@@ -164,7 +164,7 @@ impl User {
 }
 
 /// Encodes the request that async-snmp sends to discover an engine (RFC 3414 section 4).
-pub(crate) fn discovery(msg_id: i32) -> Vec<u8> {
+pub(super) fn discovery(msg_id: i32) -> Vec<u8> {
     let size = MessageSize::new(65_507).unwrap();
     V3Message::discovery_request(msg_id, size).unwrap().encode().unwrap().to_vec()
 }

@@ -104,7 +104,6 @@ impl IncomingHeader {
             msg_id: self.msg_id,
             max_size: self.max_size,
             level,
-            is_reportable: false,
             user_name: self.user_name.clone(),
             keys,
             context,

@@ -6,18 +6,18 @@ use crate::{pdu::ber::tag, snmp::tlv::Elements};
 
 /// A scoped PDU whose PDU is not decoded.
 #[derive(Debug)]
-pub(crate) struct ScopedPdu {
+pub(super) struct ScopedPdu {
     /// contextEngineID.
-    pub(crate) engine_id: Bytes,
+    pub(super) engine_id: Bytes,
     /// contextName.
-    pub(crate) context: Bytes,
+    pub(super) context: Bytes,
     /// The encoded PDU, including its tag and length.
-    pub(crate) pdu: Bytes,
+    pub(super) pdu: Bytes,
 }
 
 impl ScopedPdu {
     /// Parses `data`, which may end with up to `padding` octets of padding. Returns `None` if it is malformed.
-    pub(crate) fn parse(data: &Bytes, padding: usize) -> Option<Self> {
+    pub(super) fn parse(data: &Bytes, padding: usize) -> Option<Self> {
         let mut outer = Elements(data);
         let mut fields = Elements(outer.expect(tag::SEQUENCE)?);
         if outer.0.len() > padding {

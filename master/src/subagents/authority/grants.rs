@@ -40,11 +40,6 @@ impl Grants {
         self.0.get(namespace)?.get(context)
     }
 
-    /// Returns whether an OID in a context is granted to a namespace.
-    pub(crate) fn include(&self, namespace: &str, context: &[u8], oid: &Oid) -> bool {
-        self.of(namespace, context).is_some_and(|granted| granted.hold(oid, None).is_ok())
-    }
-
     /// Returns the namespaces whose grants differ from those in `other`.
     pub(super) fn differing(&self, other: &Self) -> Vec<Arc<str>> {
         let changed = self.0.keys().filter(|namespace| self.0.get(*namespace) != other.0.get(*namespace));

@@ -1,55 +1,37 @@
 //! Authorization of the contents of notifications (RFC 2741 section 6.2.10, RFC 3416 section 4.2.6).
 
 use agentx::{Oid, SubId, Value, VarBind};
-use notification::{
-    Notification, Sync,
-    oids::{PRODUCT_OID, SNMP_TRAP_ADDRESS, SNMP_TRAP_ENTERPRISE, SNMP_TRAP_OID},
-};
 
 use super::{Denial, grants::Granted};
-use crate::pdu::notice::Content;
+use crate::snmp::PRODUCT_OID;
 
-/// Objects that nobody may send: snmpTrapAddress.0 is set by the master, and a second snmpTrapOID.0 would contradict the
-/// first one.
-const RESERVED_OBJECTS: [&[SubId]; 2] = [&SNMP_TRAP_ADDRESS, &SNMP_TRAP_OID];
+/// sysUpTime.0 and snmpTrapOID.0 (RFC 3418): the first varbinds of a notification. The first of them is optional.
+const SYS_UP_TIME: [SubId; 9] = [1, 3, 6, 1, 2, 1, 1, 3, 0];
+const SNMP_TRAP_OID: [SubId; 11] = [1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0];
+/// snmpTrapEnterprise.0 (RFC 3418), and snmpTrapAddress.0, which proxies add (RFC 3584). snmpTrapCommunity.0 is not
+/// allowed, because it is a secret.
+const SNMP_TRAP_ENTERPRISE: [SubId; 11] = [1, 3, 6, 1, 6, 3, 1, 1, 4, 3, 0];
+const SNMP_TRAP_ADDRESS: [SubId; 10] = [1, 3, 6, 1, 6, 3, 18, 1, 3, 0];
 
-/// Checks what applies to all peers: no notification or object of the product itself, other than the details of an alarm,
-/// whose id must be the one that its context, type and object give it.
-pub(super) fn authorize(context: &[u8], notify: &Content) -> Result<(), Denial> {
-    match notify {
-        Content::Sync(Sync { base, .. }) => foreign(base),
-        Content::Notification(notification) => {
-            let Notification { oid, objects, details } = notification;
-            foreign(oid)?;
-            details.iter().try_for_each(|details| foreign(&details.alarm_type))?;
-            objects.iter().try_for_each(|VarBind { name, .. }| {
-                foreign(name)?;
-                let is_reserved = RESERVED_OBJECTS.contains(&name.as_slice());
-                if is_reserved { Err(Denial::Reserved(name.clone())) } else { Ok(()) }
-            })?;
-            if notification.has_own_id(context) { Ok(()) } else { Err(Denial::AlarmId) }
-        }
-    }
+/// Returns whether the first varbind is snmpTrapOID.0, or the first two are sysUpTime.0 and snmpTrapOID.0 (RFC 2741
+/// section 7.1.11).
+pub(crate) fn is_notification(varbinds: &[VarBind]) -> bool {
+    let after_time = match varbinds {
+        [VarBind { name, value: Value::TimeTicks(_) }, rest @ ..] if name.as_slice() == SYS_UP_TIME => rest,
+        varbinds => varbinds,
+    };
+    let is_trap_oid = |name: &Oid| name.as_slice() == SNMP_TRAP_OID;
+    matches!(after_time, [VarBind { name, value: Value::ObjectIdentifier(_) }, ..] if is_trap_oid(name))
 }
 
-/// Checks what applies to a tenant: the notification, the type of its alarm and its objects lie within the grants.
-pub(super) fn authorize_tenant(granted: &Granted, content: &Content) -> Result<(), Denial> {
-    match content {
-        Content::Sync(Sync { base, .. }) => granted.hold(base, None),
-        Content::Notification(Notification { oid, objects, details }) => {
-            granted.hold(oid, None)?;
-            details.iter().try_for_each(|details| granted.hold(&details.alarm_type, None))?;
-            objects.iter().try_for_each(|VarBind { name, value }| match value {
-                Value::ObjectIdentifier(enterprise) if name.as_slice() == SNMP_TRAP_ENTERPRISE => {
-                    granted.hold(enterprise, None)
-                }
-                _ => granted.hold(name, None),
-            })
-        }
-    }
-}
-
-/// Refuses OIDs of the product itself.
-fn foreign(oid: &Oid) -> Result<(), Denial> {
-    if oid.starts_with(PRODUCT_OID) { Err(Denial::Reserved(oid.clone())) } else { Ok(()) }
+/// Checks the varbinds of a tenant's notification. Allowed are objects within its grants, objects of this product, and
+/// the standard objects above. OIDs as values of these must lie within its grants or this product's objects.
+pub(super) fn authorize(granted: &Granted, varbinds: &[VarBind]) -> Result<(), Denial> {
+    let own = |oid: &Oid| if oid.starts_with(PRODUCT_OID) { Ok(()) } else { granted.hold(oid, None) };
+    varbinds.iter().try_for_each(|VarBind { name, value }| match (name.as_slice(), value) {
+        (name, Value::TimeTicks(_)) if name == SYS_UP_TIME => Ok(()),
+        (name, Value::IpAddress(_)) if name == SNMP_TRAP_ADDRESS => Ok(()),
+        (name, Value::ObjectIdentifier(what)) if name == SNMP_TRAP_OID || name == SNMP_TRAP_ENTERPRISE => own(what),
+        _ => own(name),
+    })
 }

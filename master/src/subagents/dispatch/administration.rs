@@ -11,7 +11,7 @@ use super::{Dispatcher, connection::ConnectionId, session::Session};
 use crate::{
     pdu::{own_objects::OwnObjects, time_ticks::time_ticks},
     subagents::{
-        authority::{Action, Denial},
+        authority::{Action, Denial, is_notification},
         index_allocation::AllocationError,
         registry::{Registration, SessionId},
     },
@@ -82,7 +82,7 @@ impl<O: OwnObjects> Dispatcher<O> {
                 }
             }
             Body::Ping => self.authorize(connection, Action::Refer { context: &context }, now)?,
-            Body::Notify(varbinds) => self.notify(connection, session, &context, &varbinds, now)?,
+            Body::Notify(varbinds) => self.notify(connection, &context, &varbinds, now)?,
             Body::IndexAllocate(request) => {
                 self.authorize(
                     connection,
@@ -181,13 +181,24 @@ impl<O: OwnObjects> Dispatcher<O> {
         })
     }
 
-    /// Returns an error if the peer is not authorized.
-    pub(super) fn authorize(
+    fn notify(
         &mut self,
         connection: ConnectionId,
-        action: Action<'_>,
+        context: &[u8],
+        varbinds: &[VarBind],
         now: Instant,
     ) -> Result<(), ResponseError> {
+        if !is_notification(varbinds) {
+            self.totals.notifications_refused += 1;
+            return Err(ResponseError::ProcessingError);
+        }
+        self.authorize(connection, Action::Notify { context, varbinds }, now)?;
+        self.totals.notifications += 1;
+        Ok(())
+    }
+
+    /// Returns an error if the peer is not authorized.
+    fn authorize(&mut self, connection: ConnectionId, action: Action<'_>, now: Instant) -> Result<(), ResponseError> {
         let Some(connection) = self.connections.get_mut(connection) else { return Err(ResponseError::NotOpen) };
         self.authority.authorize(&connection.peer, action).map_err(|denial| {
             connection.denials = connection.denials.saturating_add(1);
@@ -200,7 +211,6 @@ impl<O: OwnObjects> Dispatcher<O> {
                 Denial::Reserved(_) => self.totals.denied_reserved += 1,
                 Denial::Context => self.totals.denied_context += 1,
                 Denial::Outside(_) => self.totals.denied_outside += 1,
-                Denial::AlarmId => self.totals.denied_alarm_id += 1,
             }
             ResponseError::from(&denial)
         })

@@ -53,8 +53,6 @@ pub(super) struct Session {
     timeouts: u32,
     last_timeout: Option<Instant>,
     pub(super) counts: SessionCounts,
-    /// Whether it has sent a notification.
-    pub(super) has_notified: bool,
 }
 
 impl Session {
@@ -76,7 +74,6 @@ impl Session {
             timeouts: 0,
             last_timeout: None,
             counts: SessionCounts::default(),
-            has_notified: false,
         }
     }
 

@@ -86,8 +86,6 @@ pub struct Totals {
     pub denied_context: u64,
     /// PDUs denied because they concern OIDs outside of the namespace's grants.
     pub denied_outside: u64,
-    /// Notifications denied because they have the id of another alarm.
-    pub denied_alarm_id: u64,
     /// Registrations refused for other reasons.
     pub registrations_refused: u64,
     /// Index allocations and deallocations refused for other reasons.
@@ -100,12 +98,8 @@ pub struct Totals {
     pub responses_unknown: u64,
     /// Notifications accepted.
     pub notifications: u64,
-    /// Notifications refused, for any reason.
+    /// Notifications refused.
     pub notifications_refused: u64,
-    /// Notifications refused because their namespace sent too many per second.
-    pub notifications_over_rate: u64,
-    /// Notifications refused because too many alarms are raised, or wait for the book.
-    pub notifications_over_capacity: u64,
     /// PDUs that subagents did not answer in time.
     pub timeouts: u64,
     /// Responses that were dropped, see [`SessionCounts::dropped`].
@@ -116,13 +110,6 @@ pub struct Totals {
     pub unsent: u64,
     /// Requests of NMSs.
     pub requests: u64,
-}
-
-impl Totals {
-    /// Returns the number of denied PDUs.
-    pub(crate) fn denied(&self) -> u64 {
-        self.denied_reserved + self.denied_context + self.denied_outside + self.denied_alarm_id
-    }
 }
 
 /// A registration of a session over TLS.

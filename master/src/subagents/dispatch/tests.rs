@@ -7,7 +7,6 @@ mod fuzzed;
 mod get;
 mod hostile;
 mod next;
-mod notifications;
 mod subagent_model;
 mod tenants;
 mod time;

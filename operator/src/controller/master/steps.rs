@@ -1,14 +1,12 @@
 //! The order in which the shards of the masters' configuration are written. Pure.
 
-use std::collections::BTreeMap;
-
-use master_config::{Context, Document, Target, User};
+use master_config::{Context, Document, User};
 
 use crate::plan::shards::COUNT;
 
 /// Returns the states between `old` and `new`, which is the last. Each state has all shards. After every single write, the
-/// joined shards are a valid document: trap targets give up contexts first, then removed access is withdrawn, then users
-/// change, then new access is added, and then trap targets get new contexts. If only one Secret changes, one step is enough.
+/// joined shards are a valid document: removed access is withdrawn first, then users change, then new access is added. If
+/// only one Secret changes, one step is enough.
 #[must_use]
 pub(super) fn steps(old: &[Document], new: &[Document]) -> Vec<Vec<Document>> {
     let changed = new.iter().enumerate().filter(|(i, shard)| old.get(*i) != Some(*shard)).count();
@@ -16,18 +14,10 @@ pub(super) fn steps(old: &[Document], new: &[Document]) -> Vec<Vec<Document>> {
         return vec![new.to_vec()];
     }
     let wanted: Vec<_> = new.iter().flat_map(|shard| &shard.contexts).collect();
-    let wanted_targets: BTreeMap<_, _> =
-        new.iter().flat_map(|shard| &shard.targets).map(|one| (id(one), one)).collect();
-    let targets = |i: usize| {
-        let targets = old.get(i).map(|shard| shard.targets.as_slice()).unwrap_or_default();
-        targets.iter().filter_map(|old| common_target(old, wanted_targets.get(&id(old))?)).collect()
-    };
     let frame = |i: usize, contexts: Vec<Context>, users: Vec<User>| {
         let template = new.get(i).or(new.first()).cloned();
-        template.map(|template| Document { contexts, users, targets: targets(i), ..template })
+        template.map(|template| Document { contexts, users, ..template })
     };
-    let old_contexts = |i: usize| old.get(i).map(|shard| shard.contexts.clone()).unwrap_or_default();
-    let new_contexts = |i: usize| new.get(i).map(|shard| shard.contexts.clone()).unwrap_or_default();
     let remains = |i: usize| {
         let contexts = old.get(i).map(|shard| shard.contexts.as_slice()).unwrap_or_default();
         let kept = contexts
@@ -37,31 +27,9 @@ pub(super) fn steps(old: &[Document], new: &[Document]) -> Vec<Vec<Document>> {
     };
     let old_users = |i: usize| old.get(i).map(|shard| shard.users.clone()).unwrap_or_default();
     let new_users = |i: usize| new.get(i).map(|shard| shard.users.clone()).unwrap_or_default();
-    let without_targets = (0..COUNT).filter_map(|i| frame(i, old_contexts(i), old_users(i))).collect();
     let withdrawn = (0..COUNT).filter_map(|i| frame(i, remains(i), old_users(i))).collect();
     let users = (0..COUNT).filter_map(|i| frame(i, remains(i), new_users(i))).collect();
-    let access = (0..COUNT).filter_map(|i| frame(i, new_contexts(i), new_users(i))).collect();
-    vec![without_targets, withdrawn, users, access, new.to_vec()]
-}
-
-/// Returns the namespace and name of a trap target.
-fn id(target: &Target) -> (&str, &str) {
-    (&target.namespace, &target.name)
-}
-
-/// Returns the old state of a target with the contexts that both states contain. `None` if there are none: the target would
-/// receive the notifications of all contexts.
-fn common_target(old: &Target, new: &Target) -> Option<Target> {
-    let mut common = old.clone();
-    if old.contexts.is_empty() {
-        common.contexts.clone_from(&new.contexts);
-    } else if !new.contexts.is_empty() {
-        common.contexts.retain(|context| new.contexts.contains(context));
-        if common.contexts.is_empty() {
-            return None;
-        }
-    }
-    Some(common)
+    vec![withdrawn, users, new.to_vec()]
 }
 
 /// Returns what both states of a context contain.
@@ -158,7 +126,7 @@ mod tests {
         let old = split(document(vec![context(a, &[], &["secret"], &[]), context(b, &[], &[], &[])], &[]));
         let new = split(document(vec![context(a, &[], &[], &[]), context(b, &[], &["secret"], &[])], &[]));
         let steps = assert_always_valid(&old, &new);
-        assert!(joined(&steps[1]).contexts.iter().all(|context| context.communities.is_empty()));
+        assert!(joined(&steps[0]).contexts.iter().all(|context| context.communities.is_empty()));
     }
 
     #[test]
@@ -184,7 +152,7 @@ mod tests {
         let new =
             split(document(vec![context(a, &[("two", oid)], &[], &[]), context(b, &[("two", oid)], &[], &[])], &[]));
         let steps = assert_always_valid(&old, &new);
-        assert!(joined(&steps[1]).contexts.iter().all(|context| context.grants.is_empty()));
+        assert!(joined(&steps[0]).contexts.iter().all(|context| context.grants.is_empty()));
     }
 
     #[test]
@@ -194,64 +162,12 @@ mod tests {
         assert_eq!(steps(&old, &new), vec![new]);
     }
 
-    fn target(name: &str, contexts: &[&str]) -> Target {
-        let contexts = contexts.iter().map(|context| (*context).to_owned()).collect();
-        crate::plan::shards::test_target("acme", name, contexts)
-    }
-
-    fn with_targets(mut document: Document, targets: Vec<Target>) -> Document {
-        document.targets = targets;
-        document
-    }
-
     #[test]
-    fn a_target_never_names_a_context_that_is_not_written() {
-        let contexts = |names: &[&str]| names.iter().map(|name| context(name, &[], &[], &[])).collect::<Vec<_>>();
-        let old = with_targets(
-            document(contexts(&["acme", "globex"]), &[]),
-            vec![target("gone", &["globex"]), target("moves", &["acme", "globex"]), target("stays", &["acme"])],
-        );
-        let new = with_targets(
-            document(contexts(&["acme", "initech"]), &[]),
-            vec![target("fresh", &["initech"]), target("moves", &["acme", "initech"]), target("stays", &["acme"])],
-        );
-        let steps = assert_always_valid(&split(old), &split(new));
-        for step in &steps {
-            let targets = joined(step).targets;
-            for name in ["moves", "stays"] {
-                let target = targets.iter().find(|target| target.name == name).unwrap();
-                assert!(target.contexts.contains(&"acme".to_owned()), "{name} loses what it keeps");
-            }
-        }
-    }
-
-    #[test]
-    fn a_target_for_all_contexts_does_not_receive_more_while_it_changes() {
-        let contexts = || vec![context("acme", &[], &[], &[]), context("globex", &[], &["one"], &[])];
-        let state = |targets: &[&str]| {
-            let mut target = target("noc", targets);
-            target.scope = master_config::TargetScope::Cluster;
-            split(with_targets(document(contexts(), &[]), vec![target]))
-        };
-        let (some, all) = (state(&["acme"]), state(&[]));
-        // Another shard changes too, so that there are several steps.
-        let more = |mut shards: Vec<Document>| {
-            shards[shard_of("globex")].contexts[0].communities.clear();
-            shards
-        };
-        for (old, new) in [(some.clone(), more(all.clone())), (all, more(some))] {
-            for step in &assert_always_valid(&old, &new)[..4] {
-                assert_eq!(joined(step).targets[0].contexts, ["acme"]);
-            }
-        }
-    }
-
-    #[test]
-    fn a_removed_context_is_removed_before_others_are_added() {
+    fn a_removed_context_is_removed_in_the_first_step() {
         let (a, b) = names_in_different_shards();
         let old = split(document(vec![context(a, &[], &["one"], &[]), context(b, &[], &["two"], &[])], &[]));
         let new = split(document(vec![context("initech", &[], &["one"], &[])], &[]));
         let steps = assert_always_valid(&old, &new);
-        assert!(joined(&steps[1]).contexts.is_empty());
+        assert!(joined(&steps[0]).contexts.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! A client for the masters' registrations and the states of their trap targets, over TLS. It queries every address of the host name to find the active master.
+//! A client for the masters' registrations, over TLS. It queries every address of the host name to find the active master.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{
     Request, StatusCode,
     header::{AUTHORIZATION, ETAG, HOST, HeaderValue, IF_NONE_MATCH},
-    request::Builder,
 };
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -94,48 +93,7 @@ pub(super) enum QueryError {
     },
 }
 
-/// What the active master reports.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Report {
-    /// The registrations of subagents.
-    pub(super) registrations: Vec<Registration>,
-    /// The state of the trap targets.
-    pub(super) targets: Vec<TargetState>,
-}
-
-/// The state of a trap target.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct TargetState {
-    /// The target's namespace.
-    pub(crate) namespace: String,
-    /// The target's name.
-    pub(crate) name: String,
-    /// Whether it receives notifications, in one word.
-    pub(crate) readiness: String,
-    /// Details of the readiness. Empty if there are none.
-    #[serde(default)]
-    pub(crate) message: String,
-    /// The IP address and port.
-    #[serde(default)]
-    pub(crate) address: Option<String>,
-    /// The number of notifications that wait.
-    #[serde(default)]
-    pub(crate) queued: u64,
-    /// The number of notifications that were dropped.
-    #[serde(default)]
-    pub(crate) lost: u64,
-    /// Whether nothing was dropped since the target was last told of dropped notifications.
-    pub(crate) complete: bool,
-}
-
-/// The states of trap targets in the answer of a master.
-#[derive(Debug, Default, Deserialize)]
-struct Targets {
-    #[serde(default)]
-    targets: Vec<TargetState>,
-}
-
-/// The registrations in the answer of a master.
+/// The answer of a master.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Answer {
     /// Whether this master is the active one.
@@ -180,11 +138,11 @@ impl Client {
         Self { url, token, ca, connector: None, peers: BTreeMap::new() }
     }
 
-    /// Returns what the active master reports.
+    /// Returns the registrations at the active master.
     ///
     /// # Errors
     /// Returns an error if no active master answers.
-    pub(super) async fn query(&mut self) -> Result<Report, QueryError> {
+    pub(super) async fn query(&mut self) -> Result<Vec<Registration>, QueryError> {
         let connector = self.connector()?;
         let token = self.token().await?;
         let MasterUrl { host, port } = &self.url;
@@ -200,16 +158,7 @@ impl Client {
             let peer = self.peers.entry(*address).or_default();
             let response = timeout(REQUEST_TIMEOUT, peer.query(*address, &self.url, &connector, &token)).await;
             match response.unwrap_or_else(|_| Err("no answer within 5 s".to_owned())) {
-                Ok(answer) if answer.active => {
-                    let targets = timeout(REQUEST_TIMEOUT, peer.targets(*address, &self.url, &connector, &token)).await;
-                    match targets.unwrap_or_else(|_| Err("no answer within 5 s".to_owned())) {
-                        Ok(targets) => return Ok(Report { registrations: answer.registrations.clone(), targets }),
-                        Err(error) => {
-                            peer.connection = None;
-                            last = Some(format!("{address}: {error}"));
-                        }
-                    }
-                }
+                Ok(answer) if answer.active => return Ok(answer.registrations.clone()),
                 Ok(_) => {}
                 Err(error) => {
                     peer.connection = None;
@@ -267,52 +216,6 @@ impl Peer {
         connector: &TlsConnector,
         token: &HeaderValue,
     ) -> Result<Arc<Answer>, String> {
-        let mut request = Request::get("/registrations").header(HOST, &url.host).header(AUTHORIZATION, token.clone());
-        if let (Some(etag), Some(_)) = (&self.etag, &self.answer) {
-            request = request.header(IF_NONE_MATCH, etag.clone());
-        }
-        let (status, etag, body) = self.send(request, address, url, connector).await?;
-        match (status, &self.answer) {
-            (StatusCode::NOT_MODIFIED, Some(answer)) => Ok(Arc::clone(answer)),
-            (StatusCode::OK, _) => {
-                let answer = serde_json::from_slice::<Answer>(&body).map_err(|error| error.to_string())?;
-                let answer = Arc::new(answer);
-                (self.etag, self.answer) = (etag, Some(Arc::clone(&answer)));
-                Ok(answer)
-            }
-            (status, _) => Err(format!("the response has the status {status}")),
-        }
-    }
-
-    /// Returns the state of the trap targets. Empty for a master that is too old to report it.
-    async fn targets(
-        &mut self,
-        address: SocketAddr,
-        url: &MasterUrl,
-        connector: &TlsConnector,
-        token: &HeaderValue,
-    ) -> Result<Vec<TargetState>, String> {
-        // Masters close a connection after each response.
-        self.connection = None;
-        let request = Request::get("/targets").header(HOST, &url.host).header(AUTHORIZATION, token.clone());
-        match self.send(request, address, url, connector).await? {
-            (StatusCode::OK, _, body) => {
-                let answer = serde_json::from_slice::<Targets>(&body).map_err(|error| error.to_string())?;
-                Ok(answer.targets)
-            }
-            (StatusCode::NOT_FOUND, ..) => Ok(Vec::new()),
-            (status, ..) => Err(format!("the response has the status {status}")),
-        }
-    }
-
-    /// Sends a request, and returns status, ETag and body of the response.
-    async fn send(
-        &mut self,
-        request: Builder,
-        address: SocketAddr,
-        url: &MasterUrl,
-        connector: &TlsConnector,
-    ) -> Result<(StatusCode, Option<HeaderValue>, Bytes), String> {
         let connected = match &mut self.connection {
             Some(connection) => connection.ready().await.is_ok(),
             None => false,
@@ -321,11 +224,24 @@ impl Peer {
             self.connection = Some(connect(address, url, connector).await?);
         }
         let connection = self.connection.as_mut().ok_or("not connected")?;
+        let mut request = Request::get("/registrations").header(HOST, &url.host).header(AUTHORIZATION, token.clone());
+        if let (Some(etag), Some(_)) = (&self.etag, &self.answer) {
+            request = request.header(IF_NONE_MATCH, etag.clone());
+        }
         let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
         let response = connection.send_request(request).await.map_err(|error| error.to_string())?;
         let (status, etag) = (response.status(), response.headers().get(ETAG).cloned());
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
-        Ok((status, etag, body.to_bytes()))
+        match (status, &self.answer) {
+            (StatusCode::NOT_MODIFIED, Some(answer)) => Ok(Arc::clone(answer)),
+            (StatusCode::OK, _) => {
+                let answer = serde_json::from_slice::<Answer>(&body.to_bytes()).map_err(|error| error.to_string())?;
+                let answer = Arc::new(answer);
+                (self.etag, self.answer) = (etag, Some(Arc::clone(&answer)));
+                Ok(answer)
+            }
+            (status, _) => Err(format!("the response has the status {status}")),
+        }
     }
 }
 
@@ -346,25 +262,6 @@ async fn connect(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_state_of_a_target_is_read() {
-        let json = r#"{"active": true, "replica": "m", "targets": [{"namespace": "acme", "name": "noc",
-            "readiness": "NoAnswer", "message": "no answer for 5 s", "address": "10.0.0.1:162",
-            "queued": 3, "delivered": 5, "lost": 1, "complete": false}]}"#;
-        let read: Targets = serde_json::from_str(json).unwrap();
-        let expected = TargetState {
-            namespace: "acme".to_owned(),
-            name: "noc".to_owned(),
-            readiness: "NoAnswer".to_owned(),
-            message: "no answer for 5 s".to_owned(),
-            address: Some("10.0.0.1:162".to_owned()),
-            queued: 3,
-            lost: 1,
-            complete: false,
-        };
-        assert_eq!(read.targets, [expected]);
-    }
 
     #[test]
     fn urls_of_masters_are_parsed() {

@@ -22,7 +22,7 @@ const MAX_NAMES: usize = 64;
 pub const RESERVED_ARCS: [SubId; 2] = [9998, 9999];
 
 /// The descriptors of a subtree, and the field of each.
-pub(super) type Descriptors<'a> = HashMap<&'a str, String>;
+type Descriptors<'a> = HashMap<&'a str, String>;
 
 impl Checks<'_> {
     pub(super) fn objects(&mut self, subtree: &Subtree) {
@@ -55,7 +55,6 @@ impl Checks<'_> {
             }
         }
         self.overlaps(subtree);
-        self.notifications(subtree, &mut descriptors);
     }
 
     /// Checks the names for values of an Integer32 (RFC 2578 section 7.1.1).
@@ -84,7 +83,7 @@ impl Checks<'_> {
     }
 
     /// Checks a descriptor. All descriptors of a MIB module are distinct (RFC 2578 section 3.1).
-    pub(super) fn descriptor<'a>(&mut self, descriptors: &mut Descriptors<'a>, path: &str, name: &'a str) {
+    fn descriptor<'a>(&mut self, descriptors: &mut Descriptors<'a>, path: &str, name: &'a str) {
         let path = format!("{path}.name");
         let holds = is_descriptor(name);
         self.refuse_unless(

@@ -23,12 +23,10 @@ use super::{
     catalogue::Catalogue,
     counters::Counters,
     forward::ForwardedSteps,
-    notices::{Notices, Outcome, Recipient},
     read_only::ReadOnlyTransaction,
     registrations::{Progress, Registration, Registrations},
 };
 use crate::{
-    notification::Transitions,
     set::{StepRequest, StepResult},
     subagent::jitter::Jitter,
     view::exports::Exports,
@@ -65,10 +63,6 @@ pub(crate) enum Input<'a> {
     Received(&'a [u8]),
     /// The exports have changed.
     Exports(Exports),
-    /// There is something to send, or no longer.
-    Transitions(Arc<Transitions>),
-    /// What the master does with notifications.
-    Recipient(Recipient),
     /// The result of a step that [`Session::next_set_step`] returned.
     StepResult(Header, StepResult),
     /// Time has passed: [`Session::wakeup`] is due, or PDUs are waiting ([`Session::is_behind`]).
@@ -134,7 +128,6 @@ pub(crate) struct Session {
     catalogue: Catalogue,
     registrations: Registrations,
     capabilities: Capabilities,
-    notices: Notices,
     outstanding: VecDeque<Outstanding>,
     responder: Responder,
     read_only: ReadOnlyTransaction,
@@ -183,7 +176,6 @@ impl Session {
             catalogue: Catalogue::default(),
             registrations: Registrations::default(),
             capabilities: Capabilities::default(),
-            notices: Notices::new(),
             outstanding: VecDeque::new(),
             responder: Responder::default(),
             read_only: ReadOnlyTransaction::default(),
@@ -218,8 +210,6 @@ impl Session {
                 self.framer.feed(octets);
             }
             Input::Exports(exports) => self.set_exports(&exports),
-            Input::Transitions(transitions) => self.notices.set_transitions(transitions),
-            Input::Recipient(recipient) => self.notices.set_recipient(recipient),
             Input::Shutdown => self.shut_down(now),
             Input::StepResult(header, result) => {
                 if self.forwarded.complete(header, result) {
@@ -262,18 +252,12 @@ impl Session {
             State::Open { .. } | State::Opening => None,
         };
         let retry = self.registrations.deadline().filter(|_| self.can_send());
-        let notice = self.notices.deadline().filter(|_| self.can_send());
-        [response, stalled, own, retry, notice, self.forwarded.deadline()].into_iter().flatten().min()
+        [response, stalled, own, retry, self.forwarded.deadline()].into_iter().flatten().min()
     }
 
     /// Returns the next step of a SET for the coordinator. Pass its result as [`Input::StepResult`].
     pub(crate) fn next_set_step(&mut self) -> Option<StepRequest> {
         self.forwarded.next_request()
-    }
-
-    /// Returns and forgets the results of notifications.
-    pub(crate) fn take_outcomes(&mut self) -> Vec<Outcome> {
-        self.notices.take_outcomes()
     }
 
     /// Returns the state.

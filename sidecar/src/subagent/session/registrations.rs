@@ -205,11 +205,6 @@ impl Registrations {
         self.retries.first().map(|(at, _)| *at)
     }
 
-    /// Returns the progress of a registration.
-    pub(super) fn progress(&self, registration: &Registration) -> Option<Progress> {
-        self.entries.get(registration).map(Entry::shown)
-    }
-
     /// Returns all registrations and their progress, sorted.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Registration, Progress)> {
         self.entries.iter().map(|(registration, entry)| (registration, entry.shown()))

@@ -4,7 +4,6 @@ mod answers;
 mod fuzzed;
 mod hostile;
 mod lifetime;
-mod notices;
 mod registering;
 mod rig;
 mod walks;

@@ -40,7 +40,6 @@ fn serve(hangs: bool) {
         no_files(),
         watched,
         crate::set::SetCoordinator::inactive(),
-        crate::notification::Outbox::inactive(),
         "test",
     );
     let heartbeat = subagent.heartbeat();

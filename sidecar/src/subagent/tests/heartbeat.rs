@@ -15,7 +15,6 @@ async fn heartbeat_continues_while_the_subagent_runs() {
         no_files(),
         watched,
         crate::set::SetCoordinator::inactive(),
-        crate::notification::Outbox::inactive(),
         "test",
     );
     let heartbeat = subagent.heartbeat();

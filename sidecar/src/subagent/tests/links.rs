@@ -27,8 +27,6 @@ fn link(octets: usize) -> (Link, watch::Sender<()>, watch::Sender<Exports>, Mast
     let status = MasterStatus::new("unix:/nowhere".to_owned());
     let link = Link {
         sets: crate::set::SetCoordinator::inactive(),
-        outbox: crate::notification::Outbox::inactive(),
-        keeps_alarms: false,
         address: Address::Unix(Path::new("/nowhere").into()),
         description: "test".into(),
         exports,

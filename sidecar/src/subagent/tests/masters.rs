@@ -53,7 +53,6 @@ pub(super) fn start_with(url: &str, files: TlsFiles, names: Option<Names>) -> Ru
         files,
         watched,
         crate::set::SetCoordinator::inactive(),
-        crate::notification::Outbox::inactive(),
         "test",
     );
     let status = subagent.status();

@@ -97,12 +97,9 @@ struct Sidecar {
 impl Sidecar {
     fn start(state: StateDirectory) -> Self {
         let exports = ExportTable::new();
-        let status =
-            Status::new("web-0", Vec::new(), state.clone(), Arc::default(), crate::notification::Outbox::new(&state));
+        let status = Status::new("web-0", Vec::new(), state.clone(), Arc::default());
         let environment = PipelineEnvironment {
             sets: crate::set::SetCoordinator::inactive(),
-            outbox: status.outbox().clone(),
-            pod_name: "web-0".to_owned(),
             sources: SourceSettings::default(),
             pod_index: 1,
             state,

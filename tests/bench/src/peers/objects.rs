@@ -140,7 +140,6 @@ impl Objects {
             sources: vec![source],
             scalars: scalars.collect::<Result<_>>()?,
             tables: vec![table],
-            notifications: Vec::new(),
         };
         Ok((file_name(&subtree.name), serde_json::to_vec_pretty(&subtree)?))
     }

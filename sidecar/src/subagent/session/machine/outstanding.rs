@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use crate::subagent::session::{
     capabilities::{AdditionNumber, Capability},
-    notices::Notice,
     registrations::Registration,
 };
 
@@ -24,7 +23,6 @@ pub(super) enum SubagentRequest {
     Unregister(Registration),
     AddCapability(Capability, AdditionNumber),
     RemoveCapability,
-    Notify(Notice),
     Ping,
     Close,
 }

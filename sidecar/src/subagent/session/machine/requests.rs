@@ -30,7 +30,7 @@ impl Session {
             && self.output.pending().len() < OUTPUT_FULL
     }
 
-    /// Sends the next requests: changes of capabilities, then changes of registrations, then notifications; a Ping if there are none and the
+    /// Sends the next requests: changes of capabilities, then changes of registrations; a Ping if there are none and the
     /// master has been silent.
     pub(super) fn send_requests(&mut self, now: Instant) {
         while self.can_send() {
@@ -64,12 +64,6 @@ impl Session {
                     self.send_request(context(&gone), unregister(&gone.region), SubagentRequest::Unregister(gone), now);
                 }
             }
-        }
-        while self.can_send() {
-            let registrations = &self.registrations;
-            let progress = |registration: &Registration| registrations.progress(registration);
-            let Some((context, varbinds, notice)) = self.notices.next(now, self.revision, progress) else { break };
-            self.send_request(context.as_str().into(), Body::Notify(varbinds), SubagentRequest::Notify(notice), now);
         }
         if self.can_send() && self.outstanding.is_empty() && now >= self.last_heard + IDLE {
             self.send_request(Context::default(), Body::Ping, SubagentRequest::Ping, now);
@@ -134,10 +128,6 @@ impl Session {
             }
             (SubagentRequest::RemoveCapability, error) if error != ResponseError::NoError => {
                 self.counters.refusals.one();
-            }
-            (SubagentRequest::Notify(notice), error) => {
-                self.notices.answered(notice, error, now, &mut self.jitter);
-                return;
             }
             (SubagentRequest::AddCapability(..) | SubagentRequest::RemoveCapability | SubagentRequest::Ping, _) => {
                 return;
