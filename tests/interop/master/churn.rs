@@ -17,14 +17,16 @@ const CONNECTIONS: usize = 4;
 const MOST_GROWTH: u64 = 4 << 20;
 
 /// Opens this many sessions one after the other, each with two registrations. Nine of ten end with a Close PDU, the tenth
-/// with the connection.
+/// with the connection. Each connection has regions of its own, because the master may read the first PDU of the next
+/// connection before the end of this one.
 fn open_and_close(master: &MasterProgram, sessions: usize, connection: usize) -> Result<()> {
     let base: Oid = format!("{BASE}.{}", connection + 1).parse()?;
+    let region = |context: u32, number: usize| anyhow::Ok(base.join(&[context, u32::try_from(number / 10)?])?);
     let mut subagent = ScriptedSubagent::connect(&master.agentx_socket())?;
     for number in 0..sessions {
         subagent.open_session()?;
-        subagent.register(&Context::default(), &base.join(&[1])?, 0)?;
-        subagent.register(&Context::from("acme"), &base.join(&[2])?, 0)?;
+        subagent.register(&Context::default(), &region(1, number)?, 0)?;
+        subagent.register(&Context::from("acme"), &region(2, number)?, 0)?;
         if number % 10 == 9 {
             subagent = ScriptedSubagent::connect(&master.agentx_socket())?;
         } else {
