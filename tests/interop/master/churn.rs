@@ -12,26 +12,29 @@ use crate::sidecar_setup::{BASE, OTHER};
 const SESSIONS: usize = 10_000;
 /// The number of sessions before the first measurement of memory.
 const WARM_UP: usize = 2_000;
-const CONNECTIONS: usize = 4;
+/// The number of threads, each with one connection at a time.
+const THREADS: usize = 4;
+const SESSIONS_PER_CONNECTION: usize = 10;
 /// The most memory, in octets, that the master may use at the end beyond that after the warm-up.
 const MOST_GROWTH: u64 = 4 << 20;
 
-/// Opens this many sessions one after the other, each with two registrations. Nine of ten end with a Close PDU, the tenth
-/// with the connection. Each connection has regions of its own, because the master may read the first PDU of the next
-/// connection before the end of this one.
-fn open_and_close(master: &MasterProgram, sessions: usize, connection: usize) -> Result<()> {
-    let base: Oid = format!("{BASE}.{}", connection + 1).parse()?;
-    let region = |context: u32, number: usize| anyhow::Ok(base.join(&[context, u32::try_from(number / 10)?])?);
-    let mut subagent = ScriptedSubagent::connect(&master.agentx_socket())?;
-    for number in 0..sessions {
-        subagent.open_session()?;
-        subagent.register(&Context::default(), &region(1, number)?, 0)?;
-        subagent.register(&Context::from("acme"), &region(2, number)?, 0)?;
-        if number % 10 == 9 {
-            subagent = ScriptedSubagent::connect(&master.agentx_socket())?;
-        } else {
-            let closed = subagent.ask(&Context::default(), Body::Close(CloseReason::Shutdown))?;
-            ensure!(closed.error == agentx::ResponseError::NoError, "{closed:?}");
+/// Opens this many sessions one after the other, each with two registrations. The last session of a connection ends with the
+/// connection, the others with a Close PDU.
+///
+/// Each connection registers other regions: the master may read the first Register PDU of a connection before it notices the
+/// end of the previous one.
+fn open_and_close(master: &MasterProgram, sessions: usize, thread: usize) -> Result<()> {
+    for connection in 0..sessions / SESSIONS_PER_CONNECTION {
+        let base: Oid = format!("{BASE}.{}.{connection}", thread + 1).parse()?;
+        let mut subagent = ScriptedSubagent::connect(&master.agentx_socket())?;
+        for session in 1..=SESSIONS_PER_CONNECTION {
+            subagent.open_session()?;
+            subagent.register(&Context::default(), &base.join(&[1])?, 0)?;
+            subagent.register(&Context::from("acme"), &base.join(&[2])?, 0)?;
+            if session < SESSIONS_PER_CONNECTION {
+                let closed = subagent.ask(&Context::default(), Body::Close(CloseReason::Shutdown))?;
+                ensure!(closed.error == agentx::ResponseError::NoError, "{closed:?}");
+            }
         }
     }
     Ok(())
@@ -39,8 +42,8 @@ fn open_and_close(master: &MasterProgram, sessions: usize, connection: usize) ->
 
 fn in_parallel(master: &MasterProgram, sessions: usize) -> Result<()> {
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..CONNECTIONS)
-            .map(|number| scope.spawn(move || open_and_close(master, sessions / CONNECTIONS, number)))
+        let threads: Vec<_> = (0..THREADS)
+            .map(|number| scope.spawn(move || open_and_close(master, sessions / THREADS, number)))
             .collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread panicked"))?)
     })
